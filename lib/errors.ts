@@ -1,0 +1,50 @@
+/** The failures a caller of ours may act on. Anything else that is thrown is a bug and crashes its actor. */
+
+/** Every code there is. Add one here and in `routes/errors.ts`, nowhere else. */
+export type ErrorCode =
+  | "invalid" // the input is wrong: `field` names where
+  | "unauthenticated" // no credential, or one that does not verify
+  | "forbidden" // the credential does not reach this far
+  | "not_found" // no such thing, or another tenant's
+  | "conflict" // the thing is not in a state that allows it
+  | "too_large" // over a named limit
+  | "busy" // at capacity: try later
+  | "draining" // this machine takes no new work
+  | "mailbox_full" // an actor's queue is at its bound
+  | "actor_stopped" // nobody is there to handle it
+  | "unknown_outcome" // the deadline passed: it may or may not have happened
+  | "not_configured" // a setting is missing: `field` names it
+  | "provider_failed" // a provider refused, broke or answered nonsense
+  | "database_unavailable" // a query missed its deadline or lost its connection
+  | "data_dir_locked"; // another process holds the embedded database
+
+export interface ErrorOptions {
+  /** True when the same request may work later. */
+  readonly retryable?: boolean;
+  /** The input field or setting that is wrong, as its sender writes it: `turns[0].text`, `DEEPGRAM_API_KEY`. */
+  readonly field?: string;
+  /** A provider's HTTP status, where there was one. */
+  readonly status?: number;
+  readonly cause?: unknown;
+}
+
+export class AppError extends Error {
+  override readonly name = "AppError";
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly field: string | undefined;
+  readonly status: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+    this.field = options.field;
+    this.status = options.status;
+  }
+}
+
+/** The text of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,38 @@
+/** Speech to text: telephone audio in, what the caller says out, as it is recognised. */
+
+/** One recogniser session. The iterable ends when `audio` ends and everything final has been said. */
+export interface SpeechToText {
+  readonly provider: string;
+  /** Throws AppError("provider_failed" | "not_configured"). Aborting ends the session and its socket. */
+  transcribe(
+    audio: AsyncIterable<Uint8Array>,
+    options: TranscribeOptions,
+    signal: AbortSignal,
+  ): AsyncIterable<Recognition>;
+}
+
+export interface TranscribeOptions {
+  /** BCP 47, as `en` or `en-GB`. */
+  readonly language: string;
+  /** Words to listen for; an empty list is fine. */
+  readonly keyterms: readonly string[];
+  /** Silence after which the recogniser calls an utterance over. */
+  readonly endpointingMs: number;
+}
+
+/** Times are milliseconds of audio since the session began, on the recogniser's own count of bytes. */
+export type Recognition =
+  /** The caller began to speak. Sent at most once an utterance, before its first text. */
+  | { readonly type: "speechStarted"; readonly atMs: number }
+  /** What has been said in this utterance and is not final yet; replaces the interim before it. */
+  | { readonly type: "interim"; readonly text: string; readonly endMs: number }
+  /** A piece that will not change. An utterance may have several; their texts are joined by a space. */
+  | {
+    readonly type: "final";
+    readonly text: string;
+    readonly startMs: number;
+    readonly endMs: number;
+    readonly confidence: number;
+  }
+  /** The utterance is over. `lastWordEndMs` is when its last word ended. */
+  | { readonly type: "utteranceEnded"; readonly lastWordEndMs: number };

@@ -28,7 +28,8 @@ export interface LogOptions {
 }
 
 export function newLog(options: LogOptions): Log {
-  const write = options.write ?? ((line: string) => console.error(line)); // deno-lint-ignore no-console
+  // deno-lint-ignore no-console
+  const write = options.write ?? ((line: string) => console.error(line));
   function at(level: Level): (sentence: string, fields?: Fields) => void {
     if (ORDER[level] < ORDER[options.level]) return () => {};
     return (sentence, fields = {}) => {

@@ -1,0 +1,219 @@
+/** The settings of one process: the only reader of its environment. `.env.example` says what each is for. */
+
+import { z } from "zod";
+import { AppError } from "@/lib/errors.ts";
+import type { Level } from "@/lib/log.ts";
+import { Secret } from "@/lib/secret.ts";
+
+/** Everything an operator can set. Nothing else reads the environment, and printing it shows no secret. */
+export interface Config {
+  /** The listener that carriers and users reach. Port 0: any free one. */
+  readonly listen: Address;
+  /** The listener of operators; with a null token, one is made at the start. */
+  readonly operator: Address & { readonly token: Secret | null };
+  /** What the carrier reaches us at, with no slash at its end; null: localhost and the port listened on. */
+  readonly publicUrl: string | null;
+  /** This machine among others, as it stands in media paths. */
+  readonly nodeId: string;
+  readonly database:
+    | { readonly type: "embedded"; readonly dataDir: string }
+    | { readonly type: "postgres"; readonly url: Secret };
+  readonly twilio: {
+    readonly apiUrl: string;
+    readonly accountSid: string | null;
+    readonly authToken: Secret | null;
+  };
+  readonly stt: { readonly provider: "simulated" } | DeepgramSttConfig;
+  readonly llm: { readonly provider: "simulated" } | OpenAIConfig;
+  readonly tts: { readonly provider: "simulated" } | ElevenLabsConfig | AuraConfig;
+  /** Live calls this machine holds at most. */
+  readonly maxCalls: number;
+  readonly log: { readonly level: Level; readonly pii: boolean };
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A provider at its address. A null key: the provider was chosen, and answers `not_configured`. */
+interface Provider {
+  readonly url: string;
+  readonly apiKey: Secret | null;
+  readonly model: string;
+}
+
+export interface DeepgramSttConfig extends Provider {
+  readonly provider: "deepgram";
+}
+
+export interface OpenAIConfig extends Provider {
+  readonly provider: "openai";
+}
+
+export interface ElevenLabsConfig extends Provider {
+  readonly provider: "elevenlabs";
+  readonly voice: string;
+}
+
+/** Deepgram Aura: its models are its voices. */
+export interface AuraConfig extends Provider {
+  readonly provider: "aura";
+}
+
+const port = z.string()
+  .refine((text) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535, {
+    error: "must be a whole number from 0 to 65535",
+  })
+  .transform(Number);
+
+/** An address without a query, and with no slash at its end, so that paths can be appended. */
+function address(...schemes: readonly string[]) {
+  return z.string()
+    .refine((text) => isAddress(text, schemes), {
+      error: `must be a URL with ${schemes.join(" or ")} and no query`,
+    })
+    .transform((text) => text.replace(/\/+$/, ""));
+}
+
+function isAddress(text: string, schemes: readonly string[]): boolean {
+  const url = URL.parse(text);
+  return url !== null && schemes.includes(url.protocol) && !/[?#]/.test(text);
+}
+
+function oneOf<const T extends readonly string[]>(...values: T) {
+  return z.enum(values, { error: `must be one of ${values.join(", ")}` });
+}
+
+const text = z.string();
+const secret = text.transform((value) => new Secret(value));
+
+/** Every setting by its name; what it is for stands in `.env.example`. */
+const Settings = z.object({
+  HOST: text.default("127.0.0.1"),
+  PORT: port.default(8000),
+  PUBLIC_URL: address("http:", "https:").optional(),
+  OPERATOR_HOST: text.default("127.0.0.1"),
+  OPERATOR_PORT: port.default(9000),
+  OPERATOR_TOKEN: text.min(16, { error: "must have at least 16 characters" })
+    .transform((value) => new Secret(value)).optional(),
+
+  DATABASE_URL: text.refine((value) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? ""), {
+    error: "must be a URL with postgres: or postgresql:",
+  }).transform((value) => new Secret(value)).optional(),
+  DATA_DIR: text.default(".ringmaster"),
+
+  TWILIO_API_URL: address("http:", "https:").default("https://api.twilio.com"),
+  TWILIO_ACCOUNT_SID: text.optional(),
+  TWILIO_AUTH_TOKEN: secret.optional(),
+
+  STT_PROVIDER: oneOf("simulated", "deepgram").optional(),
+  DEEPGRAM_URL: address("http:", "https:").default("https://api.deepgram.com"),
+  DEEPGRAM_API_KEY: secret.optional(),
+  DEEPGRAM_MODEL: oneOf("nova-3", "flux-general-en").default("nova-3"),
+  DEEPGRAM_VOICE: text.default("aura-2-thalia-en"),
+
+  LLM_PROVIDER: oneOf("simulated", "openai").optional(),
+  OPENAI_BASE_URL: address("http:", "https:").default("https://api.openai.com/v1"),
+  OPENAI_API_KEY: secret.optional(),
+  OPENAI_MODEL: text.default("gpt-4.1-mini"),
+
+  TTS_PROVIDER: oneOf("simulated", "elevenlabs", "aura").optional(),
+  ELEVENLABS_URL: address("http:", "https:").default("https://api.elevenlabs.io"),
+  ELEVENLABS_API_KEY: secret.optional(),
+  ELEVENLABS_MODEL: text.default("eleven_flash_v2_5"),
+  ELEVENLABS_VOICE: text.default("21m00Tcm4TlvDq8ikWAM"),
+
+  MAX_CALLS: text.refine((value) => /^[1-9]\d{0,5}$/.test(value), {
+    error: "must be a whole number from 1 to 999999",
+  }).transform(Number).default(300),
+  LOG_LEVEL: oneOf("debug", "info", "warn", "error").default("info"),
+  LOG_PII: oneOf("true", "false").default("false"),
+
+  FLY_MACHINE_ID: text.default("local"),
+});
+
+type Settings = z.output<typeof Settings>;
+
+/** The name of every setting there is: what `--allow-env` must list. */
+export const SETTINGS: readonly string[] = Object.keys(Settings.shape);
+
+/** The settings as this process was given them, read by name so that `--allow-env=NAME,…` suffices. */
+export function environment(): Record<string, string | undefined> {
+  return Object.fromEntries(SETTINGS.map((name) => [name, Deno.env.get(name)]));
+}
+
+/** Throws AppError("invalid") naming each wrong setting, never its value. An empty value is no value. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = SETTINGS.map((name) => [name, env[name] || undefined] as const);
+  const parsed = Settings.safeParse(Object.fromEntries(given));
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`);
+    throw new AppError("invalid", `Cannot read the settings: ${wrong.join("; ")}`, {
+      field: parsed.error.issues[0]?.path.join(".") ?? "",
+    });
+  }
+  return toConfig(parsed.data);
+}
+
+function toConfig(set: Settings): Config {
+  return {
+    listen: { host: set.HOST, port: set.PORT },
+    operator: {
+      host: set.OPERATOR_HOST,
+      port: set.OPERATOR_PORT,
+      token: set.OPERATOR_TOKEN ?? null,
+    },
+    publicUrl: set.PUBLIC_URL ?? null,
+    nodeId: set.FLY_MACHINE_ID,
+    database: set.DATABASE_URL
+      ? { type: "postgres", url: set.DATABASE_URL }
+      : { type: "embedded", dataDir: set.DATA_DIR },
+    twilio: {
+      apiUrl: set.TWILIO_API_URL,
+      accountSid: set.TWILIO_ACCOUNT_SID ?? null,
+      authToken: set.TWILIO_AUTH_TOKEN ?? null,
+    },
+    stt: toStt(set),
+    llm: toLlm(set),
+    tts: toTts(set),
+    maxCalls: set.MAX_CALLS,
+    log: { level: set.LOG_LEVEL, pii: set.LOG_PII === "true" },
+  };
+}
+
+/** A provider is the one that was named, else one whose key is there, else the simulated one. */
+function toStt(set: Settings): Config["stt"] {
+  const apiKey = set.DEEPGRAM_API_KEY ?? null;
+  const provider = set.STT_PROVIDER ?? (apiKey ? "deepgram" : "simulated");
+  if (provider === "simulated") return { provider };
+  return { provider, url: set.DEEPGRAM_URL, apiKey, model: set.DEEPGRAM_MODEL };
+}
+
+function toLlm(set: Settings): Config["llm"] {
+  const apiKey = set.OPENAI_API_KEY ?? null;
+  const provider = set.LLM_PROVIDER ?? (apiKey ? "openai" : "simulated");
+  if (provider === "simulated") return { provider };
+  return { provider, url: set.OPENAI_BASE_URL, apiKey, model: set.OPENAI_MODEL };
+}
+
+function toTts(set: Settings): Config["tts"] {
+  const elevenLabsKey = set.ELEVENLABS_API_KEY ?? null;
+  const deepgramKey = set.DEEPGRAM_API_KEY ?? null;
+  const byKey = elevenLabsKey ? "elevenlabs" : deepgramKey ? "aura" : "simulated";
+  const provider = set.TTS_PROVIDER ?? byKey;
+  switch (provider) {
+    case "simulated":
+      return { provider };
+    case "elevenlabs":
+      return {
+        provider,
+        url: set.ELEVENLABS_URL,
+        apiKey: elevenLabsKey,
+        model: set.ELEVENLABS_MODEL,
+        voice: set.ELEVENLABS_VOICE,
+      };
+    case "aura":
+      return { provider, url: set.DEEPGRAM_URL, apiKey: deepgramKey, model: set.DEEPGRAM_VOICE };
+  }
+}

@@ -1,0 +1,70 @@
+/** Runs the tests, part by part, and sums them: `deno task test [--filter TEXT] [PATH]…`, or `test:system`. */
+
+import { globSync } from "node:fs";
+import { messageOf } from "@/lib/errors.ts";
+import {
+  type Beside,
+  type Counts,
+  isSelected,
+  type Part,
+  readSelection,
+  runPart,
+  sum,
+} from "@/tests/support/test_part.ts";
+
+const DATABASE = /^tests\/(db|server)\//;
+const SYSTEM = /^tests\/system\//;
+
+/** What needs nothing but the npm registry. */
+const PARTS: readonly Part[] = [
+  { name: "unit", owns: (file) => !DATABASE.test(file) && !SYSTEM.test(file), parallel: true },
+  { name: "PGlite", owns: (file) => DATABASE.test(file) },
+  { name: "PostgreSQL", owns: (file) => DATABASE.test(file), beside: () => postgres() },
+];
+
+/** What needs programs of the system. */
+const SYSTEM_PARTS: readonly Part[] = [
+  { name: "system", owns: (file) => SYSTEM.test(file) },
+];
+
+async function postgres(): Promise<Beside> {
+  const { startPostgres } = await import("@/tests/support/postgres_server.ts");
+  const server = await startPostgres();
+  return {
+    env: { TEST_DATABASE: "postgres", TEST_DATABASE_URL: server.url },
+    stop: () => server.stop(),
+  };
+}
+
+/** Runs every part, one after the other; one that cannot even start counts as a failure. */
+async function runAll(parts: readonly Part[], args: readonly string[]): Promise<Counts> {
+  const inCi = (Deno.env.get("CI") ?? "") !== "";
+  const { flags, paths } = readSelection(args);
+  const files = globSync("tests/**/*_test.ts").sort().filter((file) => isSelected(file, paths));
+  const counts: Counts[] = [];
+  for (const part of parts) {
+    if (files.some(part.owns)) say(`\n# ${part.name}`);
+    try {
+      counts.push(await runPart(part, files, inCi ? ["--frozen", ...flags] : flags));
+    } catch (error) {
+      say(`The part "${part.name}" broke: ${messageOf(error)}`);
+      counts.push({ passed: 0, failed: 1, skipped: 0 });
+    }
+  }
+  const total = sum(counts);
+  if (total.passed + total.failed === 0) say("No test matches");
+  if (inCi && total.skipped > 0) say("In CI nothing may be skipped");
+  const good = total.failed === 0 && total.passed > 0 && !(inCi && total.skipped > 0);
+  Deno.exitCode = good ? 0 : 1;
+  return total;
+}
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+const [first, ...rest] = Deno.args;
+const { passed, failed, skipped } = first === "--system"
+  ? await runAll(SYSTEM_PARTS, rest)
+  : await runAll(PARTS, Deno.args);
+say(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);

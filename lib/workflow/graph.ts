@@ -1,0 +1,275 @@
+/** An agent as a graph: what it says, what it finds out at each node, and the edges its model may take. */
+
+import { z } from "zod";
+import { AppError } from "@/lib/errors.ts";
+
+/**
+ * A whole agent. Texts that are spoken, and the persona and instructions, may hold `{{variable}}`
+ * (see template.ts). Nothing here names a provider.
+ */
+export interface Graph {
+  readonly name: string;
+  /** BCP 47, as `en` or `en-GB`. */
+  readonly language: string;
+  /** The speech provider's voice id; null takes the one of the deployment. */
+  readonly voice: string | null;
+  /** Who the agent is: stands before the instructions of every node. */
+  readonly persona: string;
+  /** Words the recogniser should listen for. */
+  readonly keyterms: readonly string[];
+  /** Said verbatim when the caller has been silent for `limits.idleMs`. */
+  readonly idlePrompt: string;
+  /** Said verbatim before hanging up, when the conversation cannot go on. */
+  readonly failureSentence: string;
+  readonly limits: GraphLimits;
+  readonly nodes: readonly Node[];
+  readonly edges: readonly Edge[];
+}
+
+export interface GraphLimits {
+  /** The agent ends a call that lasts so long. */
+  readonly maxDurationMs: number;
+  /** Silence of both sides before the idle prompt. */
+  readonly idleMs: number;
+  /** Idle prompts in a row before the agent hangs up. */
+  readonly idlePromptCount: number;
+}
+
+/**
+ * `start` is a node like `agent` that opens the call: its greeting is said at once and verbatim, and
+ * an empty one lets the caller speak first. No edge leads back to it. `end` says farewell and hangs up.
+ */
+export type Node = StartNode | AgentNode | EndNode;
+
+export interface StartNode extends Talk {
+  readonly type: "start";
+  readonly greeting: string;
+}
+
+export interface AgentNode extends Talk {
+  readonly type: "agent";
+}
+
+/** A part of the conversation that the model leads. */
+export interface Talk {
+  readonly id: string;
+  /** For the model: what to do here. */
+  readonly instructions: string;
+  /** What to find out here. */
+  readonly variables: readonly Variable[];
+}
+
+export interface EndNode {
+  readonly type: "end";
+  readonly id: string;
+  readonly farewell: string;
+  /** How the conversation came out, as `booked`. */
+  readonly outcome: string;
+}
+
+/** A name that stands in several nodes is one variable, and has one type. */
+export type Variable =
+  | VariableBase & { readonly type: "string" | "number" | "boolean" }
+  | VariableBase & { readonly type: "enum"; readonly options: readonly string[] };
+
+interface VariableBase {
+  readonly name: string;
+  /** For the model: what it means. */
+  readonly description: string;
+  /** A question that asks for it; null leaves the words to the model. */
+  readonly ask: string | null;
+  readonly required: boolean;
+}
+
+/**
+ * A way on, offered to the model as a function whose parameters are the variables of `from`.
+ * `needsVariables: false` makes all of them optional: for a caller who gives up half-way.
+ */
+export interface Edge {
+  readonly from: string;
+  readonly to: string;
+  /** Unique among the edges that leave `from`. */
+  readonly function: string;
+  /** For the model: when to take it. */
+  readonly condition: string;
+  readonly needsVariables: boolean;
+}
+
+const NODES_MAX = 100;
+const EDGES_MAX = 400;
+const VARIABLES_MAX = 30; // a node
+const OPTIONS_MAX = 50;
+const KEYTERMS_MAX = 100;
+const SENTENCE_MAX = 1_000; // characters: a minute of speech
+const PROMPT_MAX = 20_000; // characters
+const HOUR_MS = 3_600_000;
+
+const id = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/);
+const sentence = z.string().trim().min(1).max(SENTENCE_MAX);
+const prompt = z.string().max(PROMPT_MAX);
+
+const variable = {
+  // Begins with a letter, so that `__proto__` is no name. JSON Schema itself sets no limit.
+  name: z.string().regex(/^[a-zA-Z][a-zA-Z0-9_]{0,63}$/),
+  description: z.string().trim().min(1).max(500),
+  ask: sentence.nullable().default(null),
+  required: z.boolean().default(true),
+};
+
+const VariableJson = z.discriminatedUnion("type", [
+  z.strictObject({ ...variable, type: z.enum(["string", "number", "boolean"]) }),
+  z.strictObject({
+    ...variable,
+    type: z.literal("enum"),
+    options: z.array(z.string().trim().min(1).max(100)).min(1).max(OPTIONS_MAX),
+  }),
+]) satisfies z.ZodType<Variable>;
+
+const talk = {
+  id,
+  instructions: prompt,
+  variables: z.array(VariableJson).max(VARIABLES_MAX).default([]),
+};
+
+const NodeJson = z.discriminatedUnion("type", [
+  z.strictObject({
+    ...talk,
+    type: z.literal("start"),
+    greeting: z.string().trim().max(SENTENCE_MAX),
+  }),
+  z.strictObject({ ...talk, type: z.literal("agent") }),
+  z.strictObject({ type: z.literal("end"), id, farewell: sentence, outcome: id }),
+]) satisfies z.ZodType<Node>;
+
+const EdgeJson = z.strictObject({
+  from: id,
+  to: id,
+  // What OpenAI accepts as a function's name, and the strictest of the providers we know.
+  function: z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/),
+  condition: z.string().trim().min(1).max(1_000),
+  needsVariables: z.boolean().default(true),
+}) satisfies z.ZodType<Edge>;
+
+const LimitsJson = z.strictObject({
+  maxDurationMs: z.int().min(10_000).max(4 * HOUR_MS).default(HOUR_MS / 6),
+  idleMs: z.int().min(1_000).max(60_000).default(10_000),
+  idlePromptCount: z.int().min(0).max(10).default(2),
+}) satisfies z.ZodType<GraphLimits>;
+
+const GraphJson = z.strictObject({
+  name: z.string().trim().min(1).max(100),
+  language: z.string().regex(/^[a-zA-Z]{2,8}(-[a-zA-Z0-9]{1,8}){0,7}$/),
+  voice: z.string().trim().min(1).max(100).nullable().default(null),
+  persona: prompt,
+  keyterms: z.array(z.string().trim().min(1).max(100)).max(KEYTERMS_MAX).default([]),
+  idlePrompt: sentence.default("Are you still there?"),
+  failureSentence: sentence.default("I am sorry, something went wrong. Please call again later."),
+  limits: LimitsJson.prefault({}),
+  nodes: z.array(NodeJson).min(1).max(NODES_MAX),
+  edges: z.array(EdgeJson).max(EDGES_MAX),
+}) satisfies z.ZodType<Graph>;
+
+/**
+ * Checks an agent and fills in its defaults. A graph that passes has one start, every node can be
+ * reached from it, and from every node an end can be reached.
+ * Throws AppError("invalid"); `field` is the first place that is wrong, as `nodes[1].variables[0].name`.
+ */
+export function parseGraph(json: unknown): Graph {
+  const parsed = GraphJson.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const extra = issue?.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
+    throw invalid([...issue?.path ?? [], ...extra], issue?.message ?? "invalid");
+  }
+  for (const [path, message] of faults(parsed.data)) throw invalid(path, message);
+  return parsed.data;
+}
+
+/** The node of that id. It is a bug to ask for one that the graph does not have. */
+export function nodeOf(graph: Graph, id: string): Node {
+  const node = graph.nodes.find((node) => node.id === id);
+  if (node === undefined) throw new Error(`No node "${id}" in agent "${graph.name}"`);
+  return node;
+}
+
+/** The start of a graph that `parseGraph` has passed. */
+export function startOf(graph: Graph): StartNode {
+  const start = graph.nodes.find((node) => node.type === "start");
+  if (start === undefined) throw new Error(`No start in agent "${graph.name}"`);
+  return start;
+}
+
+type Path = readonly PropertyKey[];
+
+/** What a schema cannot say: names that must be unique, ends that must exist, ways that must lead on. */
+function* faults(graph: Graph): Generator<readonly [Path, string]> {
+  yield* nodeFaults(graph.nodes);
+  yield* edgeFaults(graph);
+  const starts = graph.nodes.filter((node) => node.type === "start");
+  if (starts.length === 0) yield [["nodes"], "There must be a start"];
+  const forward = Map.groupBy(graph.edges, (edge) => edge.from);
+  const reached = reach(starts, (node) => forward.get(node)?.map((edge) => edge.to));
+  const backward = Map.groupBy(graph.edges, (edge) => edge.to);
+  const ends = graph.nodes.filter((node) => node.type === "end");
+  const ending = reach(ends, (node) => backward.get(node)?.map((edge) => edge.from));
+  for (const [at, node] of graph.nodes.entries()) {
+    if (!reached.has(node.id)) yield [["nodes", at], "The start does not lead to this node"];
+    if (!ending.has(node.id)) yield [["nodes", at], "No end can be reached from this node"];
+  }
+}
+
+function* nodeFaults(nodes: readonly Node[]): Generator<readonly [Path, string]> {
+  const ids = new Set<string>();
+  const shapes = new Map<string, string>(); // of a variable, by its name
+  let starts = 0;
+  for (const [at, node] of nodes.entries()) {
+    if (ids.has(node.id)) yield [["nodes", at, "id"], "This id is taken"];
+    ids.add(node.id);
+    if (node.type === "start" && ++starts > 1) yield [["nodes", at], "There is another start"];
+    if (node.type === "end") continue;
+    const names = new Set<string>();
+    for (const [i, variable] of node.variables.entries()) {
+      const path = ["nodes", at, "variables", i];
+      if (names.has(variable.name)) yield [[...path, "name"], "This name is taken"];
+      names.add(variable.name);
+      const shape = JSON.stringify([variable.type, "options" in variable ? variable.options : []]);
+      if ((shapes.get(variable.name) ?? shape) !== shape) {
+        yield [[...path, "type"], "Another node gives this variable another type"];
+      }
+      shapes.set(variable.name, shape);
+    }
+  }
+}
+
+function* edgeFaults({ nodes, edges }: Graph): Generator<readonly [Path, string]> {
+  const types = new Map(nodes.map((node) => [node.id, node.type]));
+  const functions = new Set<string>();
+  for (const [at, edge] of edges.entries()) {
+    if (!types.has(edge.from)) yield [["edges", at, "from"], "There is no such node"];
+    if (!types.has(edge.to)) yield [["edges", at, "to"], "There is no such node"];
+    if (types.get(edge.from) === "end") yield [["edges", at, "from"], "An end leads nowhere"];
+    if (types.get(edge.to) === "start") yield [["edges", at, "to"], "Nothing leads to a start"];
+    const name = `${edge.from} ${edge.function}`;
+    if (functions.has(name)) yield [["edges", at, "function"], "This name is taken at its node"];
+    functions.add(name);
+  }
+}
+
+function reach(
+  from: readonly Node[],
+  next: (id: string) => readonly string[] | undefined,
+): ReadonlySet<string> {
+  const seen = new Set(from.map((node) => node.id));
+  for (const id of seen) for (const to of next(id) ?? []) seen.add(to); // a Set grows as it is walked
+  return seen;
+}
+
+/** `["nodes", 1, "id"]` → `nodes[1].id`. */
+function invalid(path: Path, message: string): AppError {
+  const field = path.reduce<string>(
+    (text, key) =>
+      typeof key === "number" ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key),
+    "",
+  );
+  return new AppError("invalid", `Agent is not valid at "${field}": ${message}`, { field });
+}

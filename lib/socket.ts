@@ -1,11 +1,24 @@
 /** A message socket as our code sees it, and the one guarded door through which socket callbacks enter. */
 
-/** A WebSocket, ours or a simulated one. Closing twice does nothing; sending on a closed one does nothing. */
+import type { IncomingMessage, Server } from "node:http";
+import type { Duplex } from "node:stream";
+// @ts-types="@types/ws"
+import { WebSocket, WebSocketServer } from "ws";
+import type { Cancel, Clock } from "@/lib/clock.ts";
+import { AppError, messageOf } from "@/lib/errors.ts";
+
+/**
+ * A WebSocket, ours or a simulated one. Closing twice does nothing; sending on a closed one does
+ * nothing; after `close` no message is delivered any more.
+ */
 export interface MessageSocket {
   /** Bytes accepted by `send` that have not left yet. */
   readonly bufferedBytes: number;
   send(data: string | Uint8Array): void;
-  /** Codes as RFC 6455 §7.4; the reason is at most 123 bytes. */
+  /**
+   * Codes as RFC 6455 §7.4; the reason is at most 123 bytes. 1006, which no frame may carry, drops
+   * the connection without a word.
+   */
   close(code: number, reason: string): void;
   /**
    * Takes the events, once. What arrived before is delivered first. `closed` comes exactly once.
@@ -16,5 +29,207 @@ export interface MessageSocket {
 
 export interface SocketEvents {
   message(data: string | Uint8Array): void;
+  /** 1006 when the connection broke, or when the peer broke the protocol: the reason then says how. */
   closed(code: number, reason: string): void;
+}
+
+/** What may arrive before `listen`; more closes the socket with 1008. */
+export const EARLY_BYTES_MAX = 256 * 1024;
+/** How long a peer may take to answer our close frame. Spread in: `ws` 8.23 knows it, its types do not. */
+const CLOSE_TIMEOUT = { closeTimeout: 2000 };
+
+/** What a stranger's socket may do before it is closed. */
+export interface SocketRules {
+  readonly clock: Clock;
+  /** After so long without a word we ping; after as long again without an answer the connection is dropped. */
+  readonly silenceMs: number;
+  /** A bucket of `burst` messages that fills at `perSecond`; a message too many closes with 1008. */
+  readonly rate: { readonly perSecond: number; readonly burst: number };
+  /** A binary message closes with 1008. */
+  readonly textOnly: boolean;
+}
+
+/** An open `ws` socket as a MessageSocket. */
+export function fromWs(ws: WebSocket, rules?: SocketRules): MessageSocket {
+  const early: (string | Uint8Array)[] = [];
+  let earlyBytes = 0;
+  let events: SocketEvents | undefined;
+  let phase: "open" | "closing" | "closed" = "open";
+  let ending: { readonly code: number; readonly reason: string } | undefined;
+  let failure = "";
+  let heard = true;
+  let cancelWatch: Cancel | undefined;
+
+  const bucket = rules === undefined ? undefined : newBucket(rules.clock, rules.rate);
+
+  function watch({ clock, silenceMs }: SocketRules): void {
+    cancelWatch = clock.timer(silenceMs, () => {
+      if (!heard) return ws.terminate();
+      heard = false;
+      if (ws.readyState === WebSocket.OPEN) ws.ping();
+      if (rules !== undefined) watch(rules);
+    });
+  }
+
+  function close(code: number, reason: string): void {
+    if (phase !== "open") return;
+    phase = "closing";
+    early.length = 0;
+    if (code === 1006) ws.terminate();
+    else ws.close(code, reason);
+  }
+
+  function take(data: string | Uint8Array): void {
+    if (phase !== "open") return;
+    if (bucket?.take() === false) return close(1008, "Too many messages");
+    if (rules?.textOnly && typeof data !== "string") return close(1008, "Binary message");
+    if (events !== undefined) return events.message(data);
+    earlyBytes += data.length;
+    if (earlyBytes > EARLY_BYTES_MAX) return close(1008, "Too much before anybody listens");
+    early.push(data);
+  }
+
+  ws.on("message", (data: Uint8Array, isBinary: boolean) => {
+    heard = true;
+    take(isBinary ? new Uint8Array(data) : String(data)); // `binaryType` is nodebuffer: never fragments
+  });
+  ws.on("pong", () => heard = true);
+  // Without this listener an oversize frame would end the process. "close" always follows.
+  ws.on("error", (error) => failure = messageOf(error));
+  ws.on("close", (code: number, reason: Uint8Array) => {
+    phase = "closed";
+    cancelWatch?.();
+    ending = { code, reason: new TextDecoder().decode(reason) || failure };
+    events?.closed(ending.code, ending.reason);
+  });
+  if (rules !== undefined) watch(rules);
+
+  return {
+    get bufferedBytes() {
+      return ws.bufferedAmount;
+    },
+    send(data) {
+      if (phase === "open" && ws.readyState === WebSocket.OPEN) ws.send(data);
+    },
+    close,
+    listen(given) {
+      events = given;
+      for (const data of early.splice(0)) if (phase !== "closing") given.message(data);
+      if (ending !== undefined) given.closed(ending.code, ending.reason);
+    },
+  };
+}
+
+function newBucket(clock: Clock, rate: SocketRules["rate"]): { take(): boolean } {
+  let level = rate.burst;
+  let at = clock.now();
+  return {
+    take() {
+      const now = clock.now();
+      level = Math.min(rate.burst, level + (now - at) / 1000 * rate.perSecond) - 1;
+      at = now;
+      return level >= 0;
+    },
+  };
+}
+
+/** Answers an upgrade: with a socket, or with a plain HTTP response. Exactly one of the two. */
+export type UpgradeAnswer =
+  | { readonly type: "accept"; opened(socket: MessageSocket): void }
+  | { readonly type: "refuse"; readonly status: number; readonly body: string };
+
+export interface AcceptOptions {
+  /** A longer message, whole or in fragments, closes the socket with 1009. */
+  readonly messageBytesMax: number;
+  readonly rules: SocketRules;
+  /** The answer could not be found: a bug, or a throw in `opened`. The peer is told 500. */
+  failed(error: unknown): void;
+}
+
+/** Lets `answer` decide over every WebSocket upgrade that reaches a server. */
+export function acceptSockets(
+  server: Server,
+  options: AcceptOptions,
+  answer: (request: IncomingMessage) => Promise<UpgradeAnswer>,
+): void {
+  const upgrader = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: options.messageBytesMax,
+    ...CLOSE_TIMEOUT,
+  });
+
+  async function upgrade(request: IncomingMessage, raw: Duplex, head: Buffer): Promise<void> {
+    raw.on("error", () => {}); // a reset while the answer is being found; `ws` adds its own listener
+    try {
+      const answered = await answer(request);
+      if (answered.type === "refuse") return refuse(raw, answered.status, answered.body);
+      upgrader.handleUpgrade(request, raw, head, (ws) => {
+        answered.opened(fromWs(ws, options.rules));
+      });
+    } catch (error) {
+      options.failed(error);
+      refuse(raw, 500, "");
+    }
+  }
+  server.on("upgrade", upgrade);
+}
+
+/** The whole of an HTTP answer, after which the connection ends. */
+function refuse(raw: Duplex, status: number, body: string): void {
+  if (raw.destroyed) return;
+  const head = [
+    `HTTP/1.1 ${status} Refused`,
+    "Connection: close",
+    "Content-Type: application/problem+json",
+    `Content-Length: ${new TextEncoder().encode(body).length}`,
+  ];
+  raw.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => raw.destroy());
+}
+
+export interface OpenOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  readonly messageBytesMax?: number;
+}
+
+/** Opens a socket to a server. Throws AppError("provider_failed") with the status of a refusal. */
+export function openSocket(url: string, options: OpenOptions = {}): Promise<MessageSocket> {
+  const { headers = {}, signal, messageBytesMax = 1024 * 1024 } = options;
+  const ws = new WebSocket(url, {
+    headers,
+    perMessageDeflate: false,
+    maxPayload: messageBytesMax,
+    ...CLOSE_TIMEOUT,
+  });
+  const socket = fromWs(ws);
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      ws.terminate();
+      reject(signal?.reason);
+    };
+    const failed = (cause: unknown, status?: number): void => {
+      signal?.removeEventListener("abort", abort);
+      const message = `Cannot open socket: ${status ?? messageOf(cause)}`;
+      reject(
+        new AppError("provider_failed", message, {
+          retryable: status === undefined || status === 429 || status >= 500,
+          ...(status === undefined ? {} : { status }),
+          cause,
+        }),
+      );
+    };
+    ws.on("open", () => {
+      signal?.removeEventListener("abort", abort);
+      resolve(socket);
+    });
+    ws.on("unexpected-response", (request, response: IncomingMessage) => {
+      failed(undefined, response.statusCode);
+      request.destroy();
+    });
+    ws.on("error", failed);
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+  });
 }

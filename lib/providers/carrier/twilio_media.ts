@@ -1,0 +1,166 @@
+/** Twilio's bidirectional media stream. https://www.twilio.com/docs/voice/media-streams/websocket-messages */
+
+import { z } from "zod";
+import { AppError } from "@/lib/errors.ts";
+import { SAMPLE_RATE } from "@/lib/audio/frame.ts";
+import type { MediaEvent, MediaProtocol } from "./carrier.ts";
+
+const NAME_MAX = 1024;
+const PARAMETERS_MAX = 16;
+
+/** Numbers travel as strings. */
+const Count = z.string().regex(/^\d{1,15}$/).transform(Number);
+const Name = z.string().min(1).max(NAME_MAX);
+/** `MZ…`, `CA…`. Checked, since it goes into what we send without escaping. */
+const Sid = z.string().regex(/^\w{1,64}$/);
+const Sequence = { sequenceNumber: Count, streamSid: Sid };
+
+// Not strict: Twilio adds fields without notice. What we read is checked, and unknown events are refused.
+const TwilioMessage = z.discriminatedUnion("event", [
+  z.object({
+    event: z.literal("connected"),
+    protocol: z.literal("Call"),
+    version: Name, // "1.0.0" since 2020
+  }),
+  z.object({
+    event: z.literal("start"),
+    ...Sequence,
+    start: z.object({
+      streamSid: Sid,
+      callSid: Sid,
+      mediaFormat: z.object({
+        encoding: z.literal("audio/x-mulaw"),
+        sampleRate: z.literal(SAMPLE_RATE), // a number here, unlike all others
+        channels: z.literal(1),
+      }),
+      customParameters: z.record(Name, z.string().max(NAME_MAX))
+        .refine((parameters) => Object.keys(parameters).length <= PARAMETERS_MAX, "Too many"),
+    }),
+  }),
+  z.object({
+    event: z.literal("media"),
+    ...Sequence,
+    media: z.object({
+      track: z.literal("inbound"), // a bidirectional stream has no other
+      timestamp: Count,
+      payload: z.string(),
+    }),
+  }),
+  z.object({
+    event: z.literal("dtmf"),
+    ...Sequence,
+    dtmf: z.object({ digit: z.string().regex(/^[0-9A-D*#]$/) }),
+  }),
+  z.object({
+    event: z.literal("mark"),
+    ...Sequence,
+    mark: z.object({ name: Name }),
+  }),
+  z.object({ event: z.literal("stop"), ...Sequence }),
+]);
+type TwilioMessage = z.infer<typeof TwilioMessage>;
+
+/** Where a stream stands. Messages are numbered from the first, `start`; only `connected` is not. */
+type Phase =
+  | { readonly type: "opened" | "connected" | "stopped" }
+  | { readonly type: "started"; readonly streamSid: string; readonly sequence: number };
+
+/** The protocol of one socket. Refuses what is malformed, out of order or of another stream. */
+export function twilioMedia(): MediaProtocol {
+  let phase: Phase = { type: "opened" };
+
+  /** The stream's id for what we send. Sending before `started` is a bug of ours. */
+  function streamSid(): string {
+    if (phase.type !== "started") throw new Error(`Cannot send on a stream that is ${phase.type}`);
+    return phase.streamSid;
+  }
+
+  /** The phase that follows a message, or a refusal. */
+  function advance(message: TwilioMessage): Phase {
+    if (message.event === "connected") {
+      if (phase.type !== "opened") throw invalid("event", `"connected" while ${phase.type}`);
+      return { type: "connected" };
+    }
+    if (message.event === "start") {
+      if (phase.type !== "connected") throw invalid("event", `"start" while ${phase.type}`);
+      return { type: "started", streamSid: message.streamSid, sequence: message.sequenceNumber };
+    }
+    if (phase.type !== "started") {
+      throw invalid("event", `"${message.event}" while ${phase.type}`);
+    }
+    if (message.streamSid !== phase.streamSid) throw invalid("streamSid", "another stream's");
+    if (message.sequenceNumber <= phase.sequence) throw invalid("sequenceNumber", "not increasing");
+    if (message.event === "stop") return { type: "stopped" };
+    return { ...phase, sequence: message.sequenceNumber };
+  }
+
+  return {
+    parse(text) {
+      const message = parseMessage(text);
+      const event = toEvent(message);
+      phase = advance(message);
+      return event;
+    },
+    audio(audio) {
+      // By hand: neither a sid nor base64 needs escaping, and this runs for every frame out.
+      return `{"event":"media","streamSid":"${streamSid()}","media":{"payload":"${audio.toBase64()}"}}`;
+    },
+    mark: (name) => JSON.stringify({ event: "mark", streamSid: streamSid(), mark: { name } }),
+    clear: () => JSON.stringify({ event: "clear", streamSid: streamSid() }),
+  };
+}
+
+function parseMessage(text: string): TwilioMessage {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new AppError("invalid", "Media message is not JSON", { cause });
+  }
+  const parsed = TwilioMessage.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw invalid(issue?.path.join(".") ?? "", issue?.message ?? "");
+}
+
+function toEvent(message: TwilioMessage): MediaEvent {
+  switch (message.event) {
+    case "connected":
+      return { type: "connected" };
+    case "start":
+      return {
+        type: "started",
+        streamId: message.start.streamSid,
+        carrierCallId: message.start.callSid,
+        parameters: message.start.customParameters,
+      };
+    case "media":
+      return {
+        type: "audio",
+        audio: decode(message.media.payload),
+        atMs: message.media.timestamp,
+      };
+    case "dtmf":
+      return { type: "dtmf", digit: message.dtmf.digit };
+    case "mark":
+      return { type: "mark", name: message.mark.name };
+    case "stop":
+      return { type: "stopped" };
+  }
+}
+
+function decode(payload: string): Uint8Array {
+  try {
+    return Uint8Array.fromBase64(payload);
+  } catch (cause) {
+    throw new AppError("invalid", "Media message is wrong in media.payload: not base64", {
+      field: "media.payload",
+      cause,
+    });
+  }
+}
+
+/** The message's own text may be what a caller typed or said, so only the place is told. */
+function invalid(field: string, problem: string): AppError {
+  return new AppError("invalid", `Media message is wrong in ${field}: ${problem}`, { field });
+}

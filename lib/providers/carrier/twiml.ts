@@ -1,0 +1,58 @@
+/** TwiML, the few verbs we answer with. https://www.twilio.com/docs/voice/twiml */
+
+export type Verb =
+  /** Hands the call to a media socket; asks `actionUrl` for more TwiML when the socket has ended. */
+  | {
+    readonly type: "connect";
+    readonly actionUrl: string;
+    readonly streamUrl: string;
+    readonly parameters: Readonly<Record<string, string>>;
+  }
+  /** Asks another URL for TwiML, by POST. */
+  | { readonly type: "redirect"; readonly url: string }
+  /** Refuses a call that has not been answered: the caller hears the busy tone, and nobody pays. */
+  | { readonly type: "rejectBusy" }
+  | { readonly type: "say"; readonly sentence: string }
+  | { readonly type: "hangUp" };
+
+/** A whole TwiML document. Without verbs it is the empty one, which ends the call. */
+export function twiml(...verbs: readonly Verb[]): string {
+  return `<?xml version="1.0" encoding="UTF-8"?><Response>${
+    verbs.map(element).join("")
+  }</Response>`;
+}
+
+function element(verb: Verb): string {
+  switch (verb.type) {
+    case "connect": {
+      const parameters = Object.entries(verb.parameters)
+        .map(([name, value]) => `<Parameter name="${escape(name)}" value="${escape(value)}"/>`);
+      const stream = `<Stream url="${escape(verb.streamUrl)}">${parameters.join("")}</Stream>`;
+      return `<Connect action="${escape(verb.actionUrl)}">${stream}</Connect>`;
+    }
+    case "redirect":
+      return `<Redirect>${escape(verb.url)}</Redirect>`;
+    case "rejectBusy":
+      return `<Reject reason="busy"/>`;
+    case "say":
+      return `<Say>${escape(verb.sentence)}</Say>`;
+    case "hangUp":
+      return `<Hangup/>`;
+  }
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&apos;",
+};
+
+/** Text and attribute values alike. Drops what XML 1.0 §2.2 cannot carry: control characters, lone surrogates. */
+function escape(text: string): string {
+  return text
+    // deno-lint-ignore no-control-regex
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/gu, "")
+    .replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
+}

@@ -1,0 +1,126 @@
+/** TwiML as the carrier reads it: strictly, since a wrong document is a dead call. */
+
+/** The verbs that are played. What Twilio knows and we do not say is refused, so that a test notices. */
+export type PlayedVerb =
+  | {
+    readonly type: "Connect";
+    readonly actionUrl: string | undefined;
+    readonly streamUrl: string;
+    readonly parameters: Readonly<Record<string, string>>;
+  }
+  | { readonly type: "Redirect"; readonly url: string }
+  | { readonly type: "Reject"; readonly reason: string }
+  | { readonly type: "Say"; readonly sentence: string }
+  | { readonly type: "Pause"; readonly seconds: number }
+  | { readonly type: "Hangup" };
+
+/** Throws Error for what Twilio would not take: 12100, 12200 and their like. */
+export function parseTwiml(text: string): PlayedVerb[] {
+  const root = parseXml(text);
+  if (root.name !== "Response") throw new Error(`TwiML begins with <${root.name}>`);
+  return root.children.map(toVerb);
+}
+
+interface Element {
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly children: Element[];
+  text: string;
+}
+
+function toVerb(element: Element): PlayedVerb {
+  const { name, attributes, children, text } = element;
+  switch (name) {
+    case "Connect": {
+      const [stream, ...others] = children;
+      if (stream?.name !== "Stream" || others.length > 0) {
+        throw new Error("<Connect> wants one <Stream>");
+      }
+      const parameters = stream.children.map((parameter) => {
+        if (parameter.name !== "Parameter") throw new Error(`<Stream> holds <${parameter.name}>`);
+        return [required(parameter, "name"), required(parameter, "value")];
+      });
+      const streamUrl = required(stream, "url");
+      if (!/^wss?:\/\/[^?#]+$/.test(streamUrl)) throw new Error(`Stream url is "${streamUrl}"`);
+      const actionUrl = attributes["action"];
+      return {
+        type: "Connect",
+        actionUrl,
+        streamUrl,
+        parameters: Object.fromEntries(parameters),
+      };
+    }
+    case "Redirect":
+      return { type: "Redirect", url: text };
+    case "Reject":
+      return { type: "Reject", reason: attributes["reason"] ?? "rejected" };
+    case "Say":
+      return { type: "Say", sentence: text };
+    case "Pause":
+      return { type: "Pause", seconds: Number(attributes["length"] ?? "1") };
+    case "Hangup":
+      return { type: "Hangup" };
+    default:
+      throw new Error(`TwiML holds <${name}>`);
+  }
+}
+
+function required(element: Element, name: string): string {
+  const value = element.attributes[name];
+  if (value === undefined) throw new Error(`<${element.name}> has no ${name}`);
+  return value;
+}
+
+const TOKEN =
+  /<\?xml[^?]*\?>|<\/([A-Za-z]+)>|<([A-Za-z]+)((?:\s+[A-Za-z]+="[^"<]*")*)\s*(\/?)>|([^<]+)/y;
+
+/** Elements, attributes and text: the part of XML that TwiML uses. Anything else is an error. */
+function parseXml(text: string): Element {
+  const top: Element = { name: "", attributes: {}, children: [], text: "" };
+  const open = [top];
+  TOKEN.lastIndex = 0;
+  while (TOKEN.lastIndex < text.length) {
+    const at = TOKEN.lastIndex;
+    const token = TOKEN.exec(text);
+    const parent = open.at(-1);
+    if (token === null || parent === undefined) throw new Error(`XML breaks at ${at}`);
+    const [, closed, opened, attributes = "", selfClosed, characters] = token;
+    if (closed !== undefined && open.pop()?.name !== closed) {
+      throw new Error(`</${closed}> at ${at}`);
+    }
+    if (characters !== undefined) parent.text += decode(characters);
+    if (opened === undefined) continue;
+    const element: Element = {
+      name: opened,
+      attributes: Object.fromEntries(
+        [...attributes.matchAll(/([A-Za-z]+)="([^"]*)"/g)]
+          .map(([, name = "", value = ""]) => [name, decode(value)]),
+      ),
+      children: [],
+      text: "",
+    };
+    parent.children.push(element);
+    if (selfClosed === "") open.push(element);
+  }
+  const [root, ...others] = top.children;
+  if (root === undefined || others.length > 0 || open.length !== 1) {
+    throw new Error("XML has no root");
+  }
+  return root;
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  amp: "&",
+  lt: "<",
+  gt: ">",
+  quot: '"',
+  apos: "'",
+};
+
+function decode(text: string): string {
+  return text.replace(/&([^;&]*);?/g, (whole, name) => {
+    const character = ENTITIES[name];
+    if (character === undefined) throw new Error(`XML has no entity ${whole}`);
+    return character;
+  });
+}

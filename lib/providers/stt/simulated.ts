@@ -1,0 +1,103 @@
+/** A recogniser without a provider: hears the tones of simulated speech, to the sample. */
+
+import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import { newDecoder } from "@/lib/audio/modem.ts";
+import type { Clock } from "@/lib/clock.ts";
+import { delayed } from "@/lib/providers/delayed.ts";
+import { untilAborted } from "@/lib/providers/until_aborted.ts";
+import type { Recognition, SpeechToText } from "./stt.ts";
+
+export interface SimulatedSttOptions {
+  readonly clock: Clock;
+  /** From the audio that shows something to the word of it. Default 30. */
+  readonly latencyMs?: number;
+}
+
+/** What the caller has said since the last silence. Samples count from the session's first. */
+interface Utterance {
+  /** Empty until a word was heard whole. */
+  text: string;
+  startSample: number;
+  /** After the last whole word's last; before there is one, after the last whole sound's. */
+  lastWordEndSample: number;
+  /** Where the silence after it starts: after the last word, even if it broke off. */
+  quietFromSample: number;
+}
+
+/**
+ * Speech is seen 24 ms after its first sample, a word with its last. An utterance is over when
+ * `endpointingMs` of audio have been silent. A word that breaks off is not reported; an utterance
+ * of nothing else ends without a final, and its `lastWordEndMs` is where its last whole sound ended.
+ */
+export function simulatedStt(options: SimulatedSttOptions): SpeechToText {
+  const { clock, latencyMs = 30 } = options;
+
+  return {
+    provider: "simulated",
+    async *transcribe(audio, { endpointingMs }, signal) {
+      const left = new AbortController(); // whoever leaves the loop must not leave it waiting for audio
+      const frames = untilAborted(audio, AbortSignal.any([signal, left.signal]));
+      try {
+        yield* delayed(recognise(frames, endpointingMs), { clock, ms: latencyMs, signal });
+      } finally {
+        left.abort();
+      }
+    },
+  };
+}
+
+async function* recognise(
+  audio: AsyncIterable<Uint8Array>,
+  endpointingMs: number,
+): AsyncGenerator<Recognition, void, undefined> {
+  const decoder = newDecoder();
+  let utterance: Utterance | null = null;
+  const isOver = ({ quietFromSample }: Utterance, sample: number): boolean =>
+    sample - quietFromSample >= endpointingMs * BYTES_PER_MS;
+
+  for await (const chunk of audio) {
+    for (const heard of decoder.push(chunk)) {
+      if (heard.type === "opened") {
+        if (utterance && isOver(utterance, heard.startSample)) {
+          yield* ending(utterance);
+          utterance = null;
+        }
+        if (utterance) continue;
+        utterance = newUtterance(heard.startSample);
+        yield { type: "speechStarted", atMs: heard.startSample / BYTES_PER_MS };
+      } else if (utterance) {
+        utterance.quietFromSample = heard.endSample;
+        if (utterance.text === "") utterance.lastWordEndSample = heard.endSample;
+        if (heard.type === "cut") continue;
+        if (utterance.text === "") utterance.startSample = heard.startSample;
+        utterance.text = `${utterance.text} ${heard.text}`.trimStart();
+        utterance.lastWordEndSample = heard.endSample;
+        yield { type: "interim", text: utterance.text, endMs: heard.endSample / BYTES_PER_MS };
+      }
+    }
+    const quietUntil = decoder.quietUntil();
+    if (utterance && quietUntil !== null && isOver(utterance, quietUntil)) {
+      yield* ending(utterance);
+      utterance = null;
+    }
+  }
+  if (utterance) yield* ending(utterance);
+}
+
+function newUtterance(startSample: number): Utterance {
+  return {
+    text: "",
+    startSample,
+    lastWordEndSample: startSample,
+    quietFromSample: startSample,
+  };
+}
+
+function* ending(utterance: Utterance): Generator<Recognition, void, undefined> {
+  const { text, startSample, lastWordEndSample } = utterance;
+  const endMs = lastWordEndSample / BYTES_PER_MS;
+  if (text !== "") {
+    yield { type: "final", text, startMs: startSample / BYTES_PER_MS, endMs, confidence: 1 };
+  }
+  yield { type: "utteranceEnded", lastWordEndMs: endMs };
+}

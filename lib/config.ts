@@ -1,9 +1,9 @@
 /** The settings of one process: the only reader of its environment. `.env.example` says what each is for. */
 
 import { z } from "zod";
-import { AppError } from "@/lib/errors.ts";
-import type { Level } from "@/lib/log.ts";
-import { Secret } from "@/lib/secret.ts";
+import { AppError } from "./errors.ts";
+import type { Level } from "./log.ts";
+import { Secret } from "./secret.ts";
 
 /** Everything an operator can set. Nothing else reads the environment, and printing it shows no secret. */
 export interface Config {

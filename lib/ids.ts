@@ -1,5 +1,7 @@
 /** Identifiers: UUIDv7 (RFC 9562 §5.7) shown with a prefix, as `call_0198f3c2-…`. */
 
+import { systemClock } from "./clock.ts";
+
 export type IdPrefix = "tenant" | "agent" | "version" | "number" | "call" | "event" | "request";
 
 /** Milliseconds since the epoch, and 10 random bytes. Tests pass their own. */
@@ -9,7 +11,7 @@ export interface IdSource {
 }
 
 export const systemIds: IdSource = {
-  unixMs: () => new Date().getTime(),
+  unixMs: () => systemClock.date().getTime(),
   random: () => crypto.getRandomValues(new Uint8Array(10)),
 };
 

@@ -4,8 +4,8 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 // @ts-types="@types/ws"
 import { WebSocket, WebSocketServer } from "ws";
-import type { Cancel, Clock } from "@/lib/clock.ts";
-import { AppError, messageOf } from "@/lib/errors.ts";
+import type { Cancel, Clock } from "./clock.ts";
+import { AppError, messageOf } from "./errors.ts";
 
 /**
  * A WebSocket, ours or a simulated one. Closing twice does nothing; sending on a closed one does

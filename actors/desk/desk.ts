@@ -1,7 +1,10 @@
 /** A desk: one tenant's door on this machine. Routes send here; it answers reads and forwards commands. */
 
-import type { Reply } from "@/actors/runtime/actor.ts";
-import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
+import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
+import type { CallMessage, CallSettings } from "@/actors/call/call.ts";
+import { AppError } from "@/lib/errors.ts";
+import type { CallProgress, Carrier, PlaceCall } from "@/lib/providers/carrier/carrier.ts";
+import type { Graph } from "@/lib/workflow/graph.ts";
 
 /** An inbound call as the carrier announces it. Numbers are E.164; an agent named here wins over the number's. */
 export interface Ring {
@@ -55,8 +58,13 @@ export type DeskMessage =
   /** A call we placed was answered, or a media stream ended: what now? */
   | { type: "resume"; callId: string; carrierCallId: string; reply: Reply<CallAnswer> }
   /** The carrier reports progress. Terminal progress of a call that is live ends it. */
-  | { type: "progressed"; callId: string | null; carrierCallId: string; progress: CallProgress }
-  /** Place an outbound call. Rejects with not_configured, not_found or busy. */
+  | {
+    type: "progressed";
+    callId: string | null;
+    carrierCallId: string;
+    progress: CallProgress;
+  }
+  /** Place an outbound call. Fails with not_configured, not_found or busy, or what the carrier says. */
   | {
     type: "placeCall";
     agentId: string;
@@ -65,4 +73,267 @@ export type DeskMessage =
     reply: Reply<{ callId: string }>;
   }
   | { type: "call"; callId: string; reply: Reply<CallView | null> }
-  | { type: "events"; callId: string; after: number; limit: number; reply: Reply<EventView[]> };
+  | { type: "events"; callId: string; after: number; limit: number; reply: Reply<EventView[]> }
+  /** Work beside the mailbox has ended: `deliver` says what follows. */
+  | { type: "done"; deliver: (ctx: Context<DeskMessage>) => void };
+
+export const deskKind: Kind<DeskMessage> = {
+  name: "desk",
+  controlMax: 1024,
+  restart: "permanent",
+  intensity: { restarts: 10, withinMs: 60_000 },
+  backoff: { minMs: 0, maxMs: 1_000 },
+  poisonTries: 1,
+  passivateAfterMs: 15 * 60_000,
+};
+
+/** One tenant's work on the database at a time, and what may wait: more is answered with busy. */
+export const IN_FLIGHT_MAX = 16;
+export const WAITING_MAX = 256;
+
+/** What the caller hears when a call cannot be taken. */
+const NOT_SET_UP = "This line is not set up yet. Please call again later. Goodbye.";
+const NO_SUCH_AGENT = "There is nobody to answer this call. Goodbye.";
+const WENT_WRONG = "I am sorry, something went wrong. Please call again. Goodbye.";
+
+/** The agent that leads a call: its published version. */
+export interface Agent {
+  readonly agentId: string;
+  readonly version: number;
+  readonly graph: Graph;
+}
+
+export interface NewCall {
+  readonly callId: string;
+  readonly agent: Agent;
+  readonly direction: "inbound" | "outbound";
+  readonly from: string;
+  readonly to: string;
+  readonly carrierCallId: string | null;
+}
+
+/** Everything here is bound to the desk's tenant. */
+export interface DeskDeps {
+  readonly tenantId: string;
+  readonly newCallId: () => string;
+  /** The published version; null when there is no such agent here, or none is published. */
+  agent(agentId: string, signal: AbortSignal): Promise<Agent | null>;
+  /** Writes the call's row. A carrier's call that is known already keeps the id it has: that one comes back. */
+  insertCall(call: NewCall, signal: AbortSignal): Promise<{ callId: string; isEnded: boolean }>;
+  call(callId: string, signal: AbortSignal): Promise<CallView | null>;
+  /** The call that the carrier knows by this id. */
+  callOfCarrier(carrierCallId: string, signal: AbortSignal): Promise<string | null>;
+  events(callId: string, page: Page, signal: AbortSignal): Promise<EventView[]>;
+  /** What is missing to hold a call at all; null when nothing is. */
+  missing(): AppError | null;
+  /** Takes one of the machine's lines, synchronously; null when all are taken. */
+  takeLine(): Line | null;
+  startCall(settings: CallSettings, line: Line): Ref<CallMessage>;
+  findCall(callId: string): Ref<CallMessage> | null;
+}
+
+export interface Page {
+  readonly after: number;
+  readonly limit: number;
+}
+
+/** A line of this machine: given back once, when its call has ended or never began. */
+export interface Line {
+  release(): void;
+}
+
+type Work = (signal: AbortSignal) => Promise<(ctx: Context<DeskMessage>) => void>;
+
+interface Job {
+  readonly work: Work;
+  readonly failed: (error: AppError) => void;
+}
+
+interface State {
+  readonly inFlight: number;
+  readonly waiting: readonly Job[];
+  /** Numbers the jobs of this desk. */
+  readonly started: number;
+  readonly refusedCount: number;
+}
+
+export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
+  function start(state: State, job: Job, ctx: Context<DeskMessage>): State {
+    ctx.run(`job ${state.started}`, job.work, (outcome) => ({
+      type: "done",
+      deliver: (ctx) => outcome.ok ? outcome.value(ctx) : job.failed(outcome.error),
+    }));
+    return { ...state, inFlight: state.inFlight + 1, started: state.started + 1 };
+  }
+
+  /** The bulkhead: one tenant's flood waits here, and does not starve another. */
+  function enter(state: Readonly<State>, job: Job, ctx: Context<DeskMessage>): State {
+    if (state.inFlight < IN_FLIGHT_MAX) return start(state, job, ctx);
+    if (state.waiting.length < WAITING_MAX) {
+      return { ...state, waiting: [...state.waiting, job] };
+    }
+    job.failed(
+      new AppError("busy", `Cannot take more: ${WAITING_MAX} requests are waiting`, {
+        retryable: true,
+      }),
+    );
+    return { ...state, refusedCount: state.refusedCount + 1 };
+  }
+
+  function read<T>(
+    state: Readonly<State>,
+    ctx: Context<DeskMessage>,
+    reply: Reply<T>,
+    query: (signal: AbortSignal) => Promise<T>,
+  ): State {
+    const work: Work = async (signal) => {
+      const answer = await query(signal);
+      return () => reply(answer);
+    };
+    return enter(state, { work, failed: reply.fail }, ctx);
+  }
+
+  /** The agent and the row of a new call, then its actor. */
+  function ringing(ring: Ring, line: Line, reply: Reply<CallAnswer>): Work {
+    return async (signal) => {
+      const agent = ring.agentId === null ? null : await deps.agent(ring.agentId, signal);
+      if (agent === null) return refuse(line, reply, NO_SUCH_AGENT);
+      const { from, to, carrierCallId } = ring;
+      const { callId, isEnded } = await deps.insertCall({
+        callId: deps.newCallId(),
+        agent,
+        direction: "inbound",
+        from,
+        to,
+        carrierCallId,
+      }, signal);
+      if (isEnded) return refuse(line, reply, null); // the carrier repeats an old announcement
+      return () => {
+        const found = deps.findCall(callId); // a repetition of a call that is live
+        if (found !== null) line.release();
+        const call = found ?? deps.startCall({
+          callId,
+          tenantId: deps.tenantId,
+          direction: "inbound",
+          carrierCallId,
+          graph: agent.graph,
+        }, line);
+        call.send({ type: "answer", reply });
+      };
+    };
+  }
+
+  function refuse(line: Line, reply: Reply<CallAnswer>, sentence: string | null): () => void {
+    return () => {
+      line.release();
+      reply(sentence === null ? { type: "hangUp" } : { type: "refused", sentence });
+    };
+  }
+
+  /** The row first, so that the call is known before the phone rings; the call dials for itself. */
+  function placing(
+    request: { readonly agentId: string; readonly to: string; readonly from: string },
+    line: Line,
+    reply: Reply<{ callId: string }>,
+  ): Work {
+    return async (signal) => {
+      const agent = await deps.agent(request.agentId, signal);
+      if (agent === null) {
+        const message = `Cannot place a call: there is no agent "${request.agentId}"`;
+        throw new AppError("not_found", message, { field: "agentId" });
+      }
+      const callId = deps.newCallId();
+      const { from, to } = request;
+      await deps.insertCall(
+        { callId, agent, direction: "outbound", from, to, carrierCallId: null },
+        signal,
+      );
+      return () => {
+        const call = deps.startCall({
+          callId,
+          tenantId: deps.tenantId,
+          direction: "outbound",
+          carrierCallId: null,
+          graph: agent.graph,
+        }, line);
+        call.send({ type: "dial", from, to, reply });
+      };
+    };
+  }
+
+  return {
+    init: () => ({ inFlight: 0, waiting: [], started: 0, refusedCount: 0 }),
+    on: {
+      ring(state, { ring, reply }, ctx) {
+        if (deps.missing() !== null) return reply({ type: "refused", sentence: NOT_SET_UP });
+        const line = deps.takeLine();
+        if (line === null) return reply({ type: "busy" });
+        const failed = (error: AppError): void => {
+          line.release();
+          if (error.code === "busy") reply({ type: "busy" });
+          else reply.fail(error);
+        };
+        return enter(state, { work: ringing(ring, line, reply), failed }, ctx);
+      },
+      resume(state, { callId, carrierCallId, reply }, ctx) {
+        const live = deps.findCall(callId);
+        if (live !== null) {
+          live.send({ type: "resume", carrierCallId, reply });
+          return state;
+        }
+        const work: Work = async (signal) => {
+          const call = await deps.call(callId, signal);
+          return () => {
+            const failed = call?.outcome === "failed" || call?.status === "live";
+            reply(failed ? { type: "refused", sentence: WENT_WRONG } : { type: "hangUp" });
+          };
+        };
+        return enter(state, { work, failed: reply.fail }, ctx);
+      },
+      progressed(state, { callId, carrierCallId, progress }, ctx) {
+        if (callId !== null) {
+          deps.findCall(callId)?.send({ type: "progressed", progress });
+          return state;
+        }
+        const work: Work = async (signal) => {
+          const found = await deps.callOfCarrier(carrierCallId, signal);
+          return () => {
+            if (found !== null) deps.findCall(found)?.send({ type: "progressed", progress });
+          };
+        };
+        // Lost progress is made up for: the media socket of a call that is over closes.
+        return enter(state, { work, failed: () => {} }, ctx);
+      },
+      placeCall(state, { agentId, to, from, reply }, ctx) {
+        const missing = deps.missing();
+        if (missing !== null) return reply.fail(missing);
+        const line = deps.takeLine();
+        if (line === null) {
+          return reply.fail(
+            new AppError("busy", "Cannot place a call: all lines are taken", { retryable: true }),
+          );
+        }
+        const failed = (error: AppError): void => {
+          line.release();
+          reply.fail(error);
+        };
+        return enter(state, { work: placing({ agentId, to, from }, line, reply), failed }, ctx);
+      },
+      call: (state, { callId, reply }, ctx) =>
+        read(state, ctx, reply, (signal) => deps.call(callId, signal)),
+      events: (state, { callId, after, limit, reply }, ctx) =>
+        read(state, ctx, reply, (signal) => deps.events(callId, { after, limit }, signal)),
+      done(state, { deliver }, ctx) {
+        deliver(ctx);
+        const next = { ...state, inFlight: state.inFlight - 1 };
+        const [job, ...waiting] = next.waiting;
+        return job === undefined ? next : start({ ...next, waiting }, job, ctx);
+      },
+    },
+    view: ({ inFlight, waiting, refusedCount }) => ({
+      inFlight,
+      waiting: waiting.length,
+      refusedCount,
+    }),
+  };
+}

@@ -15,8 +15,8 @@ export interface TextToSpeech {
 }
 
 export interface SynthesisOptions {
-  /** The provider's voice id. */
-  readonly voice: string;
+  /** The provider's voice id; null: the adapter's own. */
+  readonly voice: string | null;
   readonly language: string;
 }
 

@@ -1,0 +1,578 @@
+/** A call: one live conversation by phone, from the ring to the hang-up. */
+
+import type { Actor, Context, Kind, Outcome, Ref, Reply } from "@/actors/runtime/actor.ts";
+import type { CallAnswer } from "@/actors/desk/desk.ts";
+import type { CallProgress, Carrier, MediaProtocol } from "@/lib/providers/carrier/carrier.ts";
+import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
+import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
+import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
+import type { Graph } from "@/lib/workflow/graph.ts";
+import type { MessageSocket } from "@/lib/socket.ts";
+import {
+  type Dialogue,
+  type DialogueEvent,
+  type Effect,
+  type Ending,
+  newDialogue,
+  SETTLE_MS,
+  takeEvent,
+} from "./dialogue.ts";
+import type { CallEvent, CallOutcome, CallPart, EndReason } from "./events.ts";
+import { type FromLeg, leg, legKind, type LegMessage } from "./leg.ts";
+import { type FromListener, listener, listenerKind, type ListenerMessage } from "./listener.ts";
+import { type FromModel, model, modelKind, type ModelMessage } from "./model.ts";
+import { rebuild } from "./rebuild.ts";
+import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./speaker.ts";
+import type { Ticker } from "./ticker.ts";
+import { deadlineOf } from "./turns.ts";
+
+export type CallMessage =
+  | FromLeg
+  | FromListener
+  | FromSpeaker
+  | FromModel
+  /** From the desk, for an outbound call: ask the carrier to place it. Numbers are E.164. */
+  | { type: "dial"; from: string; to: string; reply: Reply<{ callId: string }> }
+  /** From the desk: what to tell the carrier now? Also asked again when the carrier repeats itself. */
+  | { type: "answer"; reply: Reply<CallAnswer> }
+  /** From the desk: the carrier says that the media stream has ended and the call has not. */
+  | { type: "resume"; carrierCallId: string; reply: Reply<CallAnswer> }
+  /** From the media route: may this socket be opened? Yes once, for the newest epoch and its token. */
+  | { type: "attach"; epoch: number; token: string; reply: Reply<Attachment> }
+  /** From the media route: the socket of an `attach` that was answered with ok. */
+  | { type: "connected"; socket: MessageSocket }
+  /** From the desk: the carrier reports how the call goes. */
+  | { type: "progressed"; progress: CallProgress }
+  /** From operators. */
+  | { type: "hangUp" }
+  | {
+    type: "dialed";
+    outcome: Outcome<{ readonly carrierCallId: string }>;
+    reply: Reply<{ callId: string }>;
+  }
+  | { type: "deadlinePassed" }
+  | { type: "settleDue"; generation: number }
+  | { type: "durationPassed" }
+  | { type: "connectMissed" }
+  | { type: "endingDue" }
+  | { type: "carrierHungUp"; outcome: Outcome<void> }
+  | { type: "historyRead"; outcome: Outcome<readonly CallEvent[]> }
+  /** A write that the end makes good if it failed: it stores all. */
+  | { type: "savedMeanwhile" }
+  | { type: "saved"; outcome: Outcome<void> }
+  | { type: "saveAgain" };
+
+export type Attachment = "ok" | "taken" | "refused";
+
+export const callKind: Kind<CallMessage> = {
+  name: "call",
+  controlMax: 4096,
+  restart: "transient",
+  intensity: { restarts: 1, withinMs: 24 * 3_600_000 }, // rebuilt once from its events
+  backoff: { minMs: 0, maxMs: 0 },
+  poisonTries: 1,
+};
+
+/** The carrier must open the media socket within this of the ring, or of losing the one before. */
+export const CONNECT_WITHIN_MS = 15_000;
+/** A call we place may ring for so long. */
+export const RING_MS = 90_000;
+/** The carrier's API and its socket together have this long to end a call. */
+export const ENDING_MS = 5_000;
+/** Writes of a call's end that may fail, with doubling waits between them. */
+const SAVES_MAX = 8;
+const SAVE_AGAIN_MS = 500;
+const ENDPOINTING_MS = 400;
+const BARGE_IN_WORDS = 1;
+
+export interface CallSettings {
+  readonly callId: string;
+  readonly tenantId: string;
+  readonly direction: "inbound" | "outbound";
+  /** Null for a call that is to be placed. */
+  readonly carrierCallId: string | null;
+  readonly graph: Graph;
+}
+
+/** What is stored of a call when it has ended. */
+export interface EndedCall {
+  readonly outcome: CallOutcome;
+  readonly reason: EndReason;
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly answeredAt: Date | null;
+  readonly endedAt: Date;
+}
+
+export interface CallDeps {
+  /** Of media paths: which machine holds this call. */
+  readonly nodeId: string;
+  readonly carrier: Carrier;
+  readonly newProtocol: () => MediaProtocol;
+  readonly stt: SpeechToText;
+  readonly llm: LanguageModel;
+  readonly tts: TextToSpeech;
+  readonly ticker: Ticker;
+  readonly newToken: () => string;
+  /** Hands an event to the recorder; `seq` counts from 1 without a gap. */
+  record(seq: number, event: CallEvent, at: Date): void;
+  /** The events of this call so far, those included that were just recorded. */
+  history(signal: AbortSignal): Promise<readonly CallEvent[]>;
+  /** Where the carrier finds us for a call we place. */
+  readonly urls: Pick<PlaceCall, "answerUrl" | "statusUrl">;
+  savePlaced(carrierCallId: string, signal: AbortSignal): Promise<void>;
+  saveLive(answeredAt: Date, signal: AbortSignal): Promise<void>;
+  saveEnd(ended: EndedCall, signal: AbortSignal): Promise<void>;
+}
+
+interface Children {
+  readonly listener: Ref<ListenerMessage>;
+  readonly speaker: Ref<SpeakerMessage>;
+  readonly model: Ref<ModelMessage>;
+  readonly leg: Ref<LegMessage> | null;
+}
+
+/** The media stream that is awaited or there. A new one gets the next epoch and another token. */
+interface Link {
+  readonly epoch: number;
+  readonly token: string;
+  readonly phase: "offered" | "attached" | "started";
+}
+
+interface State {
+  readonly phase: "rebuilding" | "connecting" | "live" | "ending" | "saving";
+  /** Null until the carrier has taken a call of ours. */
+  readonly carrierCallId: string | null;
+  readonly link: Link;
+  readonly children: Children;
+  readonly dialogue: Dialogue;
+  readonly seq: number;
+  readonly answeredAt: Date | null;
+  readonly ending: Ending | null;
+  /** Said by the carrier's own voice when it asks what is next; null: it just hangs up. */
+  readonly lastSentence: string | null;
+  readonly saves: number;
+}
+
+export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallMessage> {
+  const { graph } = settings;
+  const limits = { idleMs: graph.limits.idleMs, bargeInWords: BARGE_IN_WORDS };
+  const scenario = { graph, limits };
+
+  function spawnChildren(ctx: Context<CallMessage>): Children {
+    const self = ctx.self;
+    const options = { language: graph.language, voice: graph.voice };
+    return {
+      listener: ctx.spawn(listenerKind, `${ctx.self.id}/listener`, () =>
+        listener({
+          stt: deps.stt,
+          options: {
+            language: graph.language,
+            keyterms: graph.keyterms,
+            endpointingMs: ENDPOINTING_MS,
+          },
+          call: self,
+        })),
+      speaker: ctx.spawn(
+        speakerKind,
+        `${ctx.self.id}/speaker`,
+        () => speaker({ tts: deps.tts, options, ticker: deps.ticker, call: self }),
+      ),
+      model: ctx.spawn(
+        modelKind,
+        `${ctx.self.id}/model`,
+        () => model({ model: deps.llm, call: self }),
+      ),
+      leg: null,
+    };
+  }
+
+  function record(state: State, event: CallEvent, ctx: Context<CallMessage>): State {
+    const seq = state.seq + 1;
+    deps.record(seq, event, ctx.date());
+    return { ...state, seq };
+  }
+
+  /** Lets the dialogue take an event, and does what follows. */
+  function tell(state: State, event: DialogueEvent, ctx: Context<CallMessage>): State {
+    if (state.phase !== "live") return state;
+    const before = state.dialogue;
+    const [dialogue, effects] = takeEvent(before, event, scenario, ctx.now());
+    let next: State = { ...state, dialogue };
+    for (const effect of effects) next = perform(next, effect, ctx);
+    if (next.phase === "live" && dialogue.turn !== before.turn) {
+      ctx.timer("turn", deadlineOf(dialogue.turn, limits), { type: "deadlinePassed" });
+    }
+    return next;
+  }
+
+  function perform(state: State, effect: Effect, ctx: Context<CallMessage>): State {
+    const { speaker, model, leg } = state.children;
+    switch (effect.type) {
+      case "begin":
+        if (leg !== null) speaker.send({ ...effect, leg });
+        return state;
+      case "text":
+      case "finish":
+        speaker.send(effect);
+        return state;
+      case "silence": {
+        const { generation } = effect;
+        if (leg !== null) speaker.send({ type: "silence", generation, leg });
+        ctx.timer(`settle ${generation}`, SETTLE_MS, { type: "settleDue", generation });
+        return state;
+      }
+      case "request":
+        model.send(effect);
+        return state;
+      case "withdraw":
+        model.send(effect);
+        return state;
+      case "record":
+        return record(state, effect.event, ctx);
+      case "hangUp":
+        return end(state, effect.ending, effect.sentence, ctx);
+    }
+  }
+
+  function newLink(state: State): State {
+    const epoch = state.link.epoch + 1;
+    return { ...state, link: { epoch, token: deps.newToken(), phase: "offered" } };
+  }
+
+  function connectAnswer({ link }: State): CallAnswer {
+    const { callId } = settings;
+    return {
+      type: "connect",
+      callId,
+      mediaPath: `/media/${deps.nodeId}/${callId}/${link.epoch}/${link.token}`,
+      token: link.token,
+      resumePath: `/twilio/calls/${callId}/resume`,
+    };
+  }
+
+  function answer(state: State): CallAnswer {
+    switch (state.phase) {
+      case "rebuilding":
+      case "connecting":
+      case "live":
+        return connectAnswer(state);
+      case "ending":
+      case "saving":
+        if (state.lastSentence === null) return { type: "hangUp" };
+        return { type: "refused", sentence: state.lastSentence };
+    }
+  }
+
+  /** The leg is gone, but the call is not: wait for the carrier to bring another. */
+  function loseLeg(state: State, ctx: Context<CallMessage>): State {
+    const lost = tell(state, { type: "legLost" }, ctx);
+    ctx.cancel("turn");
+    ctx.timer("connect", CONNECT_WITHIN_MS, { type: "connectMissed" });
+    const { epoch } = lost.link;
+    const waiting = record(newLink(lost), { type: "leg_lost", epoch }, ctx);
+    return { ...waiting, phase: "connecting", children: { ...waiting.children, leg: null } };
+  }
+
+  /** Ends the call at the carrier, unless that has happened. Closing the socket alone would not hang up. */
+  function end(
+    state: State,
+    ending: Ending,
+    sentence: string | null,
+    ctx: Context<CallMessage>,
+  ): State {
+    if (state.phase === "ending" || state.phase === "saving") return state;
+    for (const timer of ["turn", "duration", "connect"]) ctx.cancel(timer);
+    ctx.timer("ending", ENDING_MS, { type: "endingDue" });
+    const ended: State = { ...state, phase: "ending", ending, lastSentence: sentence };
+    const { carrierCallId } = state;
+    if (carrierCallId === null) return save(ended, ctx);
+    if (sentence === null) {
+      ctx.run(
+        "hang up",
+        (signal) => deps.carrier.hangUp(carrierCallId, signal),
+        (outcome) => ({ type: "carrierHungUp", outcome }),
+      );
+    } else {
+      ended.children.leg?.send({ type: "hangUp" }); // the carrier then asks, and hears the sentence
+    }
+    return ended;
+  }
+
+  /** Nothing more will be said: store how it came out, then stop. */
+  function save(state: State, ctx: Context<CallMessage>): State {
+    if (state.phase === "saving") return state;
+    ctx.cancel("ending");
+    ctx.cancel("hang up");
+    const ending = state.ending ?? { outcome: "answered", reason: "caller_hung_up" };
+    const settled = state.dialogue.utterances.length === 0
+      ? state
+      : tell({ ...state, phase: "live" }, { type: "legLost" }, ctx);
+    const recorded = record(settled, { type: "call_ended", ...ending }, ctx);
+    const saving: State = { ...recorded, phase: "saving", ending };
+    store(saving, ctx);
+    return saving;
+  }
+
+  function store(state: State, ctx: Context<CallMessage>): void {
+    const { ending, dialogue, answeredAt } = state;
+    if (ending === null) return;
+    const { variables } = dialogue.workflow;
+    const ended = { ...ending, variables, answeredAt, endedAt: ctx.date() };
+    ctx.run(
+      "save",
+      (signal) => deps.saveEnd(ended, signal),
+      (outcome) => ({ type: "saved", outcome }),
+    );
+  }
+
+  function fail(
+    state: State,
+    part: CallPart,
+    error: { readonly code: string; readonly message: string },
+    ctx: Context<CallMessage>,
+  ): State {
+    const { code, message } = error;
+    return record(state, { type: "failed", part, code, message }, ctx);
+  }
+
+  /** Says the agent's apology, then hangs up; with no leg to say it on, the carrier says it. */
+  function apologise(state: State, reason: EndReason, ctx: Context<CallMessage>): State {
+    const ending: Ending = { outcome: "failed", reason };
+    const sentence = graph.failureSentence;
+    if (state.phase === "live") return tell(state, { type: "end", sentence, ending }, ctx);
+    return end(state, ending, sentence, ctx);
+  }
+
+  return {
+    init(ctx, restart) {
+      const state: State = {
+        phase: restart === undefined ? "connecting" : "rebuilding",
+        carrierCallId: settings.carrierCallId,
+        link: { epoch: 1, token: deps.newToken(), phase: "offered" },
+        children: spawnChildren(ctx),
+        dialogue: newDialogue(graph),
+        seq: 0,
+        answeredAt: null,
+        ending: null,
+        lastSentence: null,
+        saves: 0,
+      };
+      const mayRing = restart === undefined && settings.direction === "outbound";
+      ctx.timer("connect", mayRing ? RING_MS : CONNECT_WITHIN_MS, { type: "connectMissed" });
+      if (restart === undefined) {
+        return record(state, { type: "call_started", direction: settings.direction }, ctx);
+      }
+      ctx.hold("history", deps.history, (outcome) => ({ type: "historyRead", outcome }));
+      return state;
+    },
+    on: {
+      historyRead(state, { outcome }, ctx) {
+        if (!outcome.ok) return end(state, CRASHED, graph.failureSentence, ctx);
+        const { dialogue, seq, epoch, carrierCallId, isEnded } = rebuild(outcome.value, graph);
+        const link = { ...state.link, epoch: epoch + 1 };
+        const rebuilt: State = {
+          ...state,
+          phase: "connecting",
+          carrierCallId: state.carrierCallId ?? carrierCallId,
+          dialogue,
+          seq,
+          link,
+        };
+        const recorded = fail(rebuilt, "call", { code: "crashed", message: "Rebuilt" }, ctx);
+        return isEnded ? save(recorded, ctx) : recorded;
+      },
+      dial(state, { from, to, reply }, ctx) {
+        const timeLimitSeconds = Math.ceil((graph.limits.maxDurationMs + RING_MS) / 1000);
+        ctx.run(
+          "dial",
+          (signal) => deps.carrier.placeCall({ from, to, timeLimitSeconds, ...deps.urls }, signal),
+          (outcome) => ({ type: "dialed", outcome, reply }),
+        );
+      },
+      dialed(state, { outcome, reply }, ctx) {
+        if (!outcome.ok) {
+          reply.fail(outcome.error);
+          const ending: Ending = { outcome: "failed", reason: "carrier_ended" };
+          return save({ ...fail(state, "carrier", outcome.error, ctx), ending }, ctx);
+        }
+        const { carrierCallId } = outcome.value;
+        reply({ callId: settings.callId });
+        ctx.run("save placed", (signal) => deps.savePlaced(carrierCallId, signal), () => ({
+          type: "savedMeanwhile",
+        }));
+        return record({ ...state, carrierCallId }, { type: "call_dialed", carrierCallId }, ctx);
+      },
+      answer(state, { reply }) {
+        reply(answer(state));
+      },
+      resume(state, { carrierCallId, reply }, ctx) {
+        const known = state.carrierCallId ?? carrierCallId; // its answer may overtake the API's
+        if (carrierCallId !== known) return reply({ type: "hangUp" });
+        // The carrier's word that the stream has ended may overtake the socket's close.
+        const isStale = state.phase === "live" && state.link.phase === "started";
+        if (isStale && state.children.leg !== null) {
+          ctx.stopChild(state.children.leg, "Carrier ended the stream");
+        }
+        const waiting = { ...(isStale ? loseLeg(state, ctx) : state), carrierCallId: known };
+        reply(answer(waiting));
+        if (waiting.phase !== "ending") return waiting;
+        return save(waiting, ctx); // the carrier has its last word
+      },
+      attach(state, { epoch, token, reply }) {
+        const { link } = state;
+        if (state.phase !== "connecting" || epoch !== link.epoch || token !== link.token) {
+          return reply(link.phase === "offered" ? "refused" : "taken");
+        }
+        if (link.phase !== "offered") return reply("taken");
+        reply("ok");
+        return { ...state, link: { ...link, phase: "attached" } };
+      },
+      connected(state, { socket }, ctx) {
+        const { link, children, phase, carrierCallId } = state;
+        const isAwaited = phase === "connecting" && link.phase === "attached";
+        if (!isAwaited || children.leg !== null || carrierCallId === null) {
+          return socket.close(1008, "Call takes no socket now");
+        }
+        const { epoch, token } = link;
+        const ref = ctx.spawn(
+          legKind,
+          `${ctx.self.id}/leg/${epoch}`,
+          () =>
+            leg({ epoch, token, carrierCallId }, {
+              socket,
+              protocol: deps.newProtocol(),
+              call: ctx.self,
+              listener: children.listener,
+            }),
+        );
+        return { ...state, children: { ...children, leg: ref } };
+      },
+      legStarted(state, { epoch }, ctx) {
+        if (epoch !== state.link.epoch || state.phase !== "connecting") return state;
+        ctx.cancel("connect");
+        const answeredAt = state.answeredAt ?? ctx.date();
+        if (state.answeredAt === null) {
+          const { maxDurationMs } = graph.limits;
+          ctx.timer("duration", maxDurationMs, { type: "durationPassed" });
+          ctx.run("save live", (signal) => deps.saveLive(answeredAt, signal), () => ({
+            type: "savedMeanwhile",
+          }));
+        }
+        const link: Link = { ...state.link, phase: "started" };
+        const live = record(
+          { ...state, phase: "live", link, answeredAt },
+          { type: "leg_started", epoch },
+          ctx,
+        );
+        ctx.timer("turn", limits.idleMs, { type: "deadlinePassed" });
+        return tell(live, { type: "legReady" }, ctx);
+      },
+      legEnded(state, { stopped, epoch }, ctx) {
+        if (epoch !== state.link.epoch) return state;
+        const legless: State = { ...state, children: { ...state.children, leg: null } };
+        switch (state.phase) {
+          case "rebuilding":
+          case "saving":
+            return legless;
+          case "ending":
+            return state.lastSentence === null ? save(legless, ctx) : legless;
+          case "connecting": // it never started: offer another
+            return newLink(legless);
+          case "live":
+            if (!stopped) return loseLeg(legless, ctx);
+            return save(
+              { ...legless, ending: { outcome: "answered", reason: "caller_hung_up" } },
+              ctx,
+            );
+        }
+      },
+      marked: (state, message, ctx) => tell(state, message, ctx),
+      pressed(state, { digit }, ctx) {
+        return record(state, { type: "dtmf_pressed", digit }, ctx);
+      },
+      heard: (state, message, ctx) => tell(state, message, ctx),
+      deaf(state, { error }, ctx) {
+        return apologise(fail(state, "listener", error, ctx), "provider_failed", ctx);
+      },
+      wordsPlaced: (state, message, ctx) => tell(state, message, ctx),
+      synthesisBegan: (state, message, ctx) => tell(state, message, ctx),
+      playoutBegan: (state, message, ctx) => tell(state, message, ctx),
+      synthesisFailed: (state, message, ctx) => tell(state, message, ctx),
+      speakerLost: (state, message, ctx) => tell(state, message, ctx),
+      modelSaid: (state, message, ctx) => tell(state, message, ctx),
+      modelLost: (state, message, ctx) => tell(state, message, ctx),
+      settleDue: (state, message, ctx) => tell(state, message, ctx),
+      deadlinePassed: (state, message, ctx) => tell(state, message, ctx),
+      durationPassed(state, _message, ctx) {
+        const ending: Ending = { outcome: "answered", reason: "max_duration" };
+        return tell(state, { type: "end", sentence: graph.failureSentence, ending }, ctx);
+      },
+      connectMissed(state, _message, ctx) {
+        if (state.phase !== "connecting" && state.phase !== "rebuilding") return state;
+        const reason = state.answeredAt === null ? "never_connected" : "leg_lost";
+        return end(state, { outcome: "failed", reason }, null, ctx);
+      },
+      progressed(state, { progress }, ctx) {
+        const ending = endingOf(progress, state.answeredAt !== null);
+        if (ending === null || state.phase === "saving") return state;
+        return save({ ...state, ending: state.ending ?? ending }, ctx);
+      },
+      hangUp(state, _message, ctx) {
+        return end(state, { outcome: "answered", reason: "stopped" }, null, ctx);
+      },
+      carrierHungUp(state, { outcome }, ctx) {
+        const next = outcome.ok ? state : fail(state, "carrier", outcome.error, ctx);
+        if (next.children.leg === null) return save(next, ctx);
+        next.children.leg.send({ type: "hangUp" });
+        return next;
+      },
+      endingDue: (state, _message, ctx) => state.phase === "ending" ? save(state, ctx) : state,
+      savedMeanwhile() {},
+      saved(state, { outcome }, ctx) {
+        if (outcome.ok || state.saves + 1 >= SAVES_MAX) {
+          ctx.stop();
+          return state;
+        }
+        ctx.timer("save again", SAVE_AGAIN_MS * 2 ** state.saves, { type: "saveAgain" });
+        return { ...state, saves: state.saves + 1 };
+      },
+      saveAgain: (state, _message, ctx) => store(state, ctx),
+    },
+    view: ({ phase, link, dialogue, seq, ending, saves }) => ({
+      phase,
+      epoch: link.epoch,
+      link: link.phase,
+      floor: dialogue.turn.floor,
+      node: dialogue.workflow.node,
+      turns: dialogue.counts.turns,
+      replying: dialogue.reply !== null,
+      unsettled: dialogue.utterances.length,
+      events: seq,
+      ending,
+      saves,
+    }),
+  };
+}
+
+const CRASHED: Ending = { outcome: "failed", reason: "crashed" };
+
+/** How a call came out when the carrier says that it is over; null while it is not. */
+function endingOf(progress: CallProgress, wasAnswered: boolean): Ending | null {
+  switch (progress) {
+    case "queued":
+    case "ringing":
+    case "in_progress":
+      return null;
+    case "completed":
+      return wasAnswered
+        ? { outcome: "answered", reason: "caller_hung_up" }
+        : { outcome: "failed", reason: "never_connected" };
+    case "busy":
+      return { outcome: "busy", reason: "carrier_ended" };
+    case "no_answer":
+    case "canceled":
+      return { outcome: "no_answer", reason: "carrier_ended" };
+    case "failed":
+      return { outcome: "failed", reason: "carrier_ended" };
+  }
+}

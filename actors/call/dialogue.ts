@@ -1,0 +1,602 @@
+/** The dialogue of a call: what it says, asks its model and records, as things happen. Pure. */
+
+import type { StreamItem } from "@/actors/runtime/actor.ts";
+import type { AppError } from "@/lib/errors.ts";
+import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";
+import type { Recognition } from "@/lib/providers/stt/stt.ts";
+import {
+  advance,
+  begin,
+  type Step,
+  type WorkflowAction,
+  type WorkflowState,
+} from "@/lib/workflow/engine.ts";
+import type { Graph } from "@/lib/workflow/graph.ts";
+import { promptFor } from "@/lib/workflow/prompt.ts";
+import { addText, type Clauses, lastClause, noClauses } from "./clauses.ts";
+import { addSaid, type Entry, promptMessages, trimToHeard } from "./conversation.ts";
+import type { CallEvent, CallOutcome, CallPart, EndReason } from "./events.ts";
+import { gapOf, type Milestone, type Milestones, reach } from "./gap.ts";
+import {
+  cutUtterance,
+  heardOf,
+  newUtterance,
+  parseMark,
+  type PlacedWord,
+  placeWords,
+  settle,
+  takeMark,
+  type Utterance,
+} from "./ledger.ts";
+import { takeTurn, type Turn, type TurnAction, type TurnEvent, type TurnLimits } from "./turns.ts";
+
+/** How the call is to end once its last words are over. */
+export interface Ending {
+  readonly outcome: CallOutcome;
+  readonly reason: EndReason;
+}
+
+/** An answer of the model on its way. */
+interface Reply {
+  readonly request: number;
+  readonly clauses: Clauses;
+  readonly calls: readonly ToolCall[];
+  /** Requests that failed before this one of the same turn. */
+  readonly failures: number;
+}
+
+/** An utterance that clauses can still be added to. */
+interface Open {
+  readonly generation: number;
+  readonly text: string;
+}
+
+export interface Dialogue {
+  readonly turn: Turn;
+  readonly workflow: WorkflowState;
+  readonly entries: readonly Entry[];
+  /** Those whose end is not known yet: the one being said, and cut ones whose `clear` is on its way. */
+  readonly utterances: readonly Utterance[];
+  readonly open: Open | null;
+  readonly reply: Reply | null;
+  /** Steps towards the first sound of the turn being made. */
+  readonly milestones: Milestones;
+  /** When the caller's last word so far ended. */
+  readonly callerEndedAt: number | null;
+  readonly ending: Ending | null;
+  /** What the synthesiser failed to say, to be tried once more. */
+  readonly unsaid: string | null;
+  readonly counts: {
+    readonly turns: number;
+    readonly generations: number;
+    readonly requests: number;
+    readonly speechFailures: number;
+  };
+}
+
+export type DialogueEvent =
+  /** A leg is there: the first, or another after one was lost. */
+  | { readonly type: "legReady" }
+  | { readonly type: "legLost" }
+  | {
+    readonly type: "heard";
+    readonly recognition: Recognition;
+    readonly endedAt: number | null;
+  }
+  | { readonly type: "modelSaid"; readonly request: number; readonly item: StreamItem<ModelDelta> }
+  | { readonly type: "modelLost" }
+  | {
+    readonly type: "wordsPlaced";
+    readonly generation: number;
+    readonly words: readonly PlacedWord[];
+  }
+  | { readonly type: "synthesisBegan"; readonly generation: number; readonly at: number }
+  | {
+    readonly type: "playoutBegan";
+    readonly generation: number;
+    readonly at: number;
+    readonly leadMs: number;
+  }
+  | { readonly type: "synthesisFailed"; readonly generation: number; readonly error: AppError }
+  | { readonly type: "speakerLost" }
+  | { readonly type: "marked"; readonly name: string; readonly at: number }
+  /** The carrier should have answered a `clear` by now. */
+  | { readonly type: "settleDue"; readonly generation: number }
+  | { readonly type: "deadlinePassed" }
+  /** Say `sentence`, whoever speaks, and hang up. */
+  | { readonly type: "end"; readonly sentence: string; readonly ending: Ending };
+
+/** What the actor does, in this order. */
+export type Effect =
+  | { readonly type: "begin"; readonly generation: number }
+  | { readonly type: "text"; readonly generation: number; readonly text: string }
+  | { readonly type: "finish"; readonly generation: number }
+  /** Silence the speaker, clear the carrier, and send `settleDue` in SETTLE_MS. */
+  | { readonly type: "silence"; readonly generation: number }
+  | { readonly type: "request"; readonly request: number; readonly prompt: Prompt }
+  | { readonly type: "withdraw" }
+  | { readonly type: "record"; readonly event: CallEvent }
+  /** The conversation is over. `sentence`: speech has failed, so the carrier's own voice is to say it. */
+  | { readonly type: "hangUp"; readonly ending: Ending; readonly sentence: string | null };
+
+/** A carrier that does not return marks is not waited for longer than this. */
+export const SETTLE_MS = 500;
+/** Requests of one turn that may fail before the call gives up. */
+const REQUEST_FAILURES_MAX = 1;
+/** Syntheses of one call that may fail before the carrier's own voice takes over. */
+const SPEECH_FAILURES_MAX = 1;
+const ANSWER_MAX_TOKENS = 400; // about a minute of speech
+const TEMPERATURE = 0.3;
+
+export interface Scenario {
+  readonly graph: Graph;
+  readonly limits: TurnLimits;
+}
+
+export function newDialogue(graph: Graph): Dialogue {
+  return {
+    turn: { floor: "quiet", prompts: 0 },
+    workflow: begin(graph).state,
+    entries: [],
+    utterances: [],
+    open: null,
+    reply: null,
+    milestones: {},
+    callerEndedAt: null,
+    ending: null,
+    unsaid: null,
+    counts: { turns: 0, generations: 0, requests: 0, speechFailures: 0 },
+  };
+}
+
+/** The next state of a dialogue, and what to do. The same turn object back: its deadline runs on. */
+export function takeEvent(
+  dialogue: Dialogue,
+  event: DialogueEvent,
+  scenario: Scenario,
+  now: number,
+): [Dialogue, readonly Effect[]] {
+  const scene = new Scene(dialogue, scenario, now);
+  scene.take(event);
+  return [scene.dialogue, scene.effects];
+}
+
+/** One event's worth of changes: lives for one call of `takeEvent`, and collects what follows. */
+class Scene {
+  readonly effects: Effect[] = [];
+  dialogue: Dialogue;
+  readonly #scenario: Scenario;
+  readonly #now: number;
+
+  constructor(dialogue: Dialogue, scenario: Scenario, now: number) {
+    this.dialogue = dialogue;
+    this.#scenario = scenario;
+    this.#now = now;
+  }
+
+  take(event: DialogueEvent): void {
+    switch (event.type) {
+      case "legReady":
+        return this.#legReady();
+      case "legLost":
+        return this.#legLost();
+      case "heard":
+        return this.#heard(event.recognition, event.endedAt);
+      case "modelSaid":
+        return this.#modelSaid(event.request, event.item);
+      case "modelLost":
+        if (this.dialogue.reply !== null) this.#requestFailed("crashed", "Model request crashed");
+        return;
+      case "wordsPlaced":
+        return this.#updateUtterance(event.generation, (it) => placeWords(it, event.words));
+      case "synthesisBegan":
+        return this.#reach(event.generation, "firstAudio", event.at);
+      case "playoutBegan":
+        this.#reach(event.generation, "firstSent", event.at);
+        return this.#updateUtterance(event.generation, (it) => ({ ...it, leadMs: event.leadMs }));
+      case "synthesisFailed":
+        return this.#synthesisFailed(event.generation, event.error);
+      case "speakerLost":
+        this.#record({ type: "failed", part: "speaker", code: "crashed", message: "Restarted" });
+        return this.#cutCurrent();
+      case "marked":
+        return this.#marked(event.name, event.at);
+      case "settleDue":
+        return this.#updateUtterance(event.generation, settle);
+      case "deadlinePassed":
+        return this.#turn({ type: "deadlinePassed" });
+      case "end":
+        return this.#endWith(event.sentence, event.ending);
+    }
+  }
+
+  #heard(recognition: Recognition, endedAt: number | null): void {
+    switch (recognition.type) {
+      case "speechStarted":
+        return; // a sound; words decide
+      case "interim":
+        return this.#turn({ type: "interim", text: recognition.text });
+      case "final":
+        if (recognition.text !== "") this.#set({ callerEndedAt: endedAt });
+        return this.#turn({ type: "final", text: recognition.text });
+      case "utteranceEnded":
+        return this.#turn({ type: "utteranceEnded" });
+    }
+  }
+
+  #turn(event: TurnEvent): void {
+    const [turn, action] = takeTurn(this.dialogue.turn, event, this.#scenario.limits);
+    this.#set({ turn });
+    if (action !== undefined) this.#act(action);
+  }
+
+  #act(action: TurnAction): void {
+    switch (action.type) {
+      case "reply":
+        return this.#callerSaid(action.text);
+      case "withdraw":
+        return this.#withdraw();
+      case "bargeIn":
+        this.#withdraw();
+        return this.#cutCurrent();
+      case "cutShort":
+        this.#withdraw();
+        this.#record({
+          type: "failed",
+          part: "speaker",
+          code: "unknown_outcome",
+          message: "Carrier returned no mark in time",
+        });
+        return this.#cutCurrent();
+      case "promptIdle":
+        return this.#promptIdle(action.prompts);
+      case "apologise":
+        this.#withdraw();
+        return this.#giveUp("model", "unknown_outcome", "No reply came in time");
+      case "hangUp":
+        return this.#hangUp(null);
+    }
+  }
+
+  #callerSaid(text: string): void {
+    const { counts, entries, callerEndedAt } = this.dialogue;
+    const turns = counts.turns + 1;
+    this.#record({ type: "caller_said", turn: turns, text });
+    this.#set({
+      counts: { ...counts, turns },
+      entries: [...entries, { role: "caller", text }],
+      milestones: {
+        ...(callerEndedAt === null ? {} : { callerEnded: callerEndedAt }),
+        endpointed: this.#now,
+      },
+      callerEndedAt: null,
+    });
+    this.#step(advance(this.#scenario.graph, this.dialogue.workflow, { type: "callerSpoke" }));
+  }
+
+  #promptIdle(prompts: number): void {
+    const { graph } = this.#scenario;
+    this.#set({ milestones: {} });
+    if (prompts >= graph.limits.idlePromptCount) {
+      const ending = { outcome: "answered", reason: "caller_silent" } as const;
+      this.#set({ ending });
+      return this.#hangUp(null);
+    }
+    this.#say(graph.idlePrompt, false);
+    this.#finish();
+  }
+
+  #step(step: Step): void {
+    const moved = step.state !== this.dialogue.workflow;
+    this.#set({ workflow: step.state });
+    if (moved) this.#record({ type: "workflow_moved", workflow: step.state });
+    for (const action of step.actions) this.#follow(action);
+  }
+
+  #follow(action: WorkflowAction): void {
+    switch (action.type) {
+      case "say":
+        return this.#say(action.text, false);
+      case "respond":
+        return this.#request(0);
+      case "listen":
+        return this.#finish();
+      case "answerTool":
+        return this.#set({
+          entries: [
+            ...this.dialogue.entries,
+            { role: "toolOutput", callId: action.callId, output: action.output },
+          ],
+        });
+      case "nodeEntered":
+      case "variablesSet":
+        return; // both stand in the state that was recorded
+      case "end": {
+        const failed = action.reason !== null;
+        return this.#endWith(action.farewell, {
+          outcome: failed ? "failed" : "answered",
+          reason: failed ? "workflow_failed" : "agent_hung_up",
+        });
+      }
+    }
+  }
+
+  #request(failures: number): void {
+    const { counts, workflow, entries } = this.dialogue;
+    const requests = counts.requests + 1;
+    this.#set({
+      counts: { ...counts, requests },
+      reply: { request: requests, clauses: noClauses, calls: [], failures },
+    });
+    const prompt = {
+      ...promptFor(this.#scenario.graph, workflow),
+      messages: promptMessages(entries),
+      maxTokens: ANSWER_MAX_TOKENS,
+      temperature: TEMPERATURE,
+    };
+    this.effects.push({ type: "request", request: requests, prompt });
+  }
+
+  #withdraw(): void {
+    if (this.dialogue.reply === null) return;
+    this.#set({ reply: null });
+    this.effects.push({ type: "withdraw" });
+  }
+
+  #modelSaid(request: number, item: StreamItem<ModelDelta>): void {
+    const { reply } = this.dialogue;
+    if (reply?.request !== request) return;
+    switch (item.type) {
+      case "item":
+        return this.#delta(reply, item.value);
+      case "failed":
+        return this.#requestFailed(item.error.code, item.error.message, item.error.retryable);
+      case "ended":
+        return this.#replied(reply);
+    }
+  }
+
+  #delta(reply: Reply, delta: ModelDelta): void {
+    switch (delta.type) {
+      case "text": {
+        this.#note("firstToken", this.#now);
+        const [clauses, complete] = addText(reply.clauses, delta.text);
+        this.#set({ reply: { ...reply, clauses } });
+        for (const clause of complete) this.#say(clause, false);
+        return;
+      }
+      case "toolCall":
+        return this.#set({ reply: { ...reply, calls: [...reply.calls, delta.call] } });
+      case "usage":
+      case "finished":
+        return;
+    }
+  }
+
+  #replied(reply: Reply): void {
+    const rest = lastClause(reply.clauses);
+    if (rest !== null) this.#say(rest, false);
+    this.#set({ reply: null });
+    if (reply.calls.length === 0) {
+      if (this.dialogue.open === null) this.#turn({ type: "replyEmpty" });
+      return this.#finish();
+    }
+    const { graph } = this.#scenario;
+    const step = advance(graph, this.dialogue.workflow, {
+      type: "toolsCalled",
+      calls: reply.calls,
+    });
+    for (const call of reply.calls) {
+      const answer = step.actions.find((it) => it.type === "answerTool" && it.callId === call.id);
+      const output = answer?.type === "answerTool" ? answer.output : "";
+      this.#record({ type: "tool_called", call, output });
+      this.#set({ entries: [...this.dialogue.entries, { role: "toolCall", call }] });
+    }
+    this.#step(step);
+  }
+
+  #requestFailed(code: string, message: string, retryable = true): void {
+    const { reply, open } = this.dialogue;
+    if (reply === null) return;
+    this.#set({ reply: null });
+    if (open !== null) { // half an answer has been said: the caller can go on from it
+      this.#record({ type: "failed", part: "model", code, message });
+      return this.#finish();
+    }
+    if (retryable && reply.failures < REQUEST_FAILURES_MAX) {
+      this.#record({ type: "failed", part: "model", code, message });
+      return this.#request(reply.failures + 1);
+    }
+    this.#giveUp("model", code, message);
+  }
+
+  #giveUp(part: CallPart, code: string, message: string): void {
+    this.#record({ type: "failed", part, code, message });
+    const ending = { outcome: "failed", reason: "provider_failed" } as const;
+    this.#endWith(this.#scenario.graph.failureSentence, ending);
+  }
+
+  #say(text: string, isLast: boolean): void {
+    const { ending, counts, utterances } = this.dialogue;
+    if (ending !== null && !isLast) return; // nothing comes behind last words
+    if (this.dialogue.open === null) {
+      const generation = counts.generations + 1;
+      this.#set({
+        counts: { ...counts, generations: generation, turns: counts.turns + 1 },
+        utterances: [...utterances, newUtterance(generation, counts.turns + 1)],
+        open: { generation, text: "" },
+      });
+      this.effects.push({ type: "begin", generation });
+    }
+    const open = this.dialogue.open;
+    if (open === null) return;
+    const { generation } = open;
+    this.#note("firstClause", this.#now);
+    this.#set({
+      entries: addSaid(this.dialogue.entries, generation, text),
+      open: { generation, text: open.text === "" ? text : `${open.text} ${text}` },
+    });
+    this.effects.push({ type: "text", generation, text });
+    this.#turn({ type: "speechGiven", last: isLast });
+  }
+
+  #finish(): void {
+    const { open } = this.dialogue;
+    if (open === null) return;
+    this.#set({ open: null });
+    this.effects.push({ type: "finish", generation: open.generation });
+  }
+
+  #endWith(sentence: string, ending: Ending): void {
+    if (this.dialogue.ending !== null) return;
+    this.#withdraw();
+    if (this.dialogue.open === null) this.#cutCurrent();
+    this.#set({ ending });
+    this.#say(sentence, true);
+    this.#finish();
+  }
+
+  /** Silences what is being said, if anything; what was heard of it is worked out from its marks. */
+  #cutCurrent(): void {
+    const { utterances, turn } = this.dialogue;
+    this.#set({ open: null, unsaid: null });
+    const current = utterances.at(-1);
+    if (current === undefined || current.cutAt !== null) return;
+    this.#updateUtterance(current.generation, (it) => cutUtterance(it, this.#now));
+    this.#set({
+      entries: trimToHeard(this.dialogue.entries, current.generation, current.heardCount),
+    });
+    this.effects.push({ type: "silence", generation: current.generation });
+    if (turn.floor === "agent" || turn.floor === "closing") this.#turn({ type: "speechEnded" });
+  }
+
+  #synthesisFailed(generation: number, error: AppError): void {
+    const { counts, utterances, entries, open, ending } = this.dialogue;
+    const utterance = utterances.find((it) => it.generation === generation);
+    if (utterance === undefined || utterance.cutAt !== null) return;
+    const { code, message, retryable } = error;
+    this.#record({ type: "failed", part: "speaker", code, message });
+    const speechFailures = counts.speechFailures + 1;
+    this.#set({ counts: { ...counts, speechFailures } });
+    if (!retryable || speechFailures > SPEECH_FAILURES_MAX) {
+      this.#withdraw();
+      this.#set({ ending: ending ?? { outcome: "failed", reason: "provider_failed" } });
+      return this.#hangUp(this.#scenario.graph.failureSentence);
+    }
+    // The words it has placed will still be heard; the rest is said again behind them.
+    const text = open?.generation === generation ? open.text : saidOf(entries, generation);
+    this.#set({ open: null, unsaid: text.split(" ").slice(utterance.words.length).join(" ") });
+  }
+
+  #marked(name: string, at: number): void {
+    const mark = parseMark(name);
+    if (mark === null) return;
+    const { generation, place } = mark;
+    const utterance = this.dialogue.utterances.find((it) => it.generation === generation);
+    if (utterance === undefined) return;
+    if (utterance.cutAt === null) this.#turn({ type: "speechProgressed" });
+    if (place.type === "start" && utterance.cutAt === null) {
+      this.#reach(generation, "playing", at);
+      this.#reach(generation, "audible", at + utterance.leadMs);
+      const gap = gapOf(this.dialogue.milestones);
+      this.#set({ milestones: {} });
+      this.#updateUtterance(generation, (it) => ({ ...it, gap }));
+    }
+    this.#updateUtterance(generation, (it) => takeMark(it, place, at));
+  }
+
+  #updateUtterance(generation: number, change: (it: Utterance) => Utterance): void {
+    const { utterances } = this.dialogue;
+    const before = utterances.find((it) => it.generation === generation);
+    if (before === undefined) return;
+    const after = change(before);
+    if (!after.isSettled) {
+      return this.#set({ utterances: utterances.map((it) => it === before ? after : it) });
+    }
+    this.#set({ utterances: utterances.filter((it) => it !== before) });
+    this.#settled(after);
+  }
+
+  /** What was heard of an utterance is known. */
+  #settled(utterance: Utterance): void {
+    const { generation, heardCount, cutAt, turn, gap } = utterance;
+    this.#record({
+      type: "agent_said",
+      turn,
+      text: heardOf(utterance),
+      unheard: this.#unheardOf(utterance),
+      bargedIn: cutAt !== null,
+      gapMs: gap?.gapMs ?? null,
+      parts: gap?.parts ?? null,
+    });
+    this.#set({ entries: trimToHeard(this.dialogue.entries, generation, heardCount) });
+    if (cutAt !== null) return;
+    const { unsaid } = this.dialogue;
+    this.#set({ unsaid: null });
+    if (unsaid === null || unsaid === "") return this.#turn({ type: "speechEnded" });
+    this.#say(unsaid, this.dialogue.ending !== null);
+    if (this.dialogue.reply === null) this.#finish();
+  }
+
+  #legReady(): void {
+    const { counts, entries, turn } = this.dialogue;
+    if (counts.generations === 0) return this.#step(begin(this.#scenario.graph));
+    const last = entries.at(-1);
+    if (this.dialogue.unsaid !== null) {
+      this.#say(this.dialogue.unsaid, this.dialogue.ending !== null);
+      this.#set({ unsaid: null });
+      return this.#finish();
+    }
+    if (last?.role === "caller" || last?.role === "toolOutput") return this.#request(0);
+    if (turn.floor !== "quiet") this.#set({ turn: { floor: "quiet", prompts: 0 } });
+  }
+
+  /** No mark will come of what was being said: it is taken as heard up to the last one. */
+  #legLost(): void {
+    this.#withdraw();
+    for (const utterance of this.dialogue.utterances) {
+      const unheard = this.#unheardOf(utterance);
+      this.#updateUtterance(
+        utterance.generation,
+        (it) => settle(cutUtterance(it, this.#now)),
+      );
+      if (utterance.cutAt === null && unheard !== "") this.#set({ unsaid: unheard });
+    }
+    this.#set({ open: null, turn: { floor: "quiet", prompts: 0 }, milestones: {} });
+  }
+
+  /** All that was given to be said of an utterance, less what was heard. */
+  #unheardOf(utterance: Utterance): string {
+    const words = saidOf(this.dialogue.entries, utterance.generation).split(" ");
+    return words.slice(utterance.heardCount).join(" ");
+  }
+
+  #hangUp(sentence: string | null): void {
+    const ending = this.dialogue.ending ?? { outcome: "answered", reason: "agent_hung_up" };
+    this.#set({ ending });
+    this.effects.push({ type: "hangUp", ending, sentence });
+  }
+
+  #set(change: Partial<Dialogue>): void {
+    this.dialogue = { ...this.dialogue, ...change };
+  }
+
+  #record(event: CallEvent): void {
+    this.effects.push({ type: "record", event });
+  }
+
+  #note(milestone: Milestone, at: number): void {
+    this.#set({ milestones: reach(this.dialogue.milestones, milestone, at) });
+  }
+
+  /** Notes a step of the newest utterance only: an older one is over. */
+  #reach(generation: number, milestone: Milestone, at: number): void {
+    if (generation === this.dialogue.counts.generations) this.#note(milestone, at);
+  }
+}
+
+function saidOf(entries: readonly Entry[], generation: number): string {
+  return entries
+    .flatMap((it) => it.role === "agent" && it.generation === generation ? [it.text] : [])
+    .join(" ");
+}

@@ -1,0 +1,62 @@
+/** The events of a call: what is recorded, in order, and from which it can be rebuilt. */
+
+import type { ToolCall } from "@/lib/providers/llm/llm.ts";
+import type { WorkflowState } from "@/lib/workflow/engine.ts";
+import type { GapParts } from "./gap.ts";
+
+/** How a call came out. */
+export type CallOutcome = "answered" | "busy" | "no_answer" | "voicemail" | "failed";
+
+export type CallEvent =
+  | { readonly type: "call_started"; readonly direction: "inbound" | "outbound" }
+  /** The carrier has taken a call of ours. */
+  | { readonly type: "call_dialed"; readonly carrierCallId: string }
+  /** A carrier's media stream began; `epoch` counts them, from 1. */
+  | { readonly type: "leg_started"; readonly epoch: number }
+  /** It was lost without a hang-up; the call waits for another. */
+  | { readonly type: "leg_lost"; readonly epoch: number }
+  /** The graph has moved on, or learnt something. */
+  | { readonly type: "workflow_moved"; readonly workflow: WorkflowState }
+  | {
+    readonly type: "caller_said";
+    readonly turn: number;
+    readonly text: string;
+  }
+  /**
+   * An utterance of the agent is over. `text` is what the caller heard; `unheard` what was cut off
+   * behind it; `gapMs` the silence before it, null when nobody had asked anything.
+   */
+  | {
+    readonly type: "agent_said";
+    readonly turn: number;
+    readonly text: string;
+    readonly unheard: string;
+    readonly bargedIn: boolean;
+    readonly gapMs: number | null;
+    readonly parts: GapParts | null;
+  }
+  | { readonly type: "tool_called"; readonly call: ToolCall; readonly output: string }
+  | { readonly type: "dtmf_pressed"; readonly digit: string }
+  /** Something failed; the call went on or ended. `code` is of lib/errors.ts, or "crashed". */
+  | {
+    readonly type: "failed";
+    readonly part: CallPart;
+    readonly code: string;
+    readonly message: string;
+  }
+  | { readonly type: "call_ended"; readonly outcome: CallOutcome; readonly reason: EndReason };
+
+export type CallPart = "call" | "leg" | "listener" | "speaker" | "model" | "workflow" | "carrier";
+
+export type EndReason =
+  | "agent_hung_up"
+  | "caller_hung_up"
+  | "carrier_ended"
+  | "caller_silent"
+  | "max_duration"
+  | "never_connected"
+  | "leg_lost"
+  | "provider_failed"
+  | "workflow_failed"
+  | "stopped"
+  | "crashed";

@@ -1,0 +1,179 @@
+/** A leg: one media socket of a carrier. It turns wire messages into messages to a call, and back. */
+
+import type { Actor, Context, Kind, Ref } from "@/actors/runtime/actor.ts";
+import { AppError } from "@/lib/errors.ts";
+import type { MediaEvent, MediaProtocol } from "@/lib/providers/carrier/carrier.ts";
+import type { MessageSocket } from "@/lib/socket.ts";
+import type { ListenerMessage } from "./listener.ts";
+
+export type LegMessage =
+  /** From the socket. Caller audio rides the media lane, all else control. */
+  | { type: "audioCame"; audio: Uint8Array }
+  | { type: "told"; event: Exclude<MediaEvent, { type: "audio" }>; at: number }
+  | { type: "badMessage"; code: number; reason: string }
+  | { type: "socketClosed" }
+  /** From the speaker. */
+  | { type: "play"; audio: Uint8Array }
+  | { type: "mark"; name: string }
+  /** Drop what has not played; `mark` comes back when that has been done. */
+  | { type: "clear"; mark: string }
+  | { type: "hangUp" }
+  | { type: "startMissed" };
+
+/** What a leg tells its call. `at` is when the message came in, the system's clock. */
+export type FromLeg =
+  | { type: "legStarted"; carrierCallId: string; epoch: number }
+  | { type: "marked"; name: string; at: number }
+  | { type: "pressed"; digit: string }
+  /** `stopped`: the carrier said so; else the socket was lost. */
+  | { type: "legEnded"; stopped: boolean; epoch: number };
+
+export const legKind: Kind<LegMessage> = {
+  name: "leg",
+  controlMax: 4096, // a cut of a long reply returns a mark a word at once
+  media: { types: ["audioCame"], max: 50 }, // one second
+  restart: "temporary", // a socket cannot be made again; the call's resume brings another
+  intensity: { restarts: 0, withinMs: 60_000 },
+  backoff: { minMs: 0, maxMs: 0 },
+  poisonTries: 1,
+};
+
+/** The carrier must say `start` within this, or the socket is closed with 1008. */
+export const START_WITHIN_MS = 5_000;
+/** More than this unsent means that the carrier has stopped reading. */
+export const UNSENT_MAX_BYTES = 1024 * 1024;
+
+export interface LegSettings {
+  readonly epoch: number;
+  /** What `start` must carry as its parameter `token`. */
+  readonly token: string;
+  /** The carrier's call id that `start` must name. */
+  readonly carrierCallId: string;
+}
+
+export interface LegDeps {
+  readonly socket: MessageSocket;
+  readonly protocol: MediaProtocol;
+  readonly call: Pick<Ref<FromLeg>, "send">;
+  readonly listener: Pick<Ref<ListenerMessage>, "send">;
+}
+
+interface State {
+  readonly phase: "waiting" | "started" | "stopped";
+  readonly droppedFrames: number;
+}
+
+export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessage> {
+  const { socket, protocol, call, listener } = deps;
+
+  function refuse(ctx: Context<LegMessage>, code: number, reason: string): void {
+    socket.close(code, reason);
+    ctx.stop();
+  }
+
+  function started(
+    state: State,
+    event: Extract<MediaEvent, { type: "started" }>,
+    ctx: Context<LegMessage>,
+  ): State | void {
+    if (state.phase !== "waiting") return refuse(ctx, 1008, "Stream has started already");
+    if (event.parameters.token !== settings.token) return refuse(ctx, 1008, "Token is wrong");
+    if (event.carrierCallId !== settings.carrierCallId) return refuse(ctx, 1008, "Another call");
+    ctx.cancel("start");
+    call.send({
+      type: "legStarted",
+      carrierCallId: event.carrierCallId,
+      epoch: settings.epoch,
+    });
+    return { ...state, phase: "started" };
+  }
+
+  return {
+    init(ctx) {
+      socket.listen({
+        message: ctx.guard((data) => read(protocol, data, ctx.now())),
+        closed: ctx.guard(() => ({ type: "socketClosed" } as const)),
+      });
+      ctx.timer("start", START_WITHIN_MS, { type: "startMissed" });
+      return { phase: "waiting", droppedFrames: 0 };
+    },
+    on: {
+      audioCame(state, { audio }) {
+        if (state.phase === "started") listener.send({ type: "frame", audio });
+      },
+      told(state, { event, at }, ctx) {
+        switch (event.type) {
+          case "connected":
+            return;
+          case "started":
+            return started(state, event, ctx);
+          case "mark":
+            call.send({ type: "marked", name: event.name, at });
+            return;
+          case "dtmf":
+            call.send({ type: "pressed", digit: event.digit });
+            return;
+          case "stopped":
+            return { ...state, phase: "stopped" };
+        }
+      },
+      badMessage(_state, { code, reason }, ctx) {
+        refuse(ctx, code, reason);
+      },
+      startMissed(_state, _message, ctx) {
+        refuse(ctx, 1008, "No start came");
+      },
+      socketClosed(_state, _message, ctx) {
+        ctx.stop();
+      },
+      play(state, { audio }) {
+        if (state.phase !== "started") return;
+        if (socket.bufferedBytes > UNSENT_MAX_BYTES) {
+          return { ...state, droppedFrames: state.droppedFrames + 1 };
+        }
+        socket.send(protocol.audio(audio));
+        return state;
+      },
+      mark(state, { name }) {
+        if (state.phase === "started") socket.send(protocol.mark(name));
+      },
+      clear(state, { mark }) {
+        if (state.phase !== "started") return;
+        socket.send(protocol.clear());
+        socket.send(protocol.mark(mark));
+      },
+      hangUp(_state, _message, ctx) {
+        ctx.stop();
+      },
+    },
+    view: ({ phase, droppedFrames }) => ({
+      phase,
+      droppedFrames,
+      epoch: settings.epoch,
+      unsentBytes: socket.bufferedBytes,
+    }),
+    stopped(state) {
+      socket.close(1000, "Call leg ended");
+      call.send({
+        type: "legEnded",
+        stopped: state.phase === "stopped",
+        epoch: settings.epoch,
+      });
+    },
+  };
+}
+
+/** A wire message as one of ours; what is not of the protocol closes the socket with 1008. */
+function read(protocol: MediaProtocol, data: string | Uint8Array, at: number): LegMessage {
+  if (typeof data !== "string") {
+    return { type: "badMessage", code: 1008, reason: "Binary message" };
+  }
+  try {
+    const event = protocol.parse(data);
+    if (event.type === "audio") return { type: "audioCame", audio: event.audio };
+    return { type: "told", event, at };
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return { type: "badMessage", code: 1008, reason: `Bad message: ${error.field ?? "JSON"}` };
+  }
+}

@@ -1,0 +1,110 @@
+/** A listener: feeds the caller's audio to a recogniser and tells the call what it hears. */
+
+import type { Actor, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
+import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
+import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import type { AppError } from "@/lib/errors.ts";
+import type { Recognition, SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
+
+export type ListenerMessage =
+  /** From the leg: 20 ms of caller audio. */
+  | { type: "frame"; audio: Uint8Array }
+  | { type: "recognised"; item: StreamItem<Recognition> };
+
+/** What a listener tells its call. */
+export type FromListener =
+  /** `endedAt`: when the audio of its last word came in, the system's clock; null where that is unknown. */
+  | { type: "heard"; recognition: Recognition; endedAt: number | null }
+  /** The recogniser will not work, and trying again would not help. */
+  | { type: "deaf"; error: AppError };
+
+export const listenerKind: Kind<ListenerMessage> = {
+  name: "listener",
+  controlMax: 256,
+  media: { types: ["frame"], max: 50 },
+  restart: "permanent",
+  intensity: { restarts: 3, withinMs: 60_000 },
+  backoff: { minMs: 50, maxMs: 500 },
+  poisonTries: 1,
+};
+
+/** Audio the recogniser has not taken: five seconds. Past it the oldest is dropped. */
+export const UNTAKEN_MAX_FRAMES = 250;
+
+export interface ListenerDeps {
+  readonly stt: SpeechToText;
+  readonly options: TranscribeOptions;
+  readonly call: Pick<Ref<FromListener>, "send">;
+}
+
+interface State {
+  /** Owned by this incarnation; changed in place. */
+  readonly audio: AsyncQueue<Uint8Array>;
+  readonly fedBytes: number;
+  /** When the last frame came in. */
+  readonly fedAt: number;
+}
+
+export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
+  const { stt, options, call } = deps;
+  return {
+    init(ctx) {
+      const audio = newAsyncQueue<Uint8Array>(UNTAKEN_MAX_FRAMES);
+      ctx.stream(
+        "recogniser",
+        (signal) => stt.transcribe(audio, options, signal),
+        (item) => ({ type: "recognised", item }),
+      );
+      return { audio, fedBytes: 0, fedAt: ctx.now() };
+    },
+    on: {
+      frame(state, { audio }, ctx) {
+        state.audio.push(audio);
+        return { ...state, fedBytes: state.fedBytes + audio.length, fedAt: ctx.now() };
+      },
+      recognised(state, { item }) {
+        switch (item.type) {
+          case "item":
+            call.send({
+              type: "heard",
+              recognition: item.value,
+              endedAt: arrivalOf(state, item.value),
+            });
+            return;
+          case "ended":
+            throw new Error("Recogniser ended while the call goes on");
+          case "failed":
+            if (item.error.retryable) throw item.error; // restarted in place, with a new session
+            call.send({ type: "deaf", error: item.error });
+        }
+      },
+    },
+    view: ({ audio, fedBytes }) => ({
+      provider: stt.provider,
+      fedMs: fedBytes / BYTES_PER_MS,
+      waitingFrames: audio.length,
+      droppedFrames: audio.droppedCount,
+    }),
+    stopped: ({ audio }) => audio.end(),
+  };
+}
+
+/** When the audio at the recogniser's time stamp came in: audio arrives at the pace of the clock. */
+function arrivalOf(state: Readonly<State>, recognition: Recognition): number | null {
+  const { audio, fedBytes, fedAt } = state;
+  if (audio.droppedCount > 0) return null; // the recogniser's count and ours have parted
+  const atMs = audioTimeOf(recognition);
+  return Math.min(fedAt, fedAt - (fedBytes / BYTES_PER_MS - atMs)); // no later than now, whatever it says
+}
+
+function audioTimeOf(recognition: Recognition): number {
+  switch (recognition.type) {
+    case "speechStarted":
+      return recognition.atMs;
+    case "interim":
+    case "final":
+      return recognition.endMs;
+    case "utteranceEnded":
+      return recognition.lastWordEndMs;
+  }
+}

@@ -1,0 +1,76 @@
+/** Rebuilds a call's dialogue from its events, after a crash: what was said and heard, and where the graph stands. */
+
+import type { Graph } from "@/lib/workflow/graph.ts";
+import type { Entry } from "./conversation.ts";
+import { type Dialogue, newDialogue } from "./dialogue.ts";
+import type { CallEvent } from "./events.ts";
+
+export interface Rebuilt {
+  readonly dialogue: Dialogue;
+  /** Events there are. */
+  readonly seq: number;
+  /** The last media stream that began. */
+  readonly epoch: number;
+  /** Null when no event says it. */
+  readonly carrierCallId: string | null;
+  readonly isEnded: boolean;
+}
+
+export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
+  const rebuilt = events.reduce<Rebuilt>(take, {
+    dialogue: newDialogue(graph),
+    seq: 0,
+    epoch: 0,
+    carrierCallId: null,
+    isEnded: false,
+  });
+  // An utterance is recorded when it is over; one that was being said is lost, and the caller hears an answer anew.
+  const last = rebuilt.dialogue.entries.at(-1);
+  const { turns } = rebuilt.dialogue.counts;
+  const counts = { ...rebuilt.dialogue.counts, turns, generations: last === undefined ? 0 : turns };
+  return { ...rebuilt, dialogue: { ...rebuilt.dialogue, counts } };
+}
+
+function take(rebuilt: Rebuilt, event: CallEvent): Rebuilt {
+  const seq = rebuilt.seq + 1;
+  const { dialogue } = rebuilt;
+  switch (event.type) {
+    case "call_started":
+    case "leg_lost":
+    case "dtmf_pressed":
+    case "failed":
+      return { ...rebuilt, seq };
+    case "call_dialed":
+      return { ...rebuilt, seq, carrierCallId: event.carrierCallId };
+    case "leg_started":
+      return { ...rebuilt, seq, epoch: Math.max(rebuilt.epoch, event.epoch) };
+    case "call_ended":
+      return { ...rebuilt, seq, isEnded: true };
+    case "workflow_moved":
+      return { ...rebuilt, seq, dialogue: { ...dialogue, workflow: event.workflow } };
+    case "caller_said":
+      return {
+        ...rebuilt,
+        seq,
+        dialogue: add(dialogue, event.turn, [{ role: "caller", text: event.text }]),
+      };
+    case "agent_said": {
+      const { turn, text } = event;
+      const said: Entry = { role: "agent", generation: turn, text, heard: text };
+      return { ...rebuilt, seq, dialogue: add(dialogue, turn, [said]) };
+    }
+    case "tool_called": {
+      const { call, output } = event;
+      const entries: Entry[] = [
+        { role: "toolCall", call },
+        { role: "toolOutput", callId: call.id, output },
+      ];
+      return { ...rebuilt, seq, dialogue: add(dialogue, dialogue.counts.turns, entries) };
+    }
+  }
+}
+
+function add(dialogue: Dialogue, turn: number, entries: readonly Entry[]): Dialogue {
+  const counts = { ...dialogue.counts, turns: Math.max(dialogue.counts.turns, turn) };
+  return { ...dialogue, counts, entries: [...dialogue.entries, ...entries] };
+}

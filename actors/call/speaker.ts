@@ -1,0 +1,215 @@
+/** A speaker: has an utterance synthesised and plays it to the leg, frame by frame, in real time. */
+
+import type { Actor, Context, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
+import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
+import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import { isAudible } from "@/lib/audio/energy.ts";
+import type { AppError } from "@/lib/errors.ts";
+import type {
+  Speech,
+  SpokenWord,
+  SynthesisOptions,
+  TextToSpeech,
+} from "@/lib/providers/tts/tts.ts";
+import type { LegMessage } from "./leg.ts";
+import { markName, type PlacedWord } from "./ledger.ts";
+import { Playout } from "./playout.ts";
+import type { Ticker } from "./ticker.ts";
+
+export type SpeakerMessage =
+  /** From the call: a new utterance to this leg. One at a time: it takes the place of the one before. */
+  | { type: "begin"; generation: number; leg: Pick<Ref<LegMessage>, "send"> }
+  /** A clause of it. */
+  | { type: "text"; generation: number; text: string }
+  /** That was all of it. */
+  | { type: "finish"; generation: number }
+  /** Silence, now: nothing of this or an older utterance is sent behind the `clear` that this sends. */
+  | { type: "silence"; generation: number; leg: Pick<Ref<LegMessage>, "send"> }
+  | { type: "synthesised"; generation: number; item: StreamItem<Speech> }
+  | { type: "tick" };
+
+/** What a speaker tells its call. */
+export type FromSpeaker =
+  | { type: "wordsPlaced"; generation: number; words: readonly PlacedWord[] }
+  /** First audio of an utterance came from the synthesiser. */
+  | { type: "synthesisBegan"; generation: number; at: number }
+  /** Its first frame went to the carrier. `leadMs` of it are silent. */
+  | { type: "playoutBegan"; generation: number; at: number; leadMs: number }
+  /** The synthesiser failed; what it had given is still played to its end. */
+  | { type: "synthesisFailed"; generation: number; error: AppError }
+  /** The speaker crashed and is back: the utterance it had is lost. */
+  | { type: "speakerLost" };
+
+export const speakerKind: Kind<SpeakerMessage> = {
+  name: "speaker",
+  controlMax: 1024,
+  restart: "permanent",
+  intensity: { restarts: 3, withinMs: 60_000 },
+  backoff: { minMs: 0, maxMs: 100 },
+  poisonTries: 1,
+};
+
+/** Clauses of one utterance that the synthesiser has not taken. */
+const CLAUSES_MAX = 1_000;
+
+export interface SpeakerDeps {
+  readonly tts: TextToSpeech;
+  readonly options: SynthesisOptions;
+  readonly ticker: Ticker;
+  readonly call: Pick<Ref<FromSpeaker>, "send">;
+}
+
+interface Speaking {
+  readonly generation: number;
+  readonly leg: Pick<Ref<LegMessage>, "send">;
+  /** Owned by this incarnation; changed in place. */
+  readonly clauses: AsyncQueue<string>;
+  readonly playout: Playout;
+  readonly wordCount: number;
+  /** Silent bytes at its beginning so far, while nothing audible has come. */
+  readonly leadBytes: number;
+  readonly phase: "waiting" | "hasAudio" | "playing";
+}
+
+interface State {
+  readonly speaking: Speaking | null;
+}
+
+export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
+  const { tts, options, ticker, call } = deps;
+  let stopTicking: (() => void) | null = null;
+
+  function tickWith(ctx: Context<SpeakerMessage>): void {
+    stopTicking ??= ticker.add(ctx.guard(() => ({ type: "tick" } as const)));
+  }
+
+  function rest(): void {
+    stopTicking?.();
+    stopTicking = null;
+  }
+
+  function drop(state: Readonly<State>, ctx: Context<SpeakerMessage>): State {
+    state.speaking?.clauses.end();
+    ctx.cancel("synthesis");
+    rest();
+    return { speaking: null };
+  }
+
+  /** Sends what is due; the first frame is reported, and the end puts the ticker to rest. */
+  function play(speaking: Speaking, ctx: Context<SpeakerMessage>): State {
+    const { playout, leg, generation } = speaking;
+    let { phase } = speaking;
+    for (const item of playout.take(ctx.now())) {
+      if (item.type === "mark") {
+        leg.send({ type: "mark", name: item.name });
+        continue;
+      }
+      leg.send({ type: "play", audio: item.audio });
+      if (phase === "playing") continue;
+      phase = "playing";
+      const leadMs = speaking.leadBytes / BYTES_PER_MS;
+      call.send({ type: "playoutBegan", generation, at: ctx.now(), leadMs });
+    }
+    if (!playout.isDone) return { speaking: { ...speaking, phase } };
+    rest();
+    return { speaking: null };
+  }
+
+  function onSpeech(speaking: Speaking, speech: Speech, ctx: Context<SpeakerMessage>): State {
+    const { playout, generation } = speaking;
+    switch (speech.type) {
+      case "words": {
+        const words = speech.words.map(placed);
+        call.send({ type: "wordsPlaced", generation, words });
+        words.forEach(({ endByte }, at) => {
+          const place = { type: "word", index: speaking.wordCount + at } as const;
+          playout.mark(endByte, markName(generation, place));
+        });
+        return { speaking: { ...speaking, wordCount: speaking.wordCount + words.length } };
+      }
+      case "audio": {
+        if (speech.audio.length === 0) return { speaking };
+        if (!playout.add(speech.audio)) throw new Error("Synthesiser sent audio without end");
+        if (speaking.phase !== "waiting") return { speaking };
+        call.send({ type: "synthesisBegan", generation, at: ctx.now() });
+        tickWith(ctx);
+        const leadBytes = silentPrefix(speech.audio);
+        return play({ ...speaking, leadBytes, phase: "hasAudio" }, ctx);
+      }
+    }
+  }
+
+  return {
+    init(_ctx, restart) {
+      if (restart !== undefined) call.send({ type: "speakerLost" });
+      return { speaking: null };
+    },
+    on: {
+      begin(state, { generation, leg }, ctx) {
+        drop(state, ctx);
+        const clauses = newAsyncQueue<string>(CLAUSES_MAX);
+        const playout = new Playout();
+        playout.mark(0, markName(generation, { type: "start" }));
+        ctx.stream(
+          "synthesis",
+          (signal) => tts.synthesize(clauses, options, signal),
+          (item) => ({ type: "synthesised", generation, item }),
+        );
+        const speaking = { generation, leg, clauses, playout, wordCount: 0, leadBytes: 0 };
+        return { speaking: { ...speaking, phase: "waiting" } };
+      },
+      text({ speaking }, { generation, text }) {
+        if (speaking?.generation === generation) speaking.clauses.push(text);
+      },
+      finish({ speaking }, { generation }) {
+        if (speaking?.generation === generation) speaking.clauses.end();
+      },
+      silence(state, { generation, leg }, ctx) {
+        leg.send({ type: "clear", mark: markName(generation, { type: "cut" }) });
+        return drop(state, ctx);
+      },
+      synthesised({ speaking }, { generation, item }, ctx) {
+        if (speaking?.generation !== generation) return { speaking }; // that utterance was silenced
+        switch (item.type) {
+          case "item":
+            return onSpeech(speaking, item.value, ctx);
+          case "failed":
+            call.send({ type: "synthesisFailed", generation, error: item.error });
+            break;
+          case "ended":
+            break;
+        }
+        speaking.playout.end(markName(generation, { type: "end" }), item.type === "ended");
+        tickWith(ctx);
+        return play(speaking, ctx);
+      },
+      tick({ speaking }, _message, ctx) {
+        return speaking === null ? { speaking } : play(speaking, ctx);
+      },
+    },
+    view: ({ speaking }) => ({
+      provider: tts.provider,
+      generation: speaking?.generation ?? null,
+      phase: speaking?.phase ?? "silent",
+      sentMs: (speaking?.playout.sentBytes ?? 0) / BYTES_PER_MS,
+    }),
+    stopped({ speaking }) {
+      speaking?.clauses.end();
+      rest();
+    },
+  };
+}
+
+function placed(word: SpokenWord): PlacedWord {
+  return { text: word.text, endByte: Math.ceil(word.endMs * BYTES_PER_MS) };
+}
+
+const AUDIBLE_STEP_BYTES = 40; // 5 ms
+
+/** Bytes before the first audible 5 ms; all of it when nothing is. */
+function silentPrefix(audio: Uint8Array): number {
+  for (let at = 0; at < audio.length; at += AUDIBLE_STEP_BYTES) {
+    if (isAudible(audio.subarray(at, at + AUDIBLE_STEP_BYTES))) return at;
+  }
+  return audio.length;
+}

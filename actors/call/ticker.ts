@@ -1,0 +1,45 @@
+/** One shared ticker for the playout of all calls of a machine: a timer for each call would cost one each. */
+
+import type { Cancel, Clock } from "@/lib/clock.ts";
+
+export const TICK_MS = 5;
+
+/** Calls every callback each TICK_MS while there is one. Callbacks must not throw: guard them. */
+export interface Ticker {
+  add(callback: () => void): Cancel;
+}
+
+export function newTicker(clock: Clock): Ticker {
+  const callbacks = new Set<() => void>();
+  let due = 0;
+  let cancel: Cancel | null = null;
+
+  function tick(): void {
+    cancel = null;
+    for (const callback of [...callbacks]) callback();
+    if (callbacks.size > 0) arm();
+  }
+
+  /** The next tick keeps to the grid, so that lateness does not add up; ticks missed by a stall are skipped. */
+  function arm(): void {
+    const now = clock.now();
+    due = Math.max(due + TICK_MS, now);
+    cancel = clock.timer(due - now, tick);
+  }
+
+  return {
+    add(callback) {
+      callbacks.add(callback);
+      if (cancel === null) {
+        due = clock.now() - TICK_MS; // an idle ticker ticks at once: the first frame does not wait
+        arm();
+      }
+      return () => {
+        callbacks.delete(callback);
+        if (callbacks.size > 0) return;
+        cancel?.();
+        cancel = null;
+      };
+    },
+  };
+}

@@ -2,7 +2,12 @@
 
 import type { Actor, Context, Kind, Outcome, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
-import type { CallProgress, Carrier, MediaProtocol } from "@/lib/providers/carrier/carrier.ts";
+import type {
+  CallProgress,
+  Carrier,
+  MediaProtocol,
+  PlaceCall,
+} from "@/lib/providers/carrier/carrier.ts";
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
@@ -381,7 +386,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         const recorded = fail(rebuilt, "call", { code: "crashed", message: "Rebuilt" }, ctx);
         return isEnded ? save(recorded, ctx) : recorded;
       },
-      dial(state, { from, to, reply }, ctx) {
+      dial(_state, { from, to, reply }, ctx) {
         const timeLimitSeconds = Math.ceil((graph.limits.maxDurationMs + RING_MS) / 1000);
         ctx.run(
           "dial",

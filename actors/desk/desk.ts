@@ -3,7 +3,7 @@
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallMessage, CallSettings } from "@/actors/call/call.ts";
 import { AppError } from "@/lib/errors.ts";
-import type { CallProgress, Carrier, PlaceCall } from "@/lib/providers/carrier/carrier.ts";
+import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 
 /** An inbound call as the carrier announces it. Numbers are E.164; an agent named here wins over the number's. */

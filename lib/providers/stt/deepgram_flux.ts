@@ -1,0 +1,156 @@
+/** Deepgram Flux, streamed, with its own end of turn. https://developers.deepgram.com/reference/speech-to-text/listen-flux */
+
+import { z } from "zod";
+import { BYTES_PER_MS, SILENCE } from "@/lib/audio/frame.ts";
+import { type DeepgramOptions, openDeepgram, readMessage } from "@/lib/providers/deepgram.ts";
+import { feed } from "@/lib/providers/feed.ts";
+import { providerError } from "@/lib/providers/http.ts";
+import type { Recognition, SpeechToText } from "./stt.ts";
+
+export interface FluxOptions extends DeepgramOptions {
+  /** `flux-general-en`, or `flux-general-multi`, which is told the language as a hint. */
+  readonly model: string;
+  /** Confidence at which a turn is over: 0.5 to 1. Deepgram's 0.7 when absent. */
+  readonly endOfTurnThreshold?: number;
+  /** Silence that ends a turn whatever the confidence: 500 to 60000. Deepgram's 5000 when absent. */
+  readonly endOfTurnTimeoutMs?: number;
+}
+
+const PROVIDER = "deepgram-flux";
+/** Flux has no KeepAlive and hears time pass only in audio: when none comes it gets silence, at its pace. */
+const SILENCE_AFTER_MS = 250;
+const SILENT_AUDIO = new Uint8Array(SILENCE_AFTER_MS * BYTES_PER_MS).fill(SILENCE);
+/** While audio flows an Update comes about every 250 ms. */
+const REPLY_TIMEOUT_MS = 5_000;
+
+/** `endpointingMs` is not used: Flux decides by what was said. */
+export function deepgramFlux(options: FluxOptions): SpeechToText {
+  const { model, clock, endOfTurnThreshold, endOfTurnTimeoutMs } = options;
+  return {
+    provider: PROVIDER,
+    async *transcribe(audio, { language, keyterms }, signal) {
+      const link = await openDeepgram(
+        PROVIDER,
+        options,
+        signal,
+        (client) =>
+          client.listen.v2.connect({
+            model,
+            encoding: "mulaw",
+            sample_rate: 8000,
+            ...(endOfTurnThreshold !== undefined ? { eot_threshold: endOfTurnThreshold } : {}),
+            ...(endOfTurnTimeoutMs !== undefined ? { eot_timeout_ms: endOfTurnTimeoutMs } : {}),
+            ...(keyterms.length > 0 ? { keyterm: [...keyterms] } : {}),
+            ...(model.endsWith("-multi") ? { language_hint: language.split("-", 1) } : {}),
+          }),
+      );
+      const { connection, socket, messages } = link;
+      const feeding = feed(audio, {
+        socket,
+        send(chunk) {
+          connection.sendMedia(chunk);
+          socket.expectReply(REPLY_TIMEOUT_MS);
+        },
+        finish() {
+          connection.sendCloseStream({ type: "CloseStream" });
+          socket.expectReply(REPLY_TIMEOUT_MS);
+        },
+        idle: { clock, afterMs: SILENCE_AFTER_MS, send: () => connection.sendMedia(SILENT_AUDIO) },
+      });
+      const reader = fluxReader();
+      try {
+        for await (const message of messages) yield* reader.read(message);
+        if (!feeding.isFinished()) {
+          throw providerError(PROVIDER, "it closed while audio was flowing");
+        }
+        yield* reader.end();
+      } finally {
+        feeding.stop();
+      }
+    },
+  };
+}
+
+const Word = z.object({
+  confidence: z.number(),
+  start: z.number().optional(),
+  end: z.number().optional(),
+});
+
+const FluxMessage = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("TurnInfo"),
+    /** An event that we do not know is an Update: its text is as true. */
+    event: z.string(),
+    audio_window_start: z.number(),
+    audio_window_end: z.number(),
+    transcript: z.string(),
+    words: z.array(Word),
+  }),
+  z.object({ type: z.literal("Error"), code: z.string(), description: z.string() }),
+]);
+
+const TYPES = FluxMessage.options.map(({ shape }) => shape.type.value);
+
+type TurnInfo = Extract<z.infer<typeof FluxMessage>, { type: "TurnInfo" }>;
+
+/**
+ * Turns Flux's messages into ours. A turn's text is whole in each of them and becomes final at its
+ * end only: EagerEndOfTurn is a guess that TurnResumed may take back, so both are interims here.
+ */
+export function fluxReader(): {
+  /** Throws AppError("provider_failed") for a message that is not of the protocol. */
+  read(message: unknown): Recognition[];
+  /** What is left to say when the stream has ended: a turn that was cut off is final as it stands. */
+  end(): Recognition[];
+} {
+  let turn: TurnInfo | null = null;
+
+  function finish(last: TurnInfo): Recognition[] {
+    turn = null;
+    const endMs = ms(last.words.at(-1)?.end ?? last.audio_window_end);
+    const ended: Recognition = { type: "utteranceEnded", lastWordEndMs: endMs };
+    if (last.transcript === "") return [ended];
+    const startMs = ms(last.words[0]?.start ?? last.audio_window_start);
+    const confidence = meanOf(last.words.map((word) => word.confidence));
+    return [{ type: "final", text: last.transcript, startMs, endMs, confidence }, ended];
+  }
+
+  function readTurn(info: TurnInfo): Recognition[] {
+    const out: Recognition[] = [];
+    if (turn === null) {
+      // Updates go on between turns, with no text.
+      if (info.event !== "StartOfTurn" && info.transcript === "") return [];
+      const at = info.words[0]?.start ?? info.audio_window_start;
+      out.push({ type: "speechStarted", atMs: ms(at) });
+    }
+    turn = info;
+    if (info.event === "EndOfTurn") return [...out, ...finish(info)];
+    if (info.transcript === "") return out;
+    const endMs = ms(info.words.at(-1)?.end ?? info.audio_window_end);
+    return [...out, { type: "interim", text: info.transcript, endMs }];
+  }
+
+  return {
+    read(raw) {
+      const message = readMessage(PROVIDER, FluxMessage, TYPES, raw);
+      switch (message?.type) {
+        case "TurnInfo":
+          return readTurn(message);
+        case "Error":
+          throw providerError(PROVIDER, `${message.code} ${message.description}`);
+        case undefined: // Connected, and what else does not concern us
+          return [];
+      }
+    },
+    end: () => turn === null ? [] : finish(turn),
+  };
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function ms(seconds: number): number {
+  return Math.round(seconds * 1000);
+}

@@ -1,9 +1,8 @@
 /** A message socket as our code sees it, and the one guarded door through which socket callbacks enter. */
 
-import type { IncomingMessage, Server } from "node:http";
-import type { Duplex } from "node:stream";
+import type { IncomingMessage } from "node:http";
 // @ts-types="@types/ws"
-import { WebSocket, WebSocketServer } from "ws";
+import { WebSocket } from "ws";
 import type { Cancel, Clock } from "./clock.ts";
 import { AppError, messageOf } from "./errors.ts";
 
@@ -36,7 +35,7 @@ export interface SocketEvents {
 /** What may arrive before `listen`; more closes the socket with 1008. */
 export const EARLY_BYTES_MAX = 256 * 1024;
 /** How long a peer may take to answer our close frame. Spread in: `ws` 8.23 knows it, its types do not. */
-const CLOSE_TIMEOUT = { closeTimeout: 2000 };
+export const CLOSE_TIMEOUT = { closeTimeout: 2000 };
 
 /** What a stranger's socket may do before it is closed. */
 export interface SocketRules {
@@ -131,61 +130,6 @@ function newBucket(clock: Clock, rate: SocketRules["rate"]): { take(): boolean }
       return level >= 0;
     },
   };
-}
-
-/** Answers an upgrade: with a socket, or with a plain HTTP response. Exactly one of the two. */
-export type UpgradeAnswer =
-  | { readonly type: "accept"; opened(socket: MessageSocket): void }
-  | { readonly type: "refuse"; readonly status: number; readonly body: string };
-
-export interface AcceptOptions {
-  /** A longer message, whole or in fragments, closes the socket with 1009. */
-  readonly messageBytesMax: number;
-  readonly rules: SocketRules;
-  /** The answer could not be found: a bug, or a throw in `opened`. The peer is told 500. */
-  failed(error: unknown): void;
-}
-
-/** Lets `answer` decide over every WebSocket upgrade that reaches a server. */
-export function acceptSockets(
-  server: Server,
-  options: AcceptOptions,
-  answer: (request: IncomingMessage) => Promise<UpgradeAnswer>,
-): void {
-  const upgrader = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: options.messageBytesMax,
-    ...CLOSE_TIMEOUT,
-  });
-
-  async function upgrade(request: IncomingMessage, raw: Duplex, head: Buffer): Promise<void> {
-    raw.on("error", () => {}); // a reset while the answer is being found; `ws` adds its own listener
-    try {
-      const answered = await answer(request);
-      if (answered.type === "refuse") return refuse(raw, answered.status, answered.body);
-      upgrader.handleUpgrade(request, raw, head, (ws) => {
-        answered.opened(fromWs(ws, options.rules));
-      });
-    } catch (error) {
-      options.failed(error);
-      refuse(raw, 500, "");
-    }
-  }
-  server.on("upgrade", upgrade);
-}
-
-/** The whole of an HTTP answer, after which the connection ends. */
-function refuse(raw: Duplex, status: number, body: string): void {
-  if (raw.destroyed) return;
-  const head = [
-    `HTTP/1.1 ${status} Refused`,
-    "Connection: close",
-    "Content-Type: application/problem+json",
-    `Content-Length: ${new TextEncoder().encode(body).length}`,
-  ];
-  raw.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => raw.destroy());
 }
 
 export interface OpenOptions {

@@ -1,0 +1,118 @@
+/** The server's side of the guarded door: connections counted, upgrades decided, sockets handed over. */
+
+import type { IncomingMessage, Server } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+// @ts-types="@types/ws"
+import { WebSocketServer } from "ws";
+import { CLOSE_TIMEOUT, fromWs, type MessageSocket, type SocketRules } from "./socket.ts";
+
+/** Answers an upgrade: with a socket, or with a plain HTTP response. Exactly one of the two. */
+export type UpgradeAnswer =
+  | { readonly type: "accept"; opened(socket: MessageSocket): void }
+  | { readonly type: "refuse"; readonly status: number; readonly body: string };
+
+export interface AcceptOptions {
+  /** A longer message, whole or in fragments, closes the socket with 1009. */
+  readonly messageBytesMax: number;
+  readonly rules: SocketRules;
+  /** The answer could not be found: a bug, or a throw in `opened`. The peer is told 500. */
+  failed(error: unknown): void;
+}
+
+/** Lets `answer` decide over every WebSocket upgrade that reaches a server. */
+export function acceptSockets(
+  server: Server,
+  options: AcceptOptions,
+  answer: (request: IncomingMessage) => Promise<UpgradeAnswer>,
+): void {
+  const upgrader = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: options.messageBytesMax,
+    ...CLOSE_TIMEOUT,
+  });
+
+  async function upgrade(request: IncomingMessage, raw: Duplex, head: Buffer): Promise<void> {
+    raw.on("error", () => {}); // a reset while the answer is being found; `ws` adds its own listener
+    try {
+      const answered = await answer(request);
+      if (answered.type === "refuse") return refuse(raw, answered.status, answered.body);
+      upgrader.handleUpgrade(request, raw, head, (ws) => {
+        answered.opened(fromWs(ws, options.rules));
+      });
+    } catch (error) {
+      options.failed(error);
+      refuse(raw, 500, "");
+    }
+  }
+  server.on("upgrade", upgrade);
+}
+
+/** The whole of an HTTP answer, after which the connection ends. */
+function refuse(raw: Duplex, status: number, body: string): void {
+  if (raw.destroyed) return;
+  const head = [
+    `HTTP/1.1 ${status} Refused`,
+    "Connection: close",
+    "Content-Type: application/problem+json",
+    `Content-Length: ${new TextEncoder().encode(body).length}`,
+  ];
+  raw.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => raw.destroy());
+}
+
+/** Listens. Rejects when the address is taken. */
+export function bind(
+  server: Server,
+  options: { readonly hostname: string; readonly port: number },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port, options.hostname, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+export interface Connections {
+  /** This one counts no longer against its address. */
+  vouch(socket: Socket): void;
+  drop(): void;
+}
+
+/** Counts the connections of each address, and closes what is over the bound. */
+export function boundConnections(server: Server, perAddressMax: number): Connections {
+  const sockets = new Set<Socket>();
+  const addresses = new Map<Socket, string>();
+  const counts = new Map<string, number>();
+
+  function vouch(socket: Socket): void {
+    const address = addresses.get(socket);
+    if (address === undefined || !addresses.delete(socket)) return;
+    const count = (counts.get(address) ?? 0) - 1;
+    if (count > 0) counts.set(address, count);
+    else counts.delete(address);
+  }
+
+  server.on("connection", (socket: Socket) => {
+    const address = socket.remoteAddress ?? "";
+    const count = (counts.get(address) ?? 0) + 1;
+    if (count > perAddressMax) return void socket.destroy();
+    counts.set(address, count);
+    addresses.set(socket, address);
+    sockets.add(socket);
+    socket.once("close", () => {
+      vouch(socket);
+      sockets.delete(socket);
+    });
+  });
+
+  return {
+    vouch,
+    drop() {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}

@@ -1,0 +1,27 @@
+/** What the routes are given: refs to send to, and the few facts an answer needs. */
+
+import type { DeskMessage } from "@/actors/desk/desk.ts";
+import type { GateMessage } from "@/actors/gate/gate.ts";
+import type { Ref } from "@/actors/runtime/actor.ts";
+import type { Clock } from "@/lib/clock.ts";
+import type { Log } from "@/lib/log.ts";
+
+/** An ask of a route waits so long; then its outcome is unknown. */
+export const ASK_MS = 1_500;
+
+export interface AppDeps {
+  readonly gate: Ref<GateMessage>;
+  /** The desk of a tenant on this machine. */
+  desk(tenantId: string): Ref<DeskMessage>;
+  /** What the carrier sees of us, without a trailing slash: `https://voice.example.com`. */
+  readonly publicUrl: string;
+  /** Null when unset: the carrier's webhooks then answer that the line is not configured. */
+  readonly twilioAuthToken: string | null;
+  /** Until there is a login (#3), REST takes the operator's token and speaks for one tenant. */
+  readonly api: { readonly token: string; readonly tenantId: string };
+  readonly version: string;
+  /** Why this machine should get no new work; empty when it should. */
+  notReady(): Promise<readonly string[]>;
+  readonly clock: Clock;
+  readonly log: Log;
+}

@@ -1,0 +1,60 @@
+/** What operators see of the running actors, on a listener of their own. Never a caller's words or numbers. */
+
+import { Hono } from "hono";
+import { AppError } from "@/lib/errors.ts";
+import type { Log } from "@/lib/log.ts";
+import { bearer } from "./bearer.ts";
+import type { Env } from "./env.ts";
+import { onError, onNotFound } from "./errors.ts";
+import { requestId, securityHeaders } from "./headers.ts";
+
+/** The runtime as far as operators look at it: `System` has it. */
+export interface Inspection {
+  /** The living actors, of one kind or of all. */
+  list(kind?: string): readonly unknown[];
+  /** Null when no such actor lives. */
+  inspect(kind: string, id: string): unknown;
+  /** Newest first, bounded. */
+  deadLetters(): readonly unknown[];
+  /** False when no such actor lives. */
+  stop(kind: string, id: string, why: string): boolean;
+}
+
+export interface OperatorDeps {
+  readonly token: string;
+  readonly inspection: Inspection;
+  /** Prometheus text, version 0.0.4. */
+  metrics(): string;
+  readonly log: Log;
+}
+
+/** Only `/alive` is open; the rest takes the operator's token. */
+export function newOperatorApp({ token, inspection, metrics, log }: OperatorDeps): Hono<Env> {
+  return new Hono<Env>()
+    .use(requestId())
+    .use(securityHeaders())
+    .get("/alive", (c) => c.json({ status: "ok" }))
+    .use(bearer(token))
+    .get("/actors", (c) => c.json({ actors: inspection.list(c.req.query("kind")) }))
+    .get("/actors/:kind/:id", (c) => {
+      const { kind, id } = c.req.param();
+      return c.json(found(inspection.inspect(kind, id)));
+    })
+    .post("/actors/:kind/:id/stop", (c) => {
+      const { kind, id } = c.req.param();
+      found(inspection.stop(kind, id, "an operator asked") || null);
+      log.warn("actor stopped by an operator", { requestId: c.var.requestId, kind, id });
+      return c.body(null, 204);
+    })
+    .get("/dead-letters", (c) => c.json({ deadLetters: inspection.deadLetters() }))
+    .get("/metrics", (c) => {
+      return c.text(metrics(), 200, { "Content-Type": "text/plain; version=0.0.4" });
+    })
+    .notFound(onNotFound())
+    .onError(onError(log));
+}
+
+function found<T>(thing: T): NonNullable<T> {
+  if (thing === null || thing === undefined) throw new AppError("not_found", "No such actor");
+  return thing;
+}

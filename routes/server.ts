@@ -1,0 +1,115 @@
+/** A listener that trusts nobody: every wait, size and count of a peer is bounded. */
+
+import { createServer, type IncomingMessage } from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import type { Clock } from "@/lib/clock.ts";
+import type { Log } from "@/lib/log.ts";
+import { acceptSockets, bind, boundConnections, type UpgradeAnswer } from "@/lib/socket_server.ts";
+
+/** What a peer may take. `node:http` enforces these under Deno 2.9; `Deno.serve` has none of them. */
+export interface Limits {
+  /** From the connection's first byte, or the last answer, to the end of the headers: 408. */
+  readonly headersMs: number;
+  /** To the end of the body: 408. */
+  readonly requestMs: number;
+  /** An idle connection between two requests; Node adds a second of its own. */
+  readonly keepAliveMs: number;
+  /** All headers of a request together: 431. */
+  readonly headerBytesMax: number;
+  /** Connections at once; more are closed unheard. */
+  readonly connectionsMax: number;
+  /**
+   * Connections at once from one address; more are closed unheard. An accepted media socket counts
+   * no longer: a carrier's come from few addresses, and its signature vouches for it.
+   */
+  readonly connectionsPerAddressMax: number;
+  /** A WebSocket message, whole or in fragments: 1009. */
+  readonly messageBytesMax: number;
+  /** Twilio sends 50 frames a second, and after a stall of the line all that it held back. */
+  readonly messagesPerSecond: number;
+  readonly messagesBurst: number;
+  /** A socket silent for twice as long is dead. */
+  readonly silenceMs: number;
+}
+
+export const PUBLIC_LIMITS: Limits = {
+  headersMs: 10_000,
+  requestMs: 30_000,
+  keepAliveMs: 5_000,
+  headerBytesMax: 16 * 1024,
+  connectionsMax: 2_000,
+  connectionsPerAddressMax: 200,
+  messageBytesMax: 64 * 1024,
+  messagesPerSecond: 100,
+  messagesBurst: 1_000,
+  silenceMs: 10_000,
+};
+
+export interface ListenOptions {
+  readonly hostname: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits?: Partial<Limits>;
+  /** Decides over WebSocket upgrades; none are taken without it. */
+  readonly upgrade?: (request: IncomingMessage) => Promise<UpgradeAnswer>;
+}
+
+export interface Listener {
+  readonly port: number;
+  /** Stops listening and drops every connection, sockets too: drain first. */
+  close(): Promise<void>;
+}
+
+interface App {
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+/** Serves an app. Rejects when the port is taken. */
+export async function listen(app: App, options: ListenOptions): Promise<Listener> {
+  const limits = { ...PUBLIC_LIMITS, ...options.limits };
+  const answer = getRequestListener((request) => app.fetch(request), {
+    overrideGlobalObjects: false,
+    hostname: options.hostname,
+  });
+  const server = createServer({
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.min(1_000, limits.headersMs / 4),
+    maxHeaderSize: limits.headerBytesMax,
+    requireHostHeader: true,
+  }, answer);
+  server.maxConnections = limits.connectionsMax;
+
+  const connections = boundConnections(server, limits.connectionsPerAddressMax);
+  acceptSockets(server, {
+    messageBytesMax: limits.messageBytesMax,
+    rules: {
+      clock: options.clock,
+      silenceMs: limits.silenceMs,
+      rate: { perSecond: limits.messagesPerSecond, burst: limits.messagesBurst },
+      textOnly: true,
+    },
+    failed: (error) => options.log.error("upgrade failed", { error }),
+  }, async (request) => {
+    const answered = await options.upgrade?.(request) ?? NOT_FOUND;
+    if (answered.type === "accept") connections.vouch(request.socket);
+    return answered;
+  });
+  await bind(server, options);
+
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("The listener has no port");
+  return {
+    port: address.port,
+    close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      connections.drop();
+      return closed;
+    },
+  };
+}
+
+const NOT_FOUND: UpgradeAnswer = { type: "refuse", status: 404, body: "" };

@@ -1,0 +1,176 @@
+/** Twilio's webhooks: a call rings, its stream has ended, its state has changed. */
+
+import { type Context, Hono, type MiddlewareHandler } from "hono";
+import { z } from "zod";
+import type { CallAnswer } from "@/actors/desk/desk.ts";
+import type { NumberOwner } from "@/actors/gate/gate.ts";
+import { AppError } from "@/lib/errors.ts";
+import { uuidOf } from "@/lib/ids.ts";
+import { toCallProgress, TWILIO_CALL_STATUSES } from "@/lib/providers/carrier/progress.ts";
+import { isWebhookSigned } from "@/lib/providers/carrier/signature.ts";
+import { twiml, type Verb } from "@/lib/providers/carrier/twiml.ts";
+import { check, readForm, readText } from "./body.ts";
+import { type AppDeps, ASK_MS } from "./deps.ts";
+import type { Env } from "./env.ts";
+import { answerProblem } from "./errors.ts";
+
+/** What a caller hears when no agent can be reached. */
+export const SENTENCES = {
+  unknownNumber: "Sorry, this number is not in service.",
+  unknownAgent: "Sorry, nobody is here to take this call.",
+  notConfigured: "Sorry, this line is not set up yet.",
+  busy: "Sorry, all our lines are busy. Please call again later.",
+  failed: "Sorry, something went wrong. Please call again later.",
+} as const;
+
+/** A number, or for a caller `anonymous`, a SIP address or a client's name. */
+const Party = z.string().min(1).max(256);
+const Webhook = z.object({
+  CallSid: z.string().regex(/^CA[0-9a-f]{32}$/),
+  From: Party,
+  To: Party,
+  /** `inbound`, `outbound-api`, `outbound-dial`. */
+  Direction: z.string().max(32).default("inbound"),
+});
+const Status = Webhook.extend({ CallStatus: z.enum(TWILIO_CALL_STATUSES) });
+const VoiceQuery = z.strictObject({
+  agentId: z.string().refine((id) => uuidOf("agent", id) !== null, "Not an agent's id").optional(),
+});
+const CallPath = z.object({
+  callId: z.string().refine((id) => uuidOf("call", id) !== null, "Not a call's id"),
+});
+
+export function twilio(deps: AppDeps): Hono<Env> {
+  const { publicUrl } = deps;
+
+  /** The tenant whose number this is. Ours is the one called, or the one we call from. */
+  async function ownerOf(webhook: z.infer<typeof Webhook>, deadline: number): Promise<NumberOwner> {
+    const field = webhook.Direction.startsWith("outbound") ? "From" : "To";
+    const number = webhook[field];
+    const owner = await deps.gate.ask<NumberOwner | null>(
+      (reply) => ({ type: "numberOwner", number, reply }),
+      { deadline },
+    );
+    if (owner === null) throw new AppError("not_found", "Nobody's number", { field });
+    return owner;
+  }
+
+  return new Hono<Env>()
+    .use(signed(deps))
+    .post("/voice", async (c) => {
+      const { CallSid, ...webhook } = readForm(c.var.signedForm, Webhook);
+      const { agentId } = check(c.req.query(), VoiceQuery);
+      const deadline = deps.clock.now() + ASK_MS;
+      const owner = await ownerOf({ CallSid, ...webhook }, deadline);
+      const ring = {
+        from: webhook.From,
+        to: webhook.To,
+        carrierCallId: CallSid,
+        agentId: agentId ?? owner.agentId,
+      };
+      const answer = await deps.desk(owner.tenantId).ask<CallAnswer>(
+        (reply) => ({ type: "ring", ring, reply }),
+        { deadline },
+      );
+      return speak(c, ...toVerbs(answer, { publicUrl, ringing: true }));
+    })
+    .post("/calls/:callId/resume", async (c) => {
+      const webhook = readForm(c.var.signedForm, Webhook);
+      const { callId } = check(c.req.param(), CallPath);
+      const deadline = deps.clock.now() + ASK_MS;
+      const owner = await ownerOf(webhook, deadline);
+      const answer = await deps.desk(owner.tenantId).ask<CallAnswer>(
+        (reply) => ({ type: "resume", callId, carrierCallId: webhook.CallSid, reply }),
+        { deadline },
+      );
+      return speak(c, ...toVerbs(answer, { publicUrl, ringing: false }));
+    })
+    .on("POST", ["/status", "/calls/:callId/status"], async (c) => {
+      const { CallSid, CallStatus, ...webhook } = readForm(c.var.signedForm, Status);
+      const { callId = null } = check(c.req.param(), CallPath.partial());
+      const owner = await ownerOf({ CallSid, ...webhook }, deps.clock.now() + ASK_MS);
+      const progress = toCallProgress(CallStatus);
+      deps.desk(owner.tenantId).send({
+        type: "progressed",
+        callId,
+        carrierCallId: CallSid,
+        progress,
+      });
+      return c.body(null, 204);
+    })
+    .onError((error, c) => apologise(deps, error, c));
+}
+
+/** Lets a webhook pass whose signature holds over its raw form and the URL as Twilio sees it. */
+function signed({ twilioAuthToken, publicUrl }: AppDeps): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    if (twilioAuthToken === null) {
+      throw new AppError("not_configured", "Webhooks are off", { field: "TWILIO_AUTH_TOKEN" });
+    }
+    const { pathname, search } = new URL(c.req.url); // no character of our paths is re-encoded
+    const body = await readText(c);
+    const request = {
+      url: `${publicUrl}${pathname}${search}`,
+      signature: c.req.header("x-twilio-signature") ?? "",
+      body,
+    };
+    if (!isWebhookSigned(twilioAuthToken, request)) {
+      throw new AppError("forbidden", "Wrong signature", { field: "X-Twilio-Signature" });
+    }
+    c.set("signedForm", new URLSearchParams(body));
+    await next();
+  };
+}
+
+/**
+ * A caller never hears a status code: what is not the sender's own mistake is said in a sentence.
+ * A callback nobody listens to gets the same document, which Twilio ignores.
+ */
+function apologise({ log }: AppDeps, error: Error, c: Context<Env>): Response {
+  const fields = { requestId: c.var.requestId, carrierCallId: c.var.signedForm?.get("CallSid") };
+  if (!(error instanceof AppError)) {
+    log.error("webhook crashed", { ...fields, error });
+    return speak(c, { type: "say", sentence: SENTENCES.failed }, { type: "hangUp" });
+  }
+  log.warn("webhook refused", { ...fields, code: error.code, field: error.field, error });
+  if (["invalid", "forbidden", "too_large"].includes(error.code)) return answerProblem(c, error);
+  return speak(c, { type: "say", sentence: sentenceFor(error) }, { type: "hangUp" });
+}
+
+function sentenceFor({ code, field }: AppError): string {
+  if (code === "not_found") {
+    return field === undefined ? SENTENCES.unknownAgent : SENTENCES.unknownNumber;
+  }
+  if (code === "not_configured") return SENTENCES.notConfigured;
+  if (code === "busy" || code === "draining" || code === "mailbox_full") return SENTENCES.busy;
+  return SENTENCES.failed;
+}
+
+/** Only a ringing call can be given the busy tone; one that was answered is told in words. */
+function toVerbs(
+  answer: CallAnswer,
+  { publicUrl, ringing }: { readonly publicUrl: string; readonly ringing: boolean },
+): Verb[] {
+  switch (answer.type) {
+    case "connect": {
+      const resumeUrl = `${publicUrl}${answer.resumePath}`;
+      const streamUrl = `${publicUrl.replace(/^http/, "ws")}${answer.mediaPath}`;
+      const parameters = { token: answer.token };
+      return [
+        { type: "connect", actionUrl: resumeUrl, streamUrl, parameters },
+        { type: "redirect", url: resumeUrl },
+      ];
+    }
+    case "busy":
+      if (ringing) return [{ type: "rejectBusy" }];
+      return [{ type: "say", sentence: SENTENCES.busy }, { type: "hangUp" }];
+    case "refused":
+      return [{ type: "say", sentence: answer.sentence }, { type: "hangUp" }];
+    case "hangUp":
+      return [{ type: "hangUp" }];
+  }
+}
+
+function speak(c: Context<Env>, ...verbs: readonly Verb[]): Response {
+  return c.body(twiml(...verbs), 200, { "Content-Type": "text/xml; charset=utf-8" });
+}

@@ -2,8 +2,8 @@
 
 import { MULAW_SAMPLES } from "./mulaw.ts";
 
-/** Speech is above this level, the noise of a telephone line below (a quiet talker is near -35). */
-export const AUDIBLE_DBFS = -45;
+// Speech is above this level (a quiet talker is near -35), the noise of a telephone line below.
+const AUDIBLE_DBFS = -45;
 
 /** Power of each µ-law byte, where full scale is 1. */
 const POWERS = Float64Array.from(MULAW_SAMPLES, (sample) => (sample / 32_768) ** 2);

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { sleep } from "@/lib/clock.ts";
 import { delayed } from "@/lib/providers/delayed.ts";
-import { ManualClock } from "./standin_clock.ts";
+import { manualClock } from "@/tests/support/manual_clock.ts";
 
 function setUp() {
-  const clock = new ManualClock();
+  const clock = manualClock();
   const abort = new AbortController();
   return { clock, abort, options: { clock, ms: 50, signal: abort.signal } };
 }
@@ -29,14 +29,16 @@ Deno.test("an item comes its delay after the source gave it, though others wait 
 });
 
 Deno.test("an abort does not wait for the delay", async () => {
-  const { abort, options } = setUp();
+  const { clock, abort, options } = setUp();
   async function* one() {
     yield "a";
   }
   const waiting = delayed(one(), options).next();
-  await Promise.resolve();
+  await clock.advance(10);
+  assert.equal(clock.armed, 1);
   abort.abort(new Error("hung up"));
   await assert.rejects(waiting, { message: "hung up" });
+  assert.equal(clock.armed, 0);
 });
 
 Deno.test("a source that fails is heard out first", async () => {

@@ -7,13 +7,13 @@ import { speak } from "@/lib/audio/modem.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
 import { simulatedTts } from "@/lib/providers/tts/simulated.ts";
-import { ManualClock } from "@/tests/lib/providers/standin_clock.ts";
+import { manualClock } from "@/tests/support/manual_clock.ts";
 
 const RUNS = { seed: 31, numRuns: 100 };
 const FRAME = [160];
 
 function setUp(latencyMs = 0) {
-  const clock = new ManualClock();
+  const clock = manualClock();
   const abort = new AbortController();
   const stt = simulatedStt({ clock, latencyMs });
   const transcribe = (audio: AsyncIterable<Uint8Array>, endpointingMs = 300) =>
@@ -86,7 +86,7 @@ Deno.test("an utterance is over after endpointingMs of audio, to the sample, tho
       const audio = thenHanging(line(FRAME, speech.subarray(0, quietFrom + samples)));
       for await (const recognition of transcribe(audio, 500)) heard.push(recognition);
     })();
-    await clock.advance(0);
+    await clock.settle();
     assert.deepEqual(heard, isOver ? reported("Hello", 0) : reported("Hello", 0).slice(0, 2));
     abort.abort(new Error("enough"));
     await assert.rejects(reading, { message: "enough" });
@@ -191,7 +191,7 @@ Deno.test("who leaves the loop ends the session", async () => {
     }),
   };
   for await (const heard of transcribe(endless)) if (heard.type === "interim") break;
-  await clock.advance(0);
+  await clock.settle();
   assert.equal(await told.promise, "told");
 });
 

@@ -5,13 +5,13 @@ import fc from "fast-check";
 import { heardWords } from "@/lib/audio/modem.ts";
 import { simulatedTts } from "@/lib/providers/tts/simulated.ts";
 import type { Speech } from "@/lib/providers/tts/tts.ts";
-import { ManualClock } from "@/tests/lib/providers/standin_clock.ts";
+import { manualClock } from "@/tests/support/manual_clock.ts";
 
 const VOICE = { voice: "any", language: "en" };
 const RUNS = { seed: 21, numRuns: 100 };
 
 function setUp(options: { firstByteMs?: number; realTimeFactor?: number } = {}) {
-  const clock = new ManualClock();
+  const clock = manualClock();
   const abort = new AbortController();
   const tts = simulatedTts({ clock, ...options });
   const synthesize = (text: AsyncIterable<string>) => tts.synthesize(text, VOICE, abort.signal);
@@ -91,7 +91,7 @@ Deno.test("a piece is spoken while the next has not been written", async () => {
   const reading = (async () => {
     for await (const part of synthesize(neverEnding("One moment,"))) speech.push(part);
   })();
-  await clock.advance(0);
+  await clock.settle();
   assert.deepEqual(heardWords(audioOf(speech)).map((word) => word.text), ["One", "moment,"]);
   abort.abort(new Error("barged in"));
   await assert.rejects(reading, { message: "barged in" });
@@ -106,6 +106,7 @@ Deno.test("an abort ends a synthesis that is waiting for its first audio", async
   abort.abort(new Error("barged in"));
   await assert.rejects(waiting, { message: "barged in" });
   assert.deepEqual(await speech.next(), { done: true, value: undefined });
+  assert.equal(clock.armed, 0);
 });
 
 Deno.test("an error of the text's source ends the synthesis", async () => {

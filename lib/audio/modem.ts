@@ -114,7 +114,7 @@ export interface Decoder {
 }
 
 const HELD_MAX = 4096;
-/** A symbol may be recognised with this many of its last samples cut: there the next word is sought. */
+/** More than a symbol's last samples that may be cut unnoticed: there the next word may have begun. */
 const REVIEWED_SAMPLES = 64;
 /** How many of a closing's last samples are compared one by one. */
 const EDGE_SAMPLES = 8;

@@ -18,7 +18,7 @@ export interface Sound {
   readonly tolerance: number;
 }
 
-// Noise at -40 dBFS is a tenth of it; sixteen samples that are missing or of another sound are more.
+// Ten times what noise at -40 dBFS makes; a sound that misses 30 of its last samples is over it.
 const TOLERANCE = 0.03;
 
 /** Sample values of µ-law bytes, where full scale is 1. */

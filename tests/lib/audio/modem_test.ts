@@ -111,6 +111,21 @@ Deno.test("speech goes at about 15 letters a second", () => {
   assert.ok(pace >= 12 && pace <= 18, `${pace}`);
 });
 
+Deno.test("98 % of speech is within the telephone band", () => {
+  const samples = decodeMulaw(speak("aß").audio);
+  let within = 0;
+  let all = 0;
+  for (let k = 0; k < samples.length / 2; k++) {
+    const [turn, hz] = [2 * Math.PI * k / samples.length, k * SAMPLE_RATE / samples.length];
+    const real = samples.reduce((sum, sample, i) => sum + sample * Math.cos(turn * i), 0);
+    const imaginary = samples.reduce((sum, sample, i) => sum + sample * Math.sin(turn * i), 0);
+    const power = real ** 2 + imaginary ** 2;
+    all += power;
+    if (hz >= 300 && hz <= 3400) within += power;
+  }
+  assert.ok(within / all > 0.98, `${within / all}`);
+});
+
 Deno.test("word times do not overlap, and the audio goes on for one gap after the last word", () => {
   fc.assert(
     fc.property(anyText, (text) => {

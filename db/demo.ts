@@ -1,0 +1,37 @@
+/** The demo: a tenant with one agent and one number, so that a fresh start can be called at once. */
+
+import { insertAgent, publishAgentVersion } from "./agents.ts";
+import type { Database } from "./client.ts";
+import { insertPhoneNumber } from "./phone_numbers.ts";
+import { insertTenant } from "./tenants.ts";
+
+export const DEMO_TENANT_ID = "tenant_0198f3c2-0000-7000-8000-000000000001";
+export const DEMO_AGENT_ID = "agent_0198f3c2-0000-7000-8000-000000000002";
+/** E.164, of the range for fiction. */
+export const DEMO_NUMBER = "+15550100100";
+
+const DEMO_VERSION_ID = "version_0198f3c2-0000-7000-8000-000000000003";
+const DEMO_NUMBER_ID = "number_0198f3c2-0000-7000-8000-000000000004";
+const SEED_MS = 10_000;
+
+/** False when the demo tenant is there already: what was made of it since stays as it is. */
+export async function seedDemo(
+  database: Database,
+  demo: { readonly agentName: string; readonly graph: unknown },
+): Promise<boolean> {
+  return await database.asTenant("rest", DEMO_TENANT_ID, SEED_MS, async (sql) => {
+    if (!await insertTenant(sql, { id: DEMO_TENANT_ID, name: "Demo" })) return false;
+    await insertAgent(sql, DEMO_TENANT_ID, { id: DEMO_AGENT_ID, name: demo.agentName });
+    await publishAgentVersion(sql, DEMO_TENANT_ID, {
+      id: DEMO_VERSION_ID,
+      agentId: DEMO_AGENT_ID,
+      graph: demo.graph,
+    });
+    await insertPhoneNumber(sql, DEMO_TENANT_ID, {
+      id: DEMO_NUMBER_ID,
+      number: DEMO_NUMBER,
+      agentId: DEMO_AGENT_ID,
+    });
+    return true;
+  });
+}

@@ -1,0 +1,198 @@
+/** A pool of connections in which every promise settles: a broken connection is replaced, never mended. */
+
+import postgres from "postgres";
+import { type Clock, deadline, sleep } from "@/lib/clock.ts";
+import { AppError, messageOf } from "@/lib/errors.ts";
+
+const WAITING_MAX = 256; // work that may wait for a connection; more is refused at once
+const RECONNECT_MS = 100; // between two tries to open a session
+
+/** SQL inside a transaction; made by `Database`, awaited one statement after the other. */
+export type Sql = postgres.TransactionSql;
+
+/** Who a session is: `app` sees what `app.tenants` says, `owner` may change the schema. */
+export type Login = "app" | "owner";
+
+/** One session of the `postgres` client. `discard` ends it now, whatever it is doing. */
+export interface Session {
+  readonly login: Login;
+  readonly sql: postgres.Sql;
+  readonly broken: boolean;
+  discard(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface PoolOptions {
+  readonly size: number;
+  readonly clock: Clock;
+  readonly open: (login: Login) => Session;
+}
+
+export interface Pool {
+  /**
+   * Runs a transaction. Opening the session is tried again until the deadline, since nothing has begun;
+   * what has begun is not. Throws AppError("database_unavailable") past the deadline or when the
+   * connection is lost (a write may then have happened: all of ours can be repeated), and what `work` throws.
+   */
+  run<T>(login: Login, deadlineMs: number, work: (sql: Sql) => Promise<T>): Promise<T>;
+  /** Takes no more work, lets what runs come to its end, and closes every session. */
+  close(): Promise<void>;
+}
+
+interface Slot {
+  session: Session | null;
+}
+
+export function newPool(options: PoolOptions): Pool {
+  const { clock, open } = options;
+  const slots: readonly Slot[] = Array.from({ length: options.size }, () => ({ session: null }));
+  const free: Slot[] = [...slots];
+  const waiting: PromiseWithResolvers<Slot>[] = [];
+  const running = new Set<Promise<unknown>>();
+  const discarded = new Set<Promise<void>>();
+  let closed = false;
+
+  async function take(signal: AbortSignal): Promise<Slot> {
+    const slot = free.pop();
+    if (slot) return slot;
+    if (waiting.length >= WAITING_MAX) {
+      throw unavailable(`Cannot use the database: ${WAITING_MAX} others wait for a connection`);
+    }
+    const waiter = Promise.withResolvers<Slot>();
+    waiting.push(waiter);
+    const giveUp = (): void => {
+      waiting.splice(waiting.indexOf(waiter), 1);
+      waiter.reject(signal.reason);
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    return await waiter.promise.finally(() => signal.removeEventListener("abort", giveUp));
+  }
+
+  function give(slot: Slot): void {
+    const next = waiting.shift();
+    if (next) next.resolve(slot);
+    else free.push(slot);
+  }
+
+  function discard(slot: Slot): void {
+    if (!slot.session) return;
+    const ended = slot.session.discard().finally(() => discarded.delete(ended));
+    discarded.add(ended);
+    slot.session = null;
+  }
+
+  function sessionOf(slot: Slot, login: Login): Session {
+    if (slot.session?.broken || slot.session?.login !== login) discard(slot);
+    return slot.session ??= open(login);
+  }
+
+  async function attempt<T>(
+    slot: Slot,
+    login: Login,
+    signal: AbortSignal,
+    work: (sql: Sql) => Promise<T>,
+  ): Promise<T> {
+    while (true) {
+      const session = sessionOf(slot, login);
+      let begun = false;
+      try {
+        return await untilAborted(signal, transaction(session, (sql) => (begun = true, work(sql))));
+      } catch (error) {
+        if (signal.aborted) {
+          discard(slot); // its query runs on: the session is of no use to others
+          throw signal.reason;
+        }
+        if (begun && !isFault(session, error)) throw asAppError(error); // rolled back; the session is good
+        discard(slot);
+        if (begun) throw unavailable("Lost the connection to the database", error);
+        if (!isPassing(error)) {
+          throw unavailable(`Cannot open a session of the database: ${messageOf(error)}`, error);
+        }
+        await sleep(clock, RECONNECT_MS, signal);
+      }
+    }
+  }
+
+  async function run<T>(
+    login: Login,
+    deadlineMs: number,
+    work: (sql: Sql) => Promise<T>,
+  ): Promise<T> {
+    const end = deadline(
+      clock,
+      deadlineMs,
+      () => unavailable(`No answer from the database within ${deadlineMs} ms`),
+    );
+    try {
+      const slot = await take(end.signal);
+      try {
+        return await attempt(slot, login, end.signal, work);
+      } finally {
+        give(slot);
+      }
+    } finally {
+      end.cancel();
+    }
+  }
+
+  return {
+    async run(login, deadlineMs, work) {
+      if (closed) throw unavailable("The database is closed");
+      const result = run(login, deadlineMs, work);
+      running.add(result);
+      return await result.finally(() => running.delete(result));
+    },
+    async close() {
+      closed = true;
+      await Promise.allSettled(running);
+      await Promise.all(slots.map((slot) => slot.session?.close()));
+      await Promise.all(discarded);
+    },
+  };
+}
+
+async function transaction<T>(session: Session, work: (sql: Sql) => Promise<T>): Promise<T> {
+  const { value } = await session.sql.begin(async (sql) => ({ value: await work(sql) }));
+  return value;
+}
+
+/** Rejects with the signal's reason when it is aborted first; what `promise` does later is dropped. */
+async function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** The session is lost: its socket closed, or the server takes no more from it (SQLSTATE classes 08, 53, 57P). */
+function isFault(session: Session, error: unknown): boolean {
+  if (session.broken) return true;
+  const code = codeOf(error);
+  return error instanceof postgres.PostgresError
+    ? /^(08|53|57P)/.test(code) || code === "25006" // a primary that became a standby
+    : /^(E[A-Z]|CONNECT)/.test(code); // Node's socket errors, and the client's own
+}
+
+/** A session that could not be opened now may open later, unless the server has said why not. */
+function isPassing(error: unknown): boolean {
+  return !(error instanceof postgres.PostgresError) || /^(08|53|57P)/.test(codeOf(error));
+}
+
+/** 57014 is our own `statement_timeout`; classes 40 and 55 are lost races, which may be tried again. */
+function asAppError(error: unknown): unknown {
+  if (!(error instanceof postgres.PostgresError)) return error;
+  return /^(57014|40|55)/.test(error.code) ? unavailable(error.message, error) : error;
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error) || error instanceof AppError || !("code" in error)) return "";
+  return String(error.code);
+}
+
+function unavailable(message: string, cause?: unknown): AppError {
+  return new AppError("database_unavailable", message, { retryable: true, cause });
+}

@@ -1,12 +1,15 @@
 /** The sounds of simulated speech: an opening, one symbol a byte, a closing; all within 300–3400 Hz. */
 
-import { SAMPLE_RATE } from "./frame.ts";
+import { FRAME_BYTES, SAMPLE_RATE } from "./frame.ts";
 import { encodeMulaw, MULAW_SAMPLES } from "./mulaw.ts";
 
-/** Samples of a byte: 64 ms, so that a letter a symbol is 15.6 letters a second. */
-export const SYMBOL_SAMPLES = 512;
+/**
+ * Samples of a byte: three frames, so that a letter a symbol is 16.7 letters a second, and a word that
+ * begins with a frame ends with one: a mark behind that frame is then exact.
+ */
+export const SYMBOL_SAMPLES = 3 * FRAME_BYTES;
 /** Samples of silence after a word; with opening and closing they last one symbol: the space. */
-export const GAP_SAMPLES = 192;
+export const GAP_SAMPLES = FRAME_BYTES;
 const OPENING_SAMPLES = 192;
 const CLOSING_SAMPLES = SYMBOL_SAMPLES - OPENING_SAMPLES - GAP_SAMPLES;
 

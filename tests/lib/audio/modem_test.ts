@@ -130,20 +130,26 @@ Deno.test("word times do not overlap, and the audio goes on for one gap after th
   fc.assert(
     fc.property(anyText, (text) => {
       const { audio, words } = speak(text);
-      let end = -24;
+      let end = -20;
       for (const word of words) {
-        assert.ok(word.startMs >= end + 24 && word.endMs > word.startMs);
+        assert.ok(word.startMs >= end + 20 && word.endMs > word.startMs);
         end = word.endMs;
       }
-      assert.equal(audio.length / 8, end + 24);
+      assert.equal(audio.length / 8, end + 20);
     }),
     RUNS,
   );
 });
 
+Deno.test("a word ends with a frame, so that the mark behind the frame is exact", () => {
+  for (const { startMs, endMs } of speak("Yes.” No! Grüß Gott, 3.50 and 猫").words) {
+    assert.deepEqual([startMs % 20, endMs % 20], [0, 0]);
+  }
+});
+
 Deno.test("there is a pause after a sentence and none at the end", () => {
   const [yes, no] = speak("Yes.” No!").words;
-  assert.equal((no?.startMs ?? 0) - (yes?.endMs ?? 0), 24 + 128);
+  assert.equal((no?.startMs ?? 0) - (yes?.endMs ?? 0), 20 + 120);
 });
 
 Deno.test("pieces spoken by one voice sound as the whole", () => {
@@ -201,9 +207,9 @@ Deno.test("random cuts of random speech, followed by other speech, silence or no
 
 Deno.test("a word that breaks off is told, with what it had come to", () => {
   const { audio } = speak("Hello");
-  const cut = audio.subarray(0, 192 + 2 * 512 + 300); // the opening, two letters and most of a third
+  const cut = audio.subarray(0, 192 + 2 * 480 + 300); // the opening, two letters and most of a third
   assert.deepEqual(heardWords(joined(silence(50), cut, silence(600))), [
-    { text: "He", startSample: 50, endSample: 50 + 192 + 2 * 512, complete: false },
+    { text: "He", startSample: 50, endSample: 50 + 192 + 2 * 480, complete: false },
   ]);
 });
 

@@ -117,10 +117,10 @@ Deno.test("a word that breaks off is not reported, and the utterance ends with t
 
 Deno.test("an utterance of a broken word alone ends without text", async () => {
   const { transcribe } = setUp();
-  const cut = speak("Hello").audio.subarray(0, 192 + 512 + 300);
+  const cut = speak("Hello").audio.subarray(0, 192 + 480 + 300);
   assert.deepEqual(await Array.fromAsync(transcribe(line(FRAME, cut, silence(1_000)))), [
     { type: "speechStarted", atMs: 0 },
-    { type: "utteranceEnded", lastWordEndMs: 24 + 64 },
+    { type: "utteranceEnded", lastWordEndMs: 24 + 60 },
   ]);
 });
 

@@ -67,9 +67,9 @@ Deno.test("a word is sent before the audio of its last sample, in chunks of at m
       assert.ok(part.audio.length > 0 && part.audio.length <= 800);
       sentMs += part.audio.length / 8;
     }
-    assert.ok(sentMs <= toldMs + 24, `${sentMs} ms sent, words told to ${toldMs}`);
+    assert.ok(sentMs <= toldMs + 20, `${sentMs} ms sent, words told to ${toldMs}`);
   }
-  assert.equal(sentMs, toldMs + 24); // all of it is spoken, and a gap
+  assert.equal(sentMs, toldMs + 20); // all of it is spoken, and a gap
 });
 
 Deno.test("the first audio takes firstByteMs, the rest a part of the time it plays", async () => {
@@ -82,7 +82,7 @@ Deno.test("the first audio takes firstByteMs, the rest a part of the time it pla
   })();
   await clock.advance(1_000);
   await reading;
-  assert.deepEqual(times.map(Math.round), [110, 120, 130, 138]); // 384 ms of audio
+  assert.deepEqual(times.map(Math.round), [110, 120, 130, 136]); // 360 ms of audio
 });
 
 Deno.test("a piece is spoken while the next has not been written", async () => {

@@ -6,7 +6,7 @@ import { AppError } from "@/lib/errors.ts";
 import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 
-/** An inbound call as the carrier announces it. Numbers are E.164; an agent named here wins over the number's. */
+/** An inbound call as the carrier announces it. Numbers are E.164; a null agent: nobody answers it. */
 export interface Ring {
   readonly from: string;
   readonly to: string;
@@ -128,7 +128,8 @@ export interface DeskDeps {
   missing(): AppError | null;
   /** Takes one of the machine's lines, synchronously; null when all are taken. */
   takeLine(): Line | null;
-  startCall(settings: CallSettings, line: Line): Ref<CallMessage>;
+  /** Null when this machine has begun to drain. The line is released when the call has ended. */
+  startCall(settings: CallSettings, line: Line): Ref<CallMessage> | null;
   findCall(callId: string): Ref<CallMessage> | null;
 }
 
@@ -218,7 +219,9 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           carrierCallId,
           graph: agent.graph,
         }, line);
-        call.send({ type: "answer", reply });
+        if (call !== null) return void call.send({ type: "answer", reply });
+        line.release();
+        reply({ type: "busy" });
       };
     };
   }
@@ -256,7 +259,9 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           carrierCallId: null,
           graph: agent.graph,
         }, line);
-        call.send({ type: "dial", from, to, reply });
+        if (call !== null) return void call.send({ type: "dial", from, to, reply });
+        line.release();
+        reply.fail(new AppError("draining", "Cannot place a call: this machine is draining"));
       };
     };
   }

@@ -1,4 +1,4 @@
-/** The gate: turns what an outsider shows (a number, a call's id; later a key or a token) into a tenant. */
+/** The gate: turns what an outsider shows (a number; later a key or a token) into a tenant. */
 
 import type { Actor, Context, Kind, Reply } from "@/actors/runtime/actor.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -12,8 +12,6 @@ export interface NumberOwner {
 export type GateMessage =
   /** Whose number is this (E.164)? Null: nobody's here. */
   | { type: "numberOwner"; number: string; reply: Reply<NumberOwner | null> }
-  /** Whose call is this? Null: there is no such call. */
-  | { type: "callTenant"; callId: string; reply: Reply<string | null> }
   | { type: "found"; name: string; deliver: () => void };
 
 export const gateKind: Kind<GateMessage> = {
@@ -30,7 +28,6 @@ const LOOKUPS_MAX = 256;
 
 export interface GateDeps {
   numberOwner(number: string, signal: AbortSignal): Promise<NumberOwner | null>;
-  callTenant(callId: string, signal: AbortSignal): Promise<string | null>;
 }
 
 interface State {
@@ -67,8 +64,6 @@ export function gate(deps: GateDeps): Actor<State, GateMessage> {
     on: {
       numberOwner: (state, { number, reply }, ctx) =>
         lookUp(state, ctx, reply, (signal) => deps.numberOwner(number, signal)),
-      callTenant: (state, { callId, reply }, ctx) =>
-        lookUp(state, ctx, reply, (signal) => deps.callTenant(callId, signal)),
       found(state, { deliver }) {
         deliver();
         return { ...state, lookups: state.lookups - 1 };

@@ -1,0 +1,84 @@
+/** Holds a stored transcript against what the caller's own ears heard, word by word. */
+
+import { heardWords } from "@/lib/audio/modem.ts";
+import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import type { MediaStream } from "./twilio_media.ts";
+
+/** What the transcript says of one utterance of the agent. */
+export interface StoredUtterance {
+  readonly text: string;
+  readonly unheard: string;
+  readonly bargedIn: boolean;
+}
+
+/** A word whose last sample was played, and when: milliseconds on the carrier's clock. */
+export interface PlayedWord {
+  readonly text: string;
+  readonly endedAtMs: number;
+}
+
+export interface Comparison {
+  /** Words in the transcript that the caller did not hear. */
+  readonly extra: readonly string[];
+  /** Words that the caller heard and the transcript has not. */
+  readonly missing: readonly PlayedWord[];
+  /** Those of `missing` that ended while a `clear` was on its way to the carrier. */
+  readonly missingInFlight: readonly PlayedWord[];
+  /** What the caller heard of each stored utterance. */
+  readonly heard: readonly string[];
+}
+
+/** When a `clear` left us, and when the carrier acted on it. */
+export interface ClearFlight {
+  readonly sentAtMs: number;
+  readonly actedAtMs: number;
+}
+
+/** The words that the carrier played to their last sample. */
+export function playedWords(stream: MediaStream): PlayedWord[] {
+  return heardWords(stream.player.played())
+    .filter((word) => word.complete)
+    .map(({ text, endSample }) => ({
+      text,
+      endedAtMs: stream.startedAtMs + endSample / BYTES_PER_MS,
+    }));
+}
+
+/**
+ * Walks both in order. Behind an utterance that was cut, heard words that continue it are its missing
+ * ones; everything else that does not agree is extra or missing without excuse.
+ */
+export function compareHeard(
+  stored: readonly StoredUtterance[],
+  played: readonly PlayedWord[],
+  flights: readonly ClearFlight[],
+): Comparison {
+  const extra: string[] = [];
+  const missing: PlayedWord[] = [];
+  const heard: string[] = [];
+  let at = 0;
+  for (const utterance of stored) {
+    const from = at;
+    for (const word of wordsOf(utterance.text)) {
+      if (played[at]?.text === word) at++;
+      else extra.push(word);
+    }
+    for (const word of utterance.bargedIn ? wordsOf(utterance.unheard) : []) {
+      const next = played[at];
+      if (next?.text !== word) break;
+      missing.push(next);
+      at++;
+    }
+    heard.push(played.slice(from, at).map((word) => word.text).join(" "));
+  }
+  missing.push(...played.slice(at));
+  const inFlight = (word: PlayedWord): boolean =>
+    flights.some(({ sentAtMs, actedAtMs }) =>
+      sentAtMs < word.endedAtMs && word.endedAtMs <= actedAtMs
+    );
+  return { extra, missing, missingInFlight: missing.filter(inFlight), heard };
+}
+
+function wordsOf(text: string): string[] {
+  return text.split(/\s+/).filter((word) => word !== "");
+}

@@ -57,26 +57,47 @@ export function compareHeard(
   const missing: PlayedWord[] = [];
   const heard: string[] = [];
   let at = 0;
-  for (const utterance of stored) {
+  stored.forEach((utterance, nth) => {
     const from = at;
     for (const word of wordsOf(utterance.text)) {
       if (played[at]?.text === word) at++;
       else extra.push(word);
     }
-    for (const word of utterance.bargedIn ? wordsOf(utterance.unheard) : []) {
-      const next = played[at];
-      if (next?.text !== word) break;
-      missing.push(next);
-      at++;
-    }
+    const rest = utterance.bargedIn ? wordsOf(utterance.unheard) : [];
+    const beyond = continued(played.slice(at), rest, wordsOf(nextText(stored, nth)));
+    missing.push(...played.slice(at, at + beyond));
+    at += beyond;
     heard.push(played.slice(from, at).map((word) => word.text).join(" "));
-  }
+  });
   missing.push(...played.slice(at));
   const inFlight = (word: PlayedWord): boolean =>
     flights.some(({ sentAtMs, actedAtMs }) =>
       sentAtMs < word.endedAtMs && word.endedAtMs <= actedAtMs
     );
   return { extra, missing, missingInFlight: missing.filter(inFlight), heard };
+}
+
+/**
+ * How many of the played words belong to the rest of an utterance that was cut: as few as let the next
+ * utterance begin behind them, since both may begin with the same word.
+ */
+function continued(
+  played: readonly PlayedWord[],
+  rest: readonly string[],
+  next: readonly string[],
+): number {
+  let most = 0;
+  while (most < rest.length && played[most]?.text === rest[most]) most++;
+  for (let count = 0; count < most; count++) {
+    if (next.length > 0 && next.every((word, at) => played[count + at]?.text === word)) {
+      return count;
+    }
+  }
+  return most;
+}
+
+function nextText(stored: readonly StoredUtterance[], nth: number): string {
+  return stored.slice(nth + 1).find(({ text }) => text !== "")?.text ?? "";
 }
 
 function wordsOf(text: string): string[] {

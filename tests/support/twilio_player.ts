@@ -22,7 +22,7 @@ export interface Player {
   pieces(): readonly PlayedPiece[];
   /** Clock time at which the queue runs dry; now or earlier when it has. */
   endsAtMs(): number;
-  /** The stream is over: nothing more plays, no mark is due any more. */
+  /** The stream is over: nothing more plays, no mark is due any more, and `played` ends here. */
   stop(): void;
 }
 
@@ -51,11 +51,12 @@ export function newPlayer(options: PlayerOptions): Player {
   const marks: PendingMark[] = [];
   let end = 0; // where the queued audio ends
   let cancel: Cancel | undefined;
-  let stopped = false;
+  let stoppedAt = Infinity; // position at which the stream ended
 
   /** Samples whose last instant has passed. */
   function position(): number {
-    return Math.floor((clock.now() - origin) * BYTES_PER_MS + ROUNDING_SAMPLES);
+    const now = Math.floor((clock.now() - origin) * BYTES_PER_MS + ROUNDING_SAMPLES);
+    return Math.min(now, stoppedAt);
   }
 
   /** Tells the marks that are due, and wakes for the next. */
@@ -88,14 +89,14 @@ export function newPlayer(options: PlayerOptions): Player {
 
   return {
     audio(audio) {
-      if (stopped || audio.length === 0) return;
+      if (stoppedAt < Infinity || audio.length === 0) return;
       const now = Math.ceil((clock.now() - origin) * BYTES_PER_MS - ROUNDING_SAMPLES);
       const start = Math.max(end, now);
       pieces.push({ start, audio });
       end = start + audio.length;
     },
     mark(name) {
-      if (stopped) return;
+      if (stoppedAt < Infinity) return;
       marks.push({ name, at: end });
       if (marks.length === 1) tell();
     },
@@ -121,7 +122,7 @@ export function newPlayer(options: PlayerOptions): Player {
     },
     endsAtMs: () => origin + end / BYTES_PER_MS,
     stop() {
-      stopped = true;
+      stoppedAt = position();
       truncate();
       marks.length = 0;
       cancel?.();

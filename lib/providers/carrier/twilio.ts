@@ -14,8 +14,8 @@ export interface TwilioOptions {
 }
 
 const API_URL = "https://api.twilio.com";
-/** The code of a call that is not there any more (https://www.twilio.com/docs/api/errors/20404). */
-const NOT_FOUND = 20404;
+/** No such call any more, and a call that is not live: https://www.twilio.com/docs/api/errors/20404, …/21220. */
+const ENDED: ReadonlySet<unknown> = new Set([20404, 21220]);
 const STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"];
 
 /**
@@ -63,7 +63,7 @@ export async function twilio(options: TwilioOptions): Promise<Carrier> {
       try {
         await client.calls(carrierCallId).update({ status: "completed" });
       } catch (error) {
-        if (codeOf(error) === NOT_FOUND) return;
+        if (ENDED.has(codeOf(error))) return;
         throw toFailure("hang up", error, { signal, repeatable: true });
       }
     },

@@ -110,7 +110,7 @@ export function ask<T>(
 
     const message = question(reply);
     if (!cell.accept(message, asked)) return;
-    const now = host.scheduler.time; // fresh: `accept` has woken the scheduler
+    const now = host.scheduler.time; // `accept` has woken the scheduler
     const deadline = options.deadline ?? now + (options.timeoutMs ?? ASK_TIMEOUT_MS);
     host.wheel.arm(asked, deadline);
   });

@@ -6,11 +6,12 @@ import { whoseCode } from "./blame.ts";
 import type { DeadReason } from "./dead_letters.ts";
 import type { Envelope, Origin, Refusal } from "./envelope.ts";
 import type { KindEntry, MakeActor } from "./host.ts";
-import { IdleWatch } from "./idle.ts";
-import { Life } from "./life.ts";
+import type { IdleWatch } from "./idle.ts";
+import type { Life } from "./life.ts";
 import { Ring } from "./ring.ts";
 import type { Runnable } from "./scheduler.ts";
-import { crash, type Crashes, stop } from "./supervisor.ts";
+import type { Crashes } from "./supervisor.ts";
+import { takeTurn } from "./turn.ts";
 
 /**
  * dormant: an address only, its first message brings it to life (registered kinds); starting: `init` is due;
@@ -40,8 +41,6 @@ export class Cell implements Ref<Message>, Runnable {
   life: Life | null = null;
   crashes: Crashes | null = null;
   idle: IdleWatch | null = null;
-  /** The type of the message being handled. */
-  handling: string | null = null;
 
   constructor(
     entry: KindEntry,
@@ -71,8 +70,8 @@ export class Cell implements Ref<Message>, Runnable {
 
   /** Takes a message from outside: bounded by its lane, refused when it cannot be handled. */
   accept(message: Message, origin: Origin | null): boolean {
-    if (this.entry.host.phase !== "running" && !this.#isReachable()) {
-      return this.#refuse(message, origin, "draining");
+    if (this.entry.host.phase !== "running" && !isReachable(this)) {
+      return refuse(this, message, origin, "draining");
     }
     return this.admit(message, origin);
   }
@@ -81,21 +80,21 @@ export class Cell implements Ref<Message>, Runnable {
   admit(message: Message, origin: Origin | null): boolean {
     const { entry } = this;
     if (this.phase === "dormant" || this.phase === "stopped") {
-      const target = this.#revive();
-      if (target === null) return this.#refuse(message, origin, "stopped");
+      const target = living(this);
+      if (target === null) return refuse(this, message, origin, "stopped");
       if (target !== this) return target.accept(message, origin);
     }
-    if (entry.media?.has(message.type) === true) this.#pushMedia(message, origin);
-    else if (this.control.length < entry.kind.controlMax) this.#push(this.control, message, origin);
-    else return this.#refuse(message, origin, "full");
+    if (entry.media?.has(message.type) === true) pushMedia(this, message, origin);
+    else if (this.control.length < entry.kind.controlMax) push(this, this.control, message, origin);
+    else return refuse(this, message, origin, "full");
     return true;
   }
 
   /** Takes a message of its own making (outcome, timer, child's end): never refused, bounded by what it started. */
   acceptOwn(message: Message, origin: Origin): void {
     if (this.phase === "stopped") return;
-    if (this.entry.media?.has(message.type) === true) this.#pushMedia(message, origin);
-    else this.#push(this.control, message, origin);
+    if (this.entry.media?.has(message.type) === true) pushMedia(this, message, origin);
+    else push(this, this.control, message, origin);
   }
 
   /** Puts a signal on the system lane. */
@@ -108,7 +107,7 @@ export class Cell implements Ref<Message>, Runnable {
   /** Takes the last message of a hold, which the shut lanes must not keep back. */
   endHold(message: Message, origin: Origin): void {
     const { stamp } = this.entry.host.scheduler;
-    this.signal({ type: "holdEnded", envelope: { message, origin, at: stamp, tries: 0 } });
+    this.signal({ type: "holdEnded", envelope: { message, origin, at: stamp } });
   }
 
   /** Empties the mailbox and forgets what it had held. */
@@ -132,111 +131,57 @@ export class Cell implements Ref<Message>, Runnable {
   }
 
   step(budget: number): boolean {
-    const { entry } = this;
-    const { scheduler } = entry.host;
-    for (let left = budget;;) {
-      if (this.signals !== null) this.#obey(this.signals);
-      if (this.phase === "starting") this.#begin();
-      if (this.signals !== null) continue;
-      const { life } = this;
-      if (this.phase !== "live" || life === null || life.holds > 0) return false;
-      if (left-- === 0) return this.control.length > 0 || (this.media?.length ?? 0) > 0;
-      const envelope = this.control.shift() ?? this.media?.shift();
-      if (envelope === undefined) return false;
-      this.#handle(life, envelope);
-      if (scheduler.spend()) left = 0;
-    }
+    return takeTurn(this, budget);
   }
+}
 
-  #handle(life: Life, envelope: Envelope): void {
-    const { message, origin } = envelope;
-    if (origin !== null) {
-      if (!origin.live) return;
-      origin.taken();
-    }
-    const { entry } = this;
-    entry.handled++;
-    if (this.idle !== null) this.idle.lastAt = entry.host.scheduler.stamp;
-    entry.host.trace?.(entry.kind.name, this.id, message.type);
-    this.handling = message.type;
-    try {
-      const handler = life.actor.on[message.type];
-      if (handler === undefined) throw new Error(`No handler for "${message.type}"`);
-      const next = handler(life.state, message, life);
-      if (next !== undefined) life.state = next;
-    } catch (error) {
-      crash(this, error, envelope);
-    }
-    this.handling = null;
-  }
+// Functions and not private methods: those would cost every idle actor a word.
 
-  /** Handles the system lane. */
-  #obey(signals: readonly Signal[]): void {
-    this.signals = null;
-    for (const signal of signals) {
-      if (signal.type === "stop") stop(this, signal.reason);
-      else if (signal.type === "holdEnded") {
-        if (this.life !== null) this.#handle(this.life, signal.envelope);
-      } else if (signal.life === this.life) crash(this, signal.error, null);
-    }
-  }
+function push(cell: Cell, lane: Ring<Envelope>, message: Message, origin: Origin | null): void {
+  const { scheduler } = cell.entry.host;
+  scheduler.ready(cell);
+  lane.push({ message, origin, at: scheduler.stamp });
+}
 
-  #begin(): void {
-    this.phase = "live";
-    try {
-      const life = new Life(this, this.make(this.id));
-      this.life = life;
-      life.begin(this.crashes?.restart);
-      this.#watchIdle();
-    } catch (error) {
-      crash(this, error, null);
-    }
+function pushMedia(cell: Cell, message: Message, origin: Origin | null): void {
+  const { entry } = cell;
+  cell.media ??= new Ring();
+  if (cell.media.length >= (entry.kind.media?.max ?? 0)) {
+    entry.mediaDropped++;
+    cell.media.drop()?.origin?.refused("mailbox_full");
   }
+  push(cell, cell.media, message, origin);
+}
 
-  #watchIdle(): void {
-    const { passivateAfterMs } = this.entry.kind;
-    if (passivateAfterMs !== undefined) this.idle ??= new IdleWatch(this, passivateAfterMs);
-  }
+function isReachable(cell: Cell): boolean {
+  const { host, kind } = cell.entry;
+  if (host.phase !== "draining") return false;
+  return host.scheduler.current !== null || host.serves.has(kind.name);
+}
 
-  #push(lane: Ring<Envelope>, message: Message, origin: Origin | null): void {
-    const { scheduler } = this.entry.host;
-    scheduler.ready(this);
-    lane.push({ message, origin, at: scheduler.stamp, tries: 0 });
+/** The living actor of this address: it, or one that has its id; null when none lives and none may be brought to life. */
+function living(cell: Cell): Cell | null {
+  const { entry, id } = cell;
+  const known = entry.cells.get(id);
+  if (known !== undefined) return known;
+  if (entry.make === null) return null;
+  if (cell.phase === "stopped") {
+    return startCell(entry, id, entry.make, { parent: null, onStopped: null });
   }
+  cell.phase = "starting";
+  entry.cells.set(id, cell);
+  return cell;
+}
 
-  #pushMedia(message: Message, origin: Origin | null): void {
-    const { entry } = this;
-    this.media ??= new Ring();
-    if (this.media.length >= (entry.kind.media?.max ?? 0)) {
-      entry.mediaDropped++;
-      this.media.drop()?.origin?.refused("mailbox_full");
-    }
-    this.#push(this.media, message, origin);
-  }
-
-  #isReachable(): boolean {
-    const { host, kind } = this.entry;
-    if (host.phase !== "draining") return false;
-    return host.scheduler.current !== null || host.serves.has(kind.name);
-  }
-
-  /** The living actor of this address: this one, or the one that has taken its place; null when there is none. */
-  #revive(): Cell | null {
-    const { entry } = this;
-    const living = entry.cells.get(this.id);
-    if (living !== undefined) return living;
-    if (entry.make === null) return null;
-    this.phase = "starting";
-    this.crashes = null;
-    entry.cells.set(this.id, this);
-    return this;
-  }
-
-  #refuse(message: Message, origin: Origin | null, reason: keyof typeof REFUSALS): false {
-    bury(this, message, reason);
-    origin?.refused(REFUSALS[reason]);
-    return false;
-  }
+function refuse(
+  cell: Cell,
+  message: Message,
+  origin: Origin | null,
+  reason: keyof typeof REFUSALS,
+): false {
+  bury(cell, message, reason);
+  origin?.refused(REFUSALS[reason]);
+  return false;
 }
 
 const REFUSALS = {

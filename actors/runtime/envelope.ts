@@ -22,6 +22,4 @@ export interface Envelope {
   readonly origin: Origin | null;
   /** The scheduler's `stamp` when it was sent. */
   readonly at: number;
-  /** How often its handling crashed. */
-  tries: number;
 }

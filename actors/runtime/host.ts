@@ -24,6 +24,8 @@ export interface Host {
   /** The kinds that outsiders still reach while it drains. */
   serves: ReadonlySet<string>;
   asksExpired: number;
+  /** The message that some actor handles right now. */
+  handling: Message | null;
 }
 
 /** An actor as the runtime handles it: messages are known by their type only. */

@@ -3,6 +3,7 @@
 import { messageOf } from "@/lib/errors.ts";
 import type { Cell, CellPhase } from "./cell.ts";
 import type { Envelope } from "./envelope.ts";
+import { NO_STATE } from "./life.ts";
 import type { WorkType } from "./work.ts";
 
 const LAST_MESSAGES = 16;
@@ -85,8 +86,9 @@ function handlingOf(
   works: ActorReport["works"],
   now: number,
 ): ActorReport["handling"] {
-  if (cell.handling !== null) {
-    return { type: cell.handling, forMs: ageOf(now, cell.entry.host.scheduler.stamp) };
+  const { scheduler, handling } = cell.entry.host;
+  if (handling !== null && scheduler.current === cell) {
+    return { type: handling.type, forMs: ageOf(now, scheduler.stamp) };
   }
   const hold = works.find(({ type }) => type === "hold");
   return hold === undefined ? null : { type: `hold ${hold.name}`, forMs: hold.forMs };
@@ -94,7 +96,7 @@ function handlingOf(
 
 function viewOf(cell: Cell): unknown {
   const { life } = cell;
-  if (life === null || !life.hasState || life.actor.view === undefined) return null;
+  if (life === null || life.state === NO_STATE || life.actor.view === undefined) return null;
   try {
     return life.actor.view(life.state);
   } catch (error) {

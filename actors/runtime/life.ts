@@ -7,7 +7,6 @@ import type {
   Message,
   Outcome,
   Ref,
-  Restart,
   StopReason,
   StreamItem,
 } from "./actor.ts";
@@ -18,6 +17,9 @@ import { type AnyActor, anyMake, entryOf } from "./host.ts";
 import { stop } from "./supervisor.ts";
 import { startRun, startStream, startTimer, type Work } from "./work.ts";
 
+/** The state before `init` has returned. */
+export const NO_STATE = Symbol("no state");
+
 /**
  * The context belongs to one life: after a crash or stop nothing that the life has started reaches
  * the actor any more. Guarded callbacks do nothing, and their queued messages are not handled.
@@ -25,10 +27,7 @@ import { startRun, startStream, startTimer, type Work } from "./work.ts";
 export class Life implements Context<Message>, Origin, Blamed {
   readonly cell: Cell;
   readonly actor: AnyActor;
-  live = true;
-  state: unknown = undefined;
-  /** False until `init` has returned. */
-  hasState = false;
+  state: unknown = NO_STATE;
   /** Holds that have not ended: while there is one, control and media wait. */
   holds = 0;
   works: Map<string, Work> | null = null;
@@ -39,17 +38,16 @@ export class Life implements Context<Message>, Origin, Blamed {
     this.actor = actor;
   }
 
+  get live(): boolean {
+    return this.cell.life === this;
+  }
+
   get outlivesRestart(): boolean {
     return false;
   }
 
   get self(): Ref<Message> {
     return this.cell;
-  }
-
-  begin(restart: Restart | undefined): void {
-    this.state = this.actor.init(this, restart);
-    this.hasState = true;
   }
 
   /** Crashes this life, before the actor handles anything else. A life crashes once. */
@@ -76,7 +74,7 @@ export class Life implements Context<Message>, Origin, Blamed {
     work: (signal: AbortSignal) => Promise<T>,
     toMessage: (outcome: Outcome<T>) => Message,
   ): void {
-    this.#mustLive();
+    mustLive(this);
     startRun(this, "run", name, work, toMessage);
   }
 
@@ -85,7 +83,7 @@ export class Life implements Context<Message>, Origin, Blamed {
     work: (signal: AbortSignal) => Promise<T>,
     toMessage: (outcome: Outcome<T>) => Message,
   ): void {
-    this.#mustLive();
+    mustLive(this);
     startRun(this, "hold", name, work, toMessage);
   }
 
@@ -94,12 +92,12 @@ export class Life implements Context<Message>, Origin, Blamed {
     source: (signal: AbortSignal) => AsyncIterable<T>,
     toMessage: (item: StreamItem<T>) => Message,
   ): void {
-    this.#mustLive();
+    mustLive(this);
     startStream(this, name, source, toMessage);
   }
 
   timer(name: string, ms: number, message: Message): void {
-    this.#mustLive();
+    mustLive(this);
     startTimer(this, name, ms, message);
   }
 
@@ -116,11 +114,11 @@ export class Life implements Context<Message>, Origin, Blamed {
     make: () => Actor<T, N>,
     options: { readonly stopped?: (reason: StopReason) => Message } = {},
   ): Ref<N> {
-    this.#mustLive();
+    mustLive(this);
     const { stopped } = options;
     const onStopped = stopped === undefined
       ? null
-      : (reason: StopReason) => this.#hear(() => stopped(reason));
+      : (reason: StopReason) => hear(this, () => stopped(reason));
     const entry = entryOf(this.cell.entry.host, kind);
     const child = startCell(entry, id, anyMake(make), { parent: this.cell, onStopped });
     (this.children ??= new Set()).add(child);
@@ -151,20 +149,19 @@ export class Life implements Context<Message>, Origin, Blamed {
       }
     };
   }
+}
 
-  /** Takes the news of a child's end. */
-  #hear(news: () => Message): void {
-    if (!this.live) return;
-    try {
-      this.cell.acceptOwn(news(), this);
-    } catch (error) {
-      this.fail(error);
-    }
+/** Takes the news of a child's end. */
+function hear(life: Life, news: () => Message): void {
+  if (!life.live) return;
+  try {
+    life.cell.acceptOwn(news(), life);
+  } catch (error) {
+    life.fail(error);
   }
+}
 
-  #mustLive(): void {
-    if (!this.live) {
-      throw new Error(`Context of ${this.cell.kind} "${this.cell.id}" used after its end`);
-    }
-  }
+function mustLive(life: Life): void {
+  const { kind, id } = life.cell;
+  if (!life.live) throw new Error(`Context of ${kind} "${id}" is used after its end`);
 }

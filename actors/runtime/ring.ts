@@ -18,14 +18,20 @@ export class Ring<T> {
   }
 
   push(item: T): void {
-    if (this.#length === this.#slots.length) this.#grow();
+    if (this.#length === this.#slots.length) {
+      this.#slots = grown(this.#slots, this.#head);
+      this.#head = 0;
+    }
     this.#slots[(this.#head + this.#length) & (this.#slots.length - 1)] = item;
     this.#length++;
   }
 
   /** Puts an item back in front of all others. */
   unshift(item: T): void {
-    if (this.#length === this.#slots.length) this.#grow();
+    if (this.#length === this.#slots.length) {
+      this.#slots = grown(this.#slots, this.#head);
+      this.#head = 0;
+    }
     this.#head = (this.#head - 1) & (this.#slots.length - 1);
     this.#slots[this.#head] = item;
     this.#length++;
@@ -35,7 +41,10 @@ export class Ring<T> {
     if (this.#length === 0) return undefined;
     const item = this.#slots[this.#head];
     this.#head = (this.#head + 1) & (this.#slots.length - 1);
-    if (--this.#length === 0 && this.#slots.length > KEPT_SLOTS) this.#shrink();
+    if (--this.#length === 0 && this.#slots.length > KEPT_SLOTS) {
+      this.#slots = shrunk(this.recent(FIRST_SLOTS));
+      this.#head = 0;
+    }
     return item;
   }
 
@@ -95,20 +104,20 @@ export class Ring<T> {
     }
     return items;
   }
+}
 
-  #grow(): void {
-    const slots = new Array<T | undefined>(Math.max(FIRST_SLOTS, this.#slots.length * 2));
-    for (let i = 0; i < this.#length; i++) {
-      slots[i] = this.#slots[(this.#head + i) & (this.#slots.length - 1)];
-    }
-    this.#slots = slots;
-    this.#head = 0;
-  }
+// Functions and not private methods: those would cost every ring a word.
 
-  #shrink(): void {
-    const last = this.recent(FIRST_SLOTS);
-    this.#slots = new Array<T | undefined>(FIRST_SLOTS);
-    for (const [i, item] of last.entries()) this.#slots[FIRST_SLOTS - 1 - i] = item;
-    this.#head = 0;
-  }
+/** Twice the slots, the oldest item first. */
+function grown<T>(full: readonly (T | undefined)[], head: number): (T | undefined)[] {
+  const slots = new Array<T | undefined>(Math.max(FIRST_SLOTS, full.length * 2));
+  for (let i = 0; i < full.length; i++) slots[i] = full[(head + i) & (full.length - 1)];
+  return slots;
+}
+
+/** An empty ring's slots, with the last items taken (newest first) behind its head. */
+function shrunk<T>(last: readonly T[]): (T | undefined)[] {
+  const slots = new Array<T | undefined>(FIRST_SLOTS);
+  for (const [i, item] of last.entries()) slots[FIRST_SLOTS - 1 - i] = item;
+  return slots;
 }

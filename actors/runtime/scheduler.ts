@@ -8,9 +8,9 @@ import { Ring } from "./ring.ts";
 /** Messages one actor handles before others have their turn. */
 const ACTOR_BUDGET = 64;
 /** Messages handled before timers and sockets have their turn… */
-const TURN_BUDGET = 1024;
+const LOOP_BUDGET = 1024;
 /** …or this much time, whichever comes first. */
-const TURN_MS = 1;
+const LOOP_MS = 1;
 /** The clock is read once for so many messages: reading it costs more than handling one. */
 const CLOCK_EVERY = 16;
 
@@ -45,8 +45,10 @@ export class Scheduler {
   readonly #ready = new Ring<Runnable>();
   readonly #run = (): void => inNobodysName(() => this.#turn());
   #armed = false;
+  /** Messages handled since the event loop was last known to have turned. */
   #spent = 0;
-  #turnEnds = 0;
+  /** When the loop must be handed back; Infinity until we watch for its turn. */
+  #loopEnds = Infinity;
 
   constructor(clock: Clock, options: SchedulerOptions = {}) {
     this.#clock = clock;
@@ -64,18 +66,33 @@ export class Scheduler {
     this.#ready.push(runnable);
     if (this.#armed) return;
     this.#armed = true;
-    this.#readClock();
+    if (this.#loopEnds === Infinity) this.#readClock(); // else it was read in this turn of the loop
     queueMicrotask(this.#run);
   }
 
-  /** Counts one handled message. True when the loop's turn is over. */
+  /** Counts one handled message. True when the event loop must be handed back. */
   spend(): boolean {
-    if (++this.#spent % CLOCK_EVERY === 0) this.#readClock();
+    if (++this.#spent % CLOCK_EVERY === 0) {
+      this.#readClock();
+      if (this.#loopEnds === Infinity) this.#watchLoop();
+    }
     return this.#isOver();
   }
 
+  /**
+   * Learns when the event loop turns by itself. Budgets count from there and not from the start of
+   * our microtask: actors and promises that wake each other chain microtasks for ever.
+   */
+  #watchLoop(): void {
+    this.#loopEnds = this.time + LOOP_MS;
+    this.#yieldTo(() => {
+      this.#spent = 0;
+      this.#loopEnds = Infinity;
+    });
+  }
+
   #isOver(): boolean {
-    return this.#spent >= TURN_BUDGET || this.time >= this.#turnEnds;
+    return this.#spent >= LOOP_BUDGET || this.time >= this.#loopEnds;
   }
 
   #readClock(): void {
@@ -84,22 +101,20 @@ export class Scheduler {
   }
 
   #turn(): void {
-    this.#readClock();
-    this.#spent = 0;
-    this.#turnEnds = this.time + TURN_MS;
-    for (let runnable = this.#next(); runnable !== undefined; runnable = this.#next()) {
+    while (!this.#isOver()) {
+      const runnable = this.#next();
+      if (runnable === undefined) {
+        this.#armed = false;
+        return;
+      }
       runnable.queued = false;
       this.current = runnable;
       const more = runnable.step(this.#budget);
       this.current = null;
       if (more) this.ready(runnable);
-      if (this.#isOver() && this.#ready.length > 0) {
-        this.yields++;
-        this.#yieldTo(this.#run);
-        return;
-      }
     }
-    this.#armed = false;
+    this.yields++;
+    this.#yieldTo(this.#run); // comes after the watch, which resets the budget
   }
 
   #next(): Runnable | undefined {

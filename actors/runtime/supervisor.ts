@@ -5,12 +5,15 @@ import { messageOf } from "@/lib/errors.ts";
 import type { Kind, Message, Restart, StopReason } from "./actor.ts";
 import { bury, type Cell } from "./cell.ts";
 import type { Envelope } from "./envelope.ts";
+import { NO_STATE } from "./life.ts";
 
 /** How an actor fared so far. Kept only for one that has crashed. */
 export interface Crashes {
   /** Times of the crashes within the window of its kind, oldest first. */
   readonly times: readonly number[];
   readonly total: number;
+  /** How often the handling of a message crashed. */
+  readonly tries: WeakMap<Envelope, number>;
   readonly lastError: { readonly message: string; readonly at: string } | null;
   /** What `init` is told. */
   readonly restart: Restart;
@@ -40,8 +43,8 @@ export function crash(cell: Cell, error: unknown, envelope: Envelope | null): vo
   const { entry } = cell;
   entry.crashes++;
   endLife(cell, { type: "crashed", error });
-  if (envelope !== null) tryAgain(cell, envelope);
   const verdict = remember(cell, error);
+  if (envelope !== null) tryAgain(cell, envelope);
   const handling = envelope?.message.type ?? null;
   const fields = { kind: cell.kind, id: cell.id, handling, verdict: verdict.type, error };
   entry.host.log.error("actor crashed", fields);
@@ -98,6 +101,7 @@ function remember(cell: Cell, error: unknown): Verdict {
   cell.crashes = {
     times,
     total: (cell.crashes?.total ?? 0) + 1,
+    tries: cell.crashes?.tries ?? new WeakMap(),
     restart: { count: times.length, error },
     lastError: { message: messageOf(error), at: host.clock.date().toISOString() },
     cancelBackoff: null,
@@ -109,8 +113,9 @@ function remember(cell: Cell, error: unknown): Verdict {
 function tryAgain(cell: Cell, envelope: Envelope): void {
   const { origin, message } = envelope;
   if (origin !== null && (!origin.live || !origin.outlivesRestart)) return;
-  envelope.tries++;
-  if (envelope.tries >= cell.entry.kind.poisonTries) {
+  const tries = (cell.crashes?.tries.get(envelope) ?? 0) + 1;
+  cell.crashes?.tries.set(envelope, tries);
+  if (tries >= cell.entry.kind.poisonTries) {
     bury(cell, message, "poison");
     origin?.refused("poison");
   } else if (cell.entry.media?.has(message.type) === true) cell.media?.unshift(envelope);
@@ -121,11 +126,10 @@ function tryAgain(cell: Cell, envelope: Envelope): void {
 function endLife(cell: Cell, reason: StopReason): void {
   const { life } = cell;
   if (life === null) return;
-  life.live = false;
+  cell.life = null;
   for (const child of [...life.children ?? []].reverse()) stop(child, { type: "shutdown" });
   for (const work of [...life.works?.values() ?? []]) work.cancel();
-  cell.life = null;
-  if (!life.hasState) return;
+  if (life.state === NO_STATE) return;
   try {
     life.actor.stopped?.(life.state, reason);
   } catch (error) {

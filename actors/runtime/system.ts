@@ -79,6 +79,7 @@ export function newSystem(options: SystemOptions): System {
     phase: "running",
     serves: new Set(),
     asksExpired: 0,
+    handling: null,
   };
   let lag: LagWatch | null = null;
   let shuttingDown: Promise<void> | null = null;

@@ -1,5 +1,7 @@
 /** WebSockets to providers: the one way adapters open them, and the second guarded door of socket callbacks. */
 
+import type { IncomingMessage } from "node:http";
+import { type RawData, WebSocket } from "ws";
 import type { Cancel, Clock } from "@/lib/clock.ts";
 import type { AppError } from "@/lib/errors.ts";
 import { providerError } from "./http.ts";
@@ -10,6 +12,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const UNREAD_MAX_BYTES = 8 << 20;
 /** Sent and not yet taken by the network: two minutes of telephone audio. Past this the peer is dead. */
 const UNSENT_MAX_BYTES = 1 << 20;
+/** A message of ours is 64 KiB at the most, a provider's may hold seconds of audio in base64. */
+const MESSAGE_MAX_BYTES = 1 << 20;
 /** RFC 6455 §7.4.1: the peer found our data wrong, so sending it again will not help. */
 const REFUSALS: readonly number[] = [1002, 1003, 1007, 1008];
 
@@ -48,15 +52,20 @@ export function connectSocket(url: string, options: ConnectOptions): Promise<Soc
   const connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
   if (signal.aborted) return Promise.reject(signal.reason);
 
-  const socket = new WebSocket(url.replace(/^http/, "ws"), { headers: { ...headers } });
-  socket.binaryType = "arraybuffer";
+  // Not the runtime's own WebSocket: that one leaves Nagle's algorithm on (Deno 2.9.6), so that a
+  // message waits for the acknowledgement of the one before, 40 ms and more; and it cannot be dropped.
+  const socket = new WebSocket(url.replace(/^http/, "ws"), {
+    headers,
+    perMessageDeflate: false,
+    maxPayload: MESSAGE_MAX_BYTES,
+  });
   const opened = Promise.withResolvers<SocketClient>();
   const unread: (string | Uint8Array)[] = [];
   let unreadBytes = 0;
   let ended: { readonly error: unknown } | null = null; // a null error: closed in order
   let wake: (() => void) | null = null;
   let disarmReply: Cancel | null = null;
-  let lastError = "its connection was lost";
+  let cause: Error | null = null;
 
   const failed = (what: string): AppError => providerError(provider, what);
 
@@ -66,17 +75,15 @@ export function connectSocket(url: string, options: ConnectOptions): Promise<Soc
     disarmConnect();
     disarmReply?.();
     signal.removeEventListener("abort", aborted);
-    // A peer that never answers leaves this handshake open until its TCP connection ends: the
-    // runtime has no way to drop a client's WebSocket (Deno 2.9.6).
-    socket.close();
     opened.reject(error ?? failed("it closed during the handshake"));
     wake?.();
   }
 
-  /** Ends at once: what was not read is dropped. */
+  /** Ends at once: what was not read is dropped, and the connection with it. */
   function abandon(error: unknown): void {
     unread.length = 0;
     end(error);
+    socket.terminate();
   }
 
   function aborted(): void {
@@ -90,43 +97,45 @@ export function connectSocket(url: string, options: ConnectOptions): Promise<Soc
   signal.addEventListener("abort", aborted, { once: true });
 
   // No callback below may throw: an uncaught error in one would end the process.
-  socket.onopen = () => {
+  socket.on("open", () => {
     disarmConnect();
     opened.resolve(client);
-  };
-  socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
-    if (ended !== null) return;
+  });
+  socket.on("unexpected-response", (_request, { statusCode: status }: IncomingMessage) => {
+    abandon(
+      providerError(provider, `it answered ${status}`, status === undefined ? {} : { status }),
+    );
+  });
+  socket.on("message", (data: RawData, isBinary: boolean) => {
+    if (ended !== null || !(data instanceof Uint8Array)) return; // it is one, by ws' default
     disarmReply?.();
     disarmReply = null;
-    const message = typeof data === "string" ? data : new Uint8Array(data);
+    // A copy: a small message must not keep the whole of what came with it.
+    const message = isBinary ? new Uint8Array(data) : data.toString();
     unread.push(message);
     unreadBytes += message.length;
     if (unreadBytes > UNREAD_MAX_BYTES) {
       abandon(failed(`over ${UNREAD_MAX_BYTES} bytes of it are unread`));
     }
     wake?.();
-  };
-  socket.onerror = (event) => {
-    if ("message" in event) lastError = String(event.message);
-  };
-  socket.onclose = ({ code, reason, wasClean }) => {
-    if (wasClean && (code === 1000 || code === 1005)) return end(null);
-    // Deno puts the status of a refused handshake into the error's text and nowhere else (2.9.6).
-    const status = Number(/status code: (\d{3})/.exec(lastError)?.[1] ?? NaN);
-    if (!Number.isNaN(status)) end(providerError(provider, `it answered ${status}`, { status }));
-    else if (!wasClean) end(failed(lastError));
-    else {
-      const retryable = !REFUSALS.includes(code);
-      end(providerError(provider, `it closed with ${code} ${reason}`.trimEnd(), { retryable }));
-    }
-  };
+  });
+  socket.on("error", (error) => {
+    cause = error; // the close that follows ends it
+  });
+  socket.on("close", (code: number, reason: Uint8Array) => {
+    if (code === 1000 || code === 1005) return end(null);
+    const what = code === 1006
+      ? "its connection was lost"
+      : `it closed with ${code} ${new TextDecoder().decode(reason)}`.trimEnd();
+    const retryable = !REFUSALS.includes(code);
+    end(providerError(provider, what, { retryable, ...(cause === null ? {} : { cause }) }));
+  });
 
   const client: SocketClient = {
     send(data) {
       if (ended !== null) return;
       if (socket.bufferedAmount > UNSENT_MAX_BYTES) return abandon(failed("it does not read"));
-      // A view of a shared buffer cannot come here: our audio is made of plain arrays.
-      socket.send(data as string | Uint8Array<ArrayBuffer>);
+      socket.send(data);
     },
     expectReply(withinMs) {
       if (ended !== null || disarmReply !== null) return;
@@ -135,7 +144,10 @@ export function connectSocket(url: string, options: ConnectOptions): Promise<Soc
       });
     },
     fail: abandon,
-    close: () => end(null),
+    close() {
+      end(null);
+      socket.close(1000);
+    },
     async *[Symbol.asyncIterator]() {
       try {
         for (;;) {
@@ -152,9 +164,19 @@ export function connectSocket(url: string, options: ConnectOptions): Promise<Soc
           }
         }
       } finally {
-        abandon(null);
+        if (ended === null) abandon(null);
       }
     },
   };
   return opened.promise;
+}
+
+/** What a message says; null for bytes and for text that is not JSON. */
+export function jsonOf(message: string | Uint8Array): unknown {
+  if (typeof message !== "string") return null;
+  try {
+    return JSON.parse(message);
+  } catch {
+    return null;
+  }
 }

@@ -44,8 +44,8 @@ export interface ProtocolServer {
   readonly url: string;
   /** Connections that were accepted so far. */
   readonly acceptedCount: number;
-  /** Connections that are open now. */
-  readonly openCount: number;
+  /** Messages that came from clients so far. */
+  readonly receivedCount: number;
   /** The next connections fail so. */
   failNext(...faults: Fault[]): void;
   /** Resolves when no connection is open. */
@@ -61,6 +61,7 @@ export async function startProtocolServer(options: ProtocolOptions): Promise<Pro
   const streams = new Set<Duplex>();
   const idle: (() => void)[] = [];
   let acceptedCount = 0;
+  let receivedCount = 0;
   const server = createServer((_request, response) => {
     response.writeHead(426).end(); // there is no plain request in these protocols
   });
@@ -85,6 +86,7 @@ export async function startProtocolServer(options: ProtocolOptions): Promise<Pro
       stream,
       head as Parameters<typeof sockets.handleUpgrade>[2],
       (ws) => {
+        ws.on("message", () => receivedCount++);
         serve(ws, stream, accepted, fault);
       },
     );
@@ -98,8 +100,8 @@ export async function startProtocolServer(options: ProtocolOptions): Promise<Pro
     get acceptedCount() {
       return acceptedCount;
     },
-    get openCount() {
-      return streams.size;
+    get receivedCount() {
+      return receivedCount;
     },
     failNext: (...next) => void faults.push(...next),
     allClosed: () =>

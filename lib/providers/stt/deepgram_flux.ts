@@ -59,7 +59,12 @@ export function deepgramFlux(options: FluxOptions): SpeechToText {
       });
       const reader = fluxReader();
       try {
-        for await (const message of messages) yield* reader.read(message);
+        for await (const message of messages) {
+          for (const recognition of reader.read(message)) {
+            yield recognition;
+            signal.throwIfAborted();
+          }
+        }
         if (!feeding.isFinished()) {
           throw providerError(PROVIDER, "it closed while audio was flowing");
         }

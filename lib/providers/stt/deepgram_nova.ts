@@ -62,7 +62,12 @@ export function deepgramNova(options: NovaOptions): SpeechToText {
       });
       const reader = novaReader();
       try {
-        for await (const message of messages) yield* reader.read(message);
+        for await (const message of messages) {
+          for (const recognition of reader.read(message)) {
+            yield recognition;
+            signal.throwIfAborted();
+          }
+        }
         if (!feeding.isFinished()) {
           throw providerError(PROVIDER, "it closed while audio was flowing");
         }

@@ -5,9 +5,10 @@ import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { feed } from "@/lib/providers/feed.ts";
 import { providerError } from "@/lib/providers/http.ts";
-import { connectSocket } from "@/lib/providers/socket_client.ts";
+import { connectSocket, jsonOf } from "@/lib/providers/socket_client.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { SpokenWord, TextToSpeech } from "./tts.ts";
+import { wordsOf } from "./words.ts";
 
 export interface ElevenLabsOptions {
   readonly apiKey: Secret;
@@ -85,6 +86,7 @@ export function elevenlabs(options: ElevenLabsOptions): TextToSpeech {
           if (isFinal) words.push(...alignment.rest(audioBytes / BYTES_PER_MS));
           if (isFinal && words.length > 0 && audioBytes === 0) break;
           if (words.length > 0) yield { type: "words", words };
+          signal.throwIfAborted();
           if (audio.length > 0) yield { type: "audio", audio };
           if (isFinal) return;
           if (alignment.isWaiting() || feeding.isFinished()) socket.expectReply(REPLY_TIMEOUT_MS);
@@ -109,10 +111,6 @@ function toVoiceSettings(
 ): Record<string, number | undefined> {
   const { stability, similarityBoost, speed } = settings;
   return { stability, similarity_boost: similarityBoost, speed };
-}
-
-function wordsOf(text: string): string[] {
-  return text.split(/\s+/u).filter((word) => word !== "");
 }
 
 /** Characters of the text as it was sent, and when each is spoken: milliseconds from the chunk's first sample. */
@@ -156,15 +154,6 @@ function parse(
     times: alignment ?? null,
     isFinal: isFinal ?? false,
   };
-}
-
-function jsonOf(message: string | Uint8Array): unknown {
-  if (typeof message !== "string") return null;
-  try {
-    return JSON.parse(message);
-  } catch {
-    return null;
-  }
 }
 
 /**

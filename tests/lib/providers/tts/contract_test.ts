@@ -1,0 +1,41 @@
+/** Every voice keeps the one contract. */
+
+import { aura } from "@/lib/providers/tts/aura.ts";
+import { elevenlabs } from "@/lib/providers/tts/elevenlabs.ts";
+import { simulatedTts } from "@/lib/providers/tts/simulated.ts";
+import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
+import { Secret } from "@/lib/secret.ts";
+import type { Streaming } from "@/tests/support/contract_provider.ts";
+import { testTextToSpeech, testTextToSpeechFaults } from "@/tests/support/contract_tts.ts";
+import { startDeepgram } from "@/tests/support/deepgram.ts";
+import { startElevenLabs } from "@/tests/support/elevenlabs.ts";
+import { manualClock } from "@/tests/support/manual_clock.ts";
+
+const apiKey = "tts-test";
+
+async function eleven(): Promise<Streaming<TextToSpeech>> {
+  const clock = manualClock();
+  const server = await startElevenLabs({ apiKey, clock });
+  const options = { apiKey: new Secret(apiKey), baseUrl: server.url, clock };
+  const adapter = elevenlabs({ ...options, model: "eleven_flash_v2_5", voice: "rachel" });
+  return { clock, server, adapter };
+}
+
+async function deepgram(): Promise<Streaming<TextToSpeech>> {
+  const clock = manualClock();
+  const server = await startDeepgram({ apiKey, clock });
+  const options = { apiKey: new Secret(apiKey), baseUrl: server.url, clock };
+  return { clock, server, adapter: aura({ ...options, voice: "aura-2-thalia-en" }) };
+}
+
+function simulated(): Promise<Streaming<TextToSpeech>> {
+  const clock = manualClock();
+  const adapter = simulatedTts({ clock, firstByteMs: 0, realTimeFactor: 0 });
+  return Promise.resolve({ clock, server: null, adapter });
+}
+
+testTextToSpeech("elevenlabs", { hasTimes: true }, eleven);
+testTextToSpeechFaults("elevenlabs", eleven);
+testTextToSpeech("aura", { hasTimes: false }, deepgram);
+testTextToSpeechFaults("aura", deepgram);
+testTextToSpeech("simulated voice", { hasTimes: true }, simulated);

@@ -22,14 +22,23 @@ const PARTS: readonly Part[] = [
   { name: "PostgreSQL", owns: (file) => DATABASE.test(file), beside: () => postgres() },
 ];
 
+/** The oldest PostgreSQL that is promised to work, as Debian 12 installs it. */
+const POSTGRES_15 = "/usr/lib/postgresql/15/bin";
+
 /** What needs programs of the system. */
 const SYSTEM_PARTS: readonly Part[] = [
   { name: "system", owns: (file) => SYSTEM.test(file) },
+  {
+    name: "PostgreSQL 15",
+    owns: (file) => DATABASE.test(file),
+    beside: () => postgres({ bin: POSTGRES_15 }),
+  },
 ];
 
-async function postgres(): Promise<Beside> {
+/** The module is loaded only here: npm has its programs for some platforms, and the other parts run on all. */
+async function postgres(options: { bin?: string } = {}): Promise<Beside> {
   const { startPostgres } = await import("@/tests/support/postgres_server.ts");
-  const server = await startPostgres();
+  const server = await startPostgres(options);
   return {
     env: { TEST_DATABASE: "postgres", TEST_DATABASE_URL: server.url },
     stop: () => server.stop(),

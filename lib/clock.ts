@@ -17,7 +17,7 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   date: () => new Date(),
   timer(ms, callback) {
-    const id = setTimeout(callback, ms);
+    const id = setTimeout(callback, Math.max(0, ms));
     return () => clearTimeout(id);
   },
 };

@@ -48,6 +48,9 @@ const STEPS: readonly { readonly part: keyof GapParts; readonly until: Milestone
   { part: "silence", until: "audible" },
 ];
 
+/** Their names, in the order in which they follow each other. */
+export const PARTS: readonly (keyof GapParts)[] = STEPS.map(({ part }) => part);
+
 /** Notes the first time of a step; later times of the same step change nothing. */
 export function reach(milestones: Milestones, milestone: Milestone, at: number): Milestones {
   return milestone in milestones ? milestones : { ...milestones, [milestone]: at };

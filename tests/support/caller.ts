@@ -17,6 +17,8 @@ export interface CallerOptions {
 
 export interface Line {
   readonly text: string;
+  /** µ-law. */
+  readonly audio: Uint8Array;
   readonly startedAtMs: number;
   readonly endsAtMs: number;
 }
@@ -73,7 +75,7 @@ export function newCaller(options: CallerOptions): Caller {
     const text = waiting.shift();
     if (text === undefined) return;
     const { audio } = speak(text);
-    const line = { text, startedAtMs: now, endsAtMs: now + audio.length / 8 };
+    const line = { text, audio, startedAtMs: now, endsAtMs: now + audio.length / 8 };
     lines.push(line);
     hasHeard = false; // what comes now answers this line
     void stream.say(audio);

@@ -1,6 +1,6 @@
 /** The actor runtime against its floor (a bare ring) and nact: architecture figures of one machine. */
 
-import { type Figures, KEYS, median } from "./runtime/loads.ts";
+import { type Figures, KEYS, median } from "@/tests/bench/runtime/loads.ts";
 
 const CONTENDERS = ["ours", "floor", "nact"] as const;
 const ROUNDS = 5;

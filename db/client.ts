@@ -21,7 +21,7 @@ export interface DatabaseOptions {
   readonly log: Log;
 }
 
-export interface Database {
+export interface Database extends AsyncDisposable {
   /** True when it is PGlite in this process: one session, one transaction at a time. */
   readonly isEmbedded: boolean;
   /**
@@ -81,16 +81,19 @@ function database(
     });
   }
 
+  async function close(): Promise<void> {
+    await Promise.all([...new Set(Object.values(pools))].map((pool) => pool.close()));
+    await closed();
+  }
+
   return {
     isEmbedded,
     asTenant: (pool, tenantIds, deadlineMs, work) =>
       bound(pool, typeof tenantIds === "string" ? [tenantIds] : tenantIds, deadlineMs, work),
     lookup: (pool, deadlineMs, work) => bound(pool, [], deadlineMs, work),
     asOwner: (deadlineMs, work) => pools.owner.run("owner", deadlineMs, work),
-    async close() {
-      await Promise.all([...new Set(Object.values(pools))].map((pool) => pool.close()));
-      await closed();
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 

@@ -59,7 +59,7 @@ create table call (
   answered_at timestamptz,
   ended_at timestamptz,
   primary key (tenant_id, id),
-  unique (tenant_id, carrier, carrier_call_id),
+  unique (tenant_id, carrier_call_id, carrier),
   foreign key (tenant_id, agent_id, agent_version)
     references agent_version (tenant_id, agent_id, number),
   check ((status = 'ended') = (ended_at is not null)),

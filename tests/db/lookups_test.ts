@@ -1,0 +1,73 @@
+/** The look-ups, which find a tenant by what an outsider shows. */
+
+import assert from "node:assert/strict";
+import { callTenant, numberOwner } from "@/db/lookups.ts";
+import { insertPhoneNumber, listPhoneNumbers } from "@/db/phone_numbers.ts";
+import { newId } from "@/lib/ids.ts";
+import { testDatabase } from "@/tests/support/database.ts";
+import { DEADLINE_MS, insertedCall, newStaffedTenant } from "@/tests/support/rows.ts";
+
+const { open } = await testDatabase();
+
+Deno.test("a number leads to its tenant and agent, also while no agent is assigned", async () => {
+  await using database = await open();
+  const { tenantId, agentId } = await newStaffedTenant(database);
+  await database.asTenant("rest", tenantId, DEADLINE_MS, async (sql) => {
+    await insertPhoneNumber(sql, tenantId, {
+      id: newId("number"),
+      number: "+15550100111",
+      agentId,
+    });
+    const unassigned = { id: newId("number"), number: "+15550100112", agentId: null };
+    await insertPhoneNumber(sql, tenantId, unassigned);
+  });
+  const owners = await database.lookup("calls", DEADLINE_MS, async (sql) => [
+    await numberOwner(sql, "+15550100111"),
+    await numberOwner(sql, "+15550100112"),
+    await numberOwner(sql, "+15550100113"),
+    await numberOwner(sql, "' or true --"),
+  ]);
+  assert.deepEqual(owners, [{ tenantId, agentId }, { tenantId, agentId: null }, null, null]);
+});
+
+Deno.test("a number is taken once, whoever asks", async () => {
+  await using database = await open();
+  const insert = async (number: string): Promise<boolean> => {
+    const { tenantId, agentId } = await newStaffedTenant(database);
+    return await database.asTenant(
+      "rest",
+      tenantId,
+      DEADLINE_MS,
+      (sql) => insertPhoneNumber(sql, tenantId, { id: newId("number"), number, agentId }),
+    );
+  };
+  assert.deepEqual([await insert("+15550100121"), await insert("+15550100121")], [true, false]);
+  await assert.rejects(insert("5550100122"), /violates check constraint/);
+});
+
+Deno.test("numbers are listed in their order, page by page", async () => {
+  await using database = await open();
+  const { tenantId, agentId } = await newStaffedTenant(database);
+  const list = await database.asTenant("rest", tenantId, DEADLINE_MS, async (sql) => {
+    for (const number of ["+15550100133", "+15550100131", "+15550100132"]) {
+      await insertPhoneNumber(sql, tenantId, { id: newId("number"), number, agentId });
+    }
+    return [
+      ...await listPhoneNumbers(sql, tenantId, { limit: 2 }),
+      ...await listPhoneNumbers(sql, tenantId, { limit: 2, after: "+15550100132" }),
+    ];
+  });
+  assert.deepEqual(list.map(({ number }) => number.slice(-1)), ["1", "2", "3"]);
+});
+
+Deno.test("a call leads to its tenant", async () => {
+  await using database = await open();
+  const staffed = await newStaffedTenant(database);
+  const call = await insertedCall(database, staffed);
+  const tenants = await database.lookup("calls", DEADLINE_MS, async (sql) => [
+    await callTenant(sql, call.id),
+    await callTenant(sql, newId("call")),
+    await callTenant(sql, "call_nonsense"),
+  ]);
+  assert.deepEqual(tenants, [staffed.tenantId, null, null]);
+});

@@ -1,0 +1,100 @@
+/** What the routes need, made by hand: refs that note what they are sent and answer as a test says. */
+
+import assert from "node:assert/strict";
+import type { CallAnswer, DeskMessage } from "@/actors/desk/desk.ts";
+import type { GateMessage, NumberOwner } from "@/actors/gate/gate.ts";
+import type { Message, Ref, Reply } from "@/actors/runtime/actor.ts";
+import { AppError } from "@/lib/errors.ts";
+import { newLog } from "@/lib/log.ts";
+import { newApp } from "@/routes/app.ts";
+import type { AppDeps } from "@/routes/deps.ts";
+import { type ManualClock, manualClock } from "@/tests/support/manual_clock.ts";
+
+export const TENANT = "tenant_0198f3c2-1b2c-7def-8123-000000000001";
+export const AGENT = "agent_0198f3c2-1b2c-7def-8123-000000000002";
+export const CALL = "call_0198f3c2-1b2c-7def-8123-000000000003";
+export const PUBLIC_URL = "https://voice.example.com";
+export const AUTH_TOKEN = "12345";
+export const OPERATOR_TOKEN = "an operator's token";
+
+/** A ref of an actor that is the function `handle`. What it throws, the ask rejects with. */
+export function fakeRef<M extends Message>(handle: (message: M) => void): Ref<M> {
+  return {
+    kind: "fake",
+    id: "fake",
+    send(message) {
+      handle(message);
+      return true;
+    },
+    ask<T>(question: (reply: Reply<T>) => M) {
+      return new Promise<T>((resolve, reject) => {
+        const reply: Reply<T> = Object.assign((answer: T) => resolve(answer), { fail: reject });
+        handle(question(reply));
+      });
+    },
+  };
+}
+
+export interface Fakes {
+  readonly app: ReturnType<typeof newApp>;
+  readonly clock: ManualClock;
+  /** Parsed log lines, `pii` included. */
+  readonly logged: Record<string, unknown>[];
+  /** The numbers whose owner the gate was asked for. */
+  readonly asked: string[];
+  /** What desks were sent, without `reply`, and for whom. */
+  readonly sent: (Record<string, unknown> & { tenantId: string })[];
+}
+
+export interface FakeAnswers {
+  readonly owner?: NumberOwner | null | AppError;
+  readonly answer?: CallAnswer | Error;
+  readonly desk?: (message: DeskMessage) => void;
+  readonly deps?: Partial<AppDeps>;
+}
+
+export function setUp(answers: FakeAnswers = {}): Fakes {
+  const clock = manualClock();
+  const logged: Fakes["logged"] = [];
+  const log = newLog({
+    level: "debug",
+    pii: true,
+    date: clock.date,
+    write: (line) => logged.push(JSON.parse(line)),
+  });
+  const asked: string[] = [];
+  const sent: Fakes["sent"] = [];
+  const { owner = { tenantId: TENANT, agentId: AGENT }, answer = { type: "hangUp" } } = answers;
+
+  function desk(message: DeskMessage): void {
+    if (answers.desk !== undefined) return answers.desk(message);
+    if (message.type !== "ring" && message.type !== "resume") return;
+    if (answer instanceof AppError) message.reply.fail(answer);
+    else if (answer instanceof Error) throw answer;
+    else message.reply(answer);
+  }
+
+  const app = newApp({
+    gate: fakeRef<GateMessage>((message) => {
+      assert.ok(message.type === "numberOwner");
+      asked.push(message.number);
+      if (owner instanceof AppError) message.reply.fail(owner);
+      else message.reply(owner);
+    }),
+    desk: (tenantId) =>
+      fakeRef<DeskMessage>((message) => {
+        const { reply: _, ...rest } = { reply: undefined, ...message };
+        sent.push({ tenantId, ...rest });
+        desk(message);
+      }),
+    publicUrl: PUBLIC_URL,
+    twilioAuthToken: AUTH_TOKEN,
+    api: { token: OPERATOR_TOKEN, tenantId: TENANT },
+    version: "1.2.3",
+    notReady: () => Promise.resolve([]),
+    clock,
+    log,
+    ...answers.deps,
+  });
+  return { app, clock, logged, asked, sent };
+}

@@ -1,0 +1,82 @@
+/** The operators' listener: shut without its token, and a plain window on the runtime with it. */
+
+import assert from "node:assert/strict";
+import { newLog } from "@/lib/log.ts";
+import { type Inspection, newOperatorApp } from "@/routes/operator.ts";
+import { manualClock } from "@/tests/support/manual_clock.ts";
+
+const TOKEN = "an operator's token";
+
+function setUp(): {
+  get(path: string, init?: RequestInit): Promise<Response>;
+  app: ReturnType<typeof newOperatorApp>;
+  stopped: string[];
+  logged: string[];
+} {
+  const stopped: string[] = [];
+  const logged: string[] = [];
+  const inspection: Inspection = {
+    list: (kind) => [{ kind: kind ?? "any", id: "1" }],
+    inspect: (kind, id) => id === "1" ? { kind, id, view: {} } : null,
+    deadLetters: () => [{ kind: "call", id: "2", type: "mark", reason: "stopped" }],
+    stop(kind, id, why) {
+      if (id !== "1") return false;
+      stopped.push(`${kind}/${id}: ${why}`);
+      return true;
+    },
+  };
+  const date = manualClock().date;
+  const log = newLog({ level: "debug", pii: false, date, write: (line) => logged.push(line) });
+  const app = newOperatorApp({ token: TOKEN, inspection, metrics: () => "a 1\n", log });
+  return {
+    app,
+    get: async (path, init = {}) =>
+      await app.request(path, { ...init, headers: { Authorization: `Bearer ${TOKEN}` } }),
+    stopped,
+    logged,
+  };
+}
+
+Deno.test("operators list actors, of one kind or all", async () => {
+  const { get } = setUp();
+  assert.deepEqual(await (await get("/actors")).json(), { actors: [{ kind: "any", id: "1" }] });
+  assert.deepEqual(await (await get("/actors?kind=call")).json(), {
+    actors: [{ kind: "call", id: "1" }],
+  });
+});
+
+Deno.test("operators look at one actor", async () => {
+  const { get } = setUp();
+  assert.deepEqual(await (await get("/actors/call/1")).json(), { kind: "call", id: "1", view: {} });
+  assert.equal((await get("/actors/call/2")).status, 404);
+});
+
+Deno.test("operators read dead letters and metrics", async () => {
+  const { get } = setUp();
+  assert.equal((await (await get("/dead-letters")).json()).deadLetters.length, 1);
+  const metrics = await get("/metrics");
+  assert.match(metrics.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+  assert.equal(await metrics.text(), "a 1\n");
+});
+
+Deno.test("operators stop an actor, and that is logged", async () => {
+  const { get, stopped, logged } = setUp();
+  assert.equal((await get("/actors/call/1/stop", { method: "POST" })).status, 204);
+  assert.deepEqual(stopped, ["call/1: an operator asked"]);
+  assert.equal(logged.length, 1);
+  assert.equal((await get("/actors/call/2/stop", { method: "POST" })).status, 404);
+  assert.equal((await get("/actors/call/1/stop")).status, 404);
+  assert.equal(stopped.length, 1);
+});
+
+Deno.test("nothing but alive is open without the operator's token", async () => {
+  const { app, stopped } = setUp();
+  const paths = ["/actors", "/actors/call/1", "/dead-letters", "/metrics", "/nothing"];
+  for (const headers of [{}, { Authorization: "Bearer wrong" }, { Authorization: TOKEN }]) {
+    for (const path of paths) assert.equal((await app.request(path, { headers })).status, 401);
+    const stop = await app.request("/actors/call/1/stop", { method: "POST", headers });
+    assert.equal(stop.status, 401);
+  }
+  assert.deepEqual(stopped, []);
+  assert.equal((await app.request("/alive")).status, 200);
+});

@@ -1,0 +1,162 @@
+/** The listener's limits, each shown on a real connection. */
+
+import assert from "node:assert/strict";
+import { systemClock } from "@/lib/clock.ts";
+import { silentLog } from "@/lib/log.ts";
+import { type Limits, listen, type Listener, PUBLIC_LIMITS } from "@/routes/server.ts";
+import { setUp as fakes } from "./fakes.ts";
+import { rawRequest } from "./raw.ts";
+
+/** As far apart as they are in production, a hundred times faster. */
+const FAST: Partial<Limits> = { headersMs: 200, requestMs: 600, keepAliveMs: 50 };
+
+async function setUp(limits: Partial<Limits> = {}): Promise<Listener & AsyncDisposable> {
+  const listener = await listen(fakes().app, {
+    hostname: "127.0.0.1",
+    port: 0,
+    clock: systemClock,
+    log: silentLog,
+    limits,
+  });
+  return { ...listener, [Symbol.asyncDispose]: () => listener.close() };
+}
+
+Deno.test("the public limits are those of the design", () => {
+  const { headersMs, requestMs, keepAliveMs, connectionsMax, messageBytesMax } = PUBLIC_LIMITS;
+  assert.deepEqual(
+    { headersMs, requestMs, keepAliveMs, connectionsMax, messageBytesMax },
+    {
+      headersMs: 10_000,
+      requestMs: 30_000,
+      keepAliveMs: 5_000,
+      connectionsMax: 2_000,
+      messageBytesMax: 65_536,
+    },
+  );
+});
+
+Deno.test("the app is served", async () => {
+  await using server = await setUp();
+  const response = await fetch(`http://127.0.0.1:${server.port}/health`);
+  assert.deepEqual([response.status, (await response.json()).status], [200, "ok"]);
+});
+
+Deno.test("slow headers are closed with 408", async () => {
+  await using server = await setUp(FAST);
+  const drip = ["GET /health HTTP/1.1\r\nHost: a\r\n", ...Array(20).fill("X-A: 1\r\n")];
+  const { text, tookMs } = await rawRequest(server.port, drip, 50);
+  assert.match(text, /^HTTP\/1\.1 408 /);
+  assert.ok(tookMs >= 200 && tookMs < 600, `It took ${tookMs} ms`);
+});
+
+Deno.test("a connection that says nothing is closed", async () => {
+  await using server = await setUp(FAST);
+  const { tookMs } = await rawRequest(server.port, []);
+  assert.ok(tookMs < 600, `It took ${tookMs} ms`);
+});
+
+Deno.test("a slow body is closed with 408", async () => {
+  await using server = await setUp(FAST);
+  const head = "POST /twilio/voice HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";
+  const { text, tookMs } = await rawRequest(server.port, [head, ...Array(40).fill("a")], 50);
+  assert.match(text, /^HTTP\/1\.1 408 /);
+  assert.ok(tookMs >= 600 && tookMs < 1_200, `It took ${tookMs} ms`);
+});
+
+Deno.test("an idle kept-alive connection is closed", async () => {
+  await using server = await setUp(FAST);
+  const { text, tookMs } = await rawRequest(server.port, [
+    "GET /alive HTTP/1.1\r\nHost: a\r\n\r\n",
+  ]);
+  assert.match(text, /^HTTP\/1\.1 200 /);
+  assert.ok(tookMs < 2_000, `It took ${tookMs} ms`); // Node adds one second
+});
+
+Deno.test("a body over 1 MiB is refused, announced or not, without being read to its end", async () => {
+  await using server = await setUp();
+  const kilobyte = "a".repeat(1024);
+  const announced = "POST /twilio/voice HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n";
+  const chunked = "POST /twilio/voice HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const rows = [
+    [announced, ...Array(1100).fill(kilobyte)],
+    [chunked, ...Array(1100).fill(`400\r\n${kilobyte}\r\n`)],
+  ];
+  for (const pieces of rows) {
+    const { text } = await rawRequest(server.port, pieces);
+    assert.match(text, /^HTTP\/1\.1 413 /);
+    assert.match(text, /"code":"too_large"/);
+  }
+});
+
+Deno.test("what is not proper HTTP is refused", async () => {
+  await using server = await setUp();
+  const rows = [
+    ["GET /health HTTP/1.1\r\n\r\n", 400], // no Host
+    ["\x00\x01\x02\r\n\r\n", 400],
+    ["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400],
+    [`GET / HTTP/1.1\r\nHost: a\r\nX-A: ${"a".repeat(20_000)}\r\n\r\n`, 431],
+  ] as const;
+  for (const [request, status] of rows) {
+    const { text } = await rawRequest(server.port, [request]);
+    assert.equal(text.slice(0, 13), `HTTP/1.1 ${status} `, request.slice(0, 30));
+  }
+});
+
+Deno.test("connections over the bound of one address are closed unheard", async () => {
+  await using server = await setUp({ connectionsPerAddressMax: 3 });
+  await boundHolds(server.port);
+});
+
+Deno.test("connections over the bound of all are closed unheard", async () => {
+  await using server = await setUp({ connectionsMax: 3 });
+  await boundHolds(server.port);
+});
+
+/** Three connections are served, a fourth is not, and one that ends makes room. */
+async function boundHolds(port: number): Promise<void> {
+  const open = await Promise.all(
+    Array.from({ length: 3 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
+  );
+  for (const connection of open) assert.match(await ask(connection), /^HTTP\/1\.1 200 /);
+  const over = await Deno.connect({ hostname: "127.0.0.1", port });
+  assert.equal(await ask(over), "");
+  over.close();
+  open.shift()?.close();
+  for (let tries = 0; tries < 50; tries++) { // the server learns of the end a moment later
+    const next = await Deno.connect({ hostname: "127.0.0.1", port });
+    const answer = await ask(next);
+    next.close();
+    if (answer !== "") break;
+    assert.ok(tries < 49, "There was no room");
+  }
+  for (const connection of open) connection.close();
+}
+
+async function ask(connection: Deno.Conn): Promise<string> {
+  const buffer = new Uint8Array(4096);
+  try {
+    await connection.write(new TextEncoder().encode("GET /alive HTTP/1.1\r\nHost: a\r\n\r\n"));
+    return new TextDecoder().decode(buffer.subarray(0, await connection.read(buffer) ?? 0));
+  } catch {
+    return ""; // reset
+  }
+}
+
+Deno.test("a listener without sockets refuses every upgrade", async () => {
+  await using server = await setUp();
+  const { text } = await rawRequest(server.port, [
+    "GET /media HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+  ]);
+  assert.match(text, /^HTTP\/1\.1 404 /);
+});
+
+Deno.test("a port that is taken is an error", async () => {
+  await using server = await setUp();
+  const again = listen(fakes().app, {
+    hostname: "127.0.0.1",
+    port: server.port,
+    clock: systemClock,
+    log: silentLog,
+  });
+  await assert.rejects(again, /EADDRINUSE|in use/);
+});

@@ -1,0 +1,225 @@
+/** Twilio's webhooks: what is asked of the actors, what the carrier is answered, what is refused. */
+
+import assert from "node:assert/strict";
+import { AppError, type ErrorCode } from "@/lib/errors.ts";
+import { signatureOf } from "@/lib/providers/carrier/signature.ts";
+import { SENTENCES } from "@/routes/twilio.ts";
+import { parseTwiml } from "@/tests/support/twilio_document.ts";
+import { AGENT, AUTH_TOKEN, CALL, type Fakes, PUBLIC_URL, setUp, TENANT } from "./fakes.ts";
+
+const SID = "CA0123456789abcdef0123456789abcdef";
+const FORM = {
+  AccountSid: "AC1",
+  ApiVersion: "2010-04-01",
+  CallSid: SID,
+  CallStatus: "ringing",
+  Direction: "inbound",
+  From: "+15550199",
+  To: "+15550100",
+};
+const CONNECT = {
+  type: "connect",
+  callId: CALL,
+  mediaPath: `/media/n1/${CALL}/1/secret-path-token`,
+  token: "secret-token",
+  resumePath: `/twilio/calls/${CALL}/resume`,
+} as const;
+
+async function post(
+  app: Fakes["app"],
+  path: string,
+  form: Record<string, string> = FORM,
+  options: { readonly signedAs?: string; readonly token?: string } = {},
+): Promise<{ status: number; type: string; body: string }> {
+  const body = new URLSearchParams(form);
+  const { signedAs = PUBLIC_URL + path, token = AUTH_TOKEN } = options;
+  const response = await app.request(`http://127.0.0.1:8000${path}`, {
+    method: "POST",
+    body,
+    headers: { "X-Twilio-Signature": signatureOf(token, signedAs, body), "X-Request-Id": "r1" },
+  });
+  const type = response.headers.get("content-type") ?? "";
+  return { status: response.status, type, body: await response.text() };
+}
+
+Deno.test("voice webhook connects a call to its media socket", async () => {
+  const { app, sent, logged } = setUp({ answer: CONNECT });
+  const { status, type, body } = await post(app, "/twilio/voice");
+  assert.deepEqual([status, type], [200, "text/xml; charset=utf-8"]);
+  assert.deepEqual(parseTwiml(body), [
+    {
+      type: "Connect",
+      actionUrl: `${PUBLIC_URL}/twilio/calls/${CALL}/resume`,
+      streamUrl: `wss://voice.example.com/media/n1/${CALL}/1/secret-path-token`,
+      parameters: { token: "secret-token" },
+    },
+    { type: "Redirect", url: `${PUBLIC_URL}/twilio/calls/${CALL}/resume` },
+  ]);
+  const ring = { from: FORM.From, to: FORM.To, carrierCallId: SID, agentId: AGENT };
+  assert.deepEqual(sent, [{ tenantId: TENANT, type: "ring", ring }]);
+  assert.deepEqual(logged, []);
+});
+
+Deno.test("the agent that a signed URL names wins over the number's", async () => {
+  const { app, sent } = setUp({ answer: CONNECT });
+  const agentId = AGENT.replace(/2$/, "9");
+  await post(app, `/twilio/voice?agentId=${agentId}`);
+  const ring = { from: FORM.From, to: FORM.To, carrierCallId: SID, agentId };
+  assert.deepEqual(sent, [{ tenantId: TENANT, type: "ring", ring }]);
+});
+
+Deno.test("voice webhook takes a caller without a number", async () => {
+  for (const From of ["anonymous", "sip:ann@example.com", "client:ann", "+266696687"]) {
+    const { app } = setUp({ answer: CONNECT });
+    assert.equal((await post(app, "/twilio/voice", { ...FORM, From })).status, 200);
+  }
+});
+
+Deno.test("each answer of the desk is said in TwiML", async () => {
+  const rows = [
+    [{ type: "busy" }, "voice", [{ type: "Reject", reason: "busy" }]],
+    [{ type: "busy" }, `calls/${CALL}/resume`, [
+      { type: "Say", sentence: SENTENCES.busy },
+      { type: "Hangup" },
+    ]],
+    [{ type: "hangUp" }, "voice", [{ type: "Hangup" }]],
+    [{ type: "refused", sentence: "No <one> & co." }, "voice", [
+      { type: "Say", sentence: "No <one> & co." },
+      { type: "Hangup" },
+    ]],
+  ] as const;
+  for (const [answer, path, verbs] of rows) {
+    const { app } = setUp({ answer });
+    assert.deepEqual(parseTwiml((await post(app, `/twilio/${path}`)).body), verbs);
+  }
+});
+
+Deno.test("resume asks the desk what now, for the tenant whose number it is", async () => {
+  const { app, sent } = setUp({ answer: CONNECT });
+  const { body } = await post(app, `/twilio/calls/${CALL}/resume`);
+  assert.equal(parseTwiml(body)[0]?.type, "Connect");
+  assert.deepEqual(sent, [{ tenantId: TENANT, type: "resume", callId: CALL, carrierCallId: SID }]);
+});
+
+Deno.test("status tells the desk, with and without a call of ours in the path", async () => {
+  const rows = [
+    ["/twilio/status", "completed", null, "completed"],
+    [`/twilio/calls/${CALL}/status`, "no-answer", CALL, "no_answer"],
+  ] as const;
+  for (const [path, CallStatus, callId, progress] of rows) {
+    const { app, sent } = setUp();
+    const { status, body } = await post(app, path, { ...FORM, CallStatus });
+    assert.deepEqual([status, body], [204, ""]);
+    assert.deepEqual(sent, [
+      { tenantId: TENANT, type: "progressed", callId, carrierCallId: SID, progress },
+    ]);
+  }
+});
+
+Deno.test("the tenant is the owner of our number: the one called, or the one we call from", async () => {
+  const rows = [["inbound", FORM.To], ["outbound-api", FORM.From]] as const;
+  for (const [Direction, ours] of rows) {
+    const { app, asked } = setUp({ answer: CONNECT });
+    await post(app, "/twilio/voice", { ...FORM, Direction });
+    assert.deepEqual(asked, [ours]);
+  }
+});
+
+Deno.test("a wrong field is a problem that names it, and is logged once", async () => {
+  const rows: [string, Record<string, string>, string][] = [
+    ["/twilio/voice", { ...FORM, CallSid: "" }, "CallSid"],
+    ["/twilio/voice", { ...FORM, CallSid: `${SID}0` }, "CallSid"],
+    ["/twilio/voice", { CallSid: SID, To: FORM.To }, "From"],
+    ["/twilio/voice", { CallSid: SID, From: FORM.From }, "To"],
+    ["/twilio/voice", { ...FORM, To: "1".repeat(257) }, "To"],
+    ["/twilio/voice?agentId=agent_1", FORM, "agentId"],
+    ["/twilio/voice?surprise=1", FORM, "surprise"],
+    ["/twilio/calls/call_1/resume", FORM, "callId"],
+    ["/twilio/status", { ...FORM, CallStatus: "melted" }, "CallStatus"],
+    ["/twilio/calls/1/status", { ...FORM, CallStatus: "completed" }, "callId"],
+  ];
+  for (const [path, form, field] of rows) {
+    const { app, sent, logged } = setUp();
+    const { status, type, body } = await post(app, path, form);
+    assert.deepEqual([status, type], [400, "application/problem+json"], path);
+    const problem = JSON.parse(body);
+    assert.deepEqual([problem.code, problem.field, problem.requestId], ["invalid", field, "r1"]);
+    assert.equal(sent.length, 0);
+    assert.deepEqual(logged.map(({ field, requestId }) => [field, requestId]), [[field, "r1"]]);
+  }
+});
+
+Deno.test("a webhook that Twilio did not sign touches nothing", async () => {
+  const rows = [
+    { token: "another" },
+    { signedAs: `${PUBLIC_URL}/twilio/status` },
+    { signedAs: "https://evil.example.com/twilio/voice" },
+    { signedAs: `${PUBLIC_URL}/twilio/voice?agentId=${AGENT}` },
+  ];
+  for (const options of rows) {
+    const { app, sent, logged } = setUp();
+    const { status, body } = await post(app, "/twilio/voice", FORM, options);
+    assert.equal(status, 403);
+    assert.equal(JSON.parse(body).code, "forbidden");
+    assert.deepEqual([sent.length, logged.length], [0, 1]);
+  }
+  const { app } = setUp();
+  const unsigned = await app.request("/twilio/voice", {
+    method: "POST",
+    body: new URLSearchParams(FORM),
+  });
+  assert.equal(unsigned.status, 403);
+});
+
+Deno.test("a caller hears a sentence when nobody can be reached, and the reason is logged once", async () => {
+  const failing = (code: ErrorCode): AppError => new AppError(code, "No");
+  const rows: [Parameters<typeof setUp>[0], string, string | undefined][] = [
+    [{ owner: null }, SENTENCES.unknownNumber, "not_found"],
+    [{ answer: failing("not_found") }, SENTENCES.unknownAgent, "not_found"],
+    [{ answer: failing("not_configured") }, SENTENCES.notConfigured, "not_configured"],
+    [{ answer: failing("busy") }, SENTENCES.busy, "busy"],
+    [{ answer: failing("draining") }, SENTENCES.busy, "draining"],
+    [{ answer: failing("mailbox_full") }, SENTENCES.busy, "mailbox_full"],
+    [{ answer: failing("unknown_outcome") }, SENTENCES.failed, "unknown_outcome"],
+    [{ owner: failing("unknown_outcome") }, SENTENCES.failed, "unknown_outcome"],
+    [{ owner: failing("database_unavailable") }, SENTENCES.failed, "database_unavailable"],
+    [{ answer: new Error("A bug") }, SENTENCES.failed, undefined],
+    [{ deps: { twilioAuthToken: null } }, SENTENCES.notConfigured, "not_configured"],
+  ];
+  for (const [answers, sentence, code] of rows) {
+    const { app, logged } = setUp(answers);
+    const { status, body } = await post(app, "/twilio/voice");
+    assert.equal(status, 200);
+    assert.deepEqual(parseTwiml(body), [{ type: "Say", sentence }, { type: "Hangup" }]);
+    assert.deepEqual(logged.map((line) => line["code"]), [code]);
+  }
+});
+
+Deno.test("the actors are given one and a half seconds, both together", async () => {
+  const deadlines: (number | undefined)[] = [];
+  const { app, clock } = setUp({
+    deps: {
+      gate: {
+        kind: "gate",
+        id: "gate",
+        send: () => true,
+        ask(_, options) {
+          deadlines.push(options?.deadline);
+          return Promise.reject(new AppError("unknown_outcome", "Late"));
+        },
+      },
+    },
+  });
+  await clock.advance(1000);
+  await post(app, "/twilio/voice");
+  assert.deepEqual(deadlines, [2500]);
+});
+
+Deno.test("a webhook over the size limit is refused", async () => {
+  const { app, sent } = setUp();
+  const { status } = await post(app, "/twilio/voice", { ...FORM, Big: "x".repeat(1024 * 1024) });
+  assert.equal(status, 413);
+  const fields = Object.fromEntries(Array.from({ length: 201 }, (_, index) => [`f${index}`, ""]));
+  assert.equal((await post(app, "/twilio/voice", { ...FORM, ...fields })).status, 413);
+  assert.equal(sent.length, 0);
+});

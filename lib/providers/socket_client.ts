@@ -37,6 +37,8 @@ export interface SocketClient extends AsyncIterable<string | Uint8Array> {
   send(data: string | Uint8Array): void;
   /** A message must come within so long, or the connection counts as dead. Any message settles it. */
   expectReply(withinMs: number): void;
+  /** Takes that back: nothing is owed until the next `expectReply`. */
+  expectNothing(): void;
   /** Closes, and the loop throws `error`. */
   fail(error: unknown): void;
   /** Closes in order; calling it twice does nothing. */
@@ -69,11 +71,16 @@ export function connectSocket(url: string, options: ConnectOptions): Promise<Soc
 
   const failed = (what: string): AppError => providerError(provider, what);
 
+  function expectNothing(): void {
+    disarmReply?.();
+    disarmReply = null;
+  }
+
   function end(error: unknown): void {
     if (ended !== null) return;
     ended = { error };
     disarmConnect();
-    disarmReply?.();
+    expectNothing();
     signal.removeEventListener("abort", aborted);
     opened.reject(error ?? failed("it closed during the handshake"));
     wake?.();
@@ -108,8 +115,7 @@ export function connectSocket(url: string, options: ConnectOptions): Promise<Soc
   });
   socket.on("message", (data: RawData, isBinary: boolean) => {
     if (ended !== null || !(data instanceof Uint8Array)) return; // it is one, by ws' default
-    disarmReply?.();
-    disarmReply = null;
+    expectNothing();
     // A copy: a small message must not keep the whole of what came with it.
     const message = isBinary ? new Uint8Array(data) : data.toString();
     unread.push(message);
@@ -143,6 +149,7 @@ export function connectSocket(url: string, options: ConnectOptions): Promise<Soc
         abandon(failed(`no message came within ${withinMs} ms`));
       });
     },
+    expectNothing,
     fail: abandon,
     close() {
       end(null);

@@ -13,7 +13,11 @@ export interface Streaming<A> {
 }
 
 /** A request that a good provider answers with several messages, and that lasts until it is ended. */
-export type Request<A, T> = (adapter: A, signal: AbortSignal) => AsyncIterable<T>;
+export type Request<A, T> = (
+  adapter: A,
+  signal: AbortSignal,
+  clock: ManualClock,
+) => AsyncIterable<T>;
 
 /** The longest that an adapter may wait for a provider that says nothing. */
 const PATIENCE_MS = 10_000;
@@ -47,19 +51,19 @@ export function testProvider<A, T>(
     testStreaming(`${name} ${sentence}`, make, check);
   }
 
-  test("connects to nothing when it was aborted before", async ({ adapter, server }) => {
+  test("connects to nothing when it was aborted before", async ({ adapter, server, clock }) => {
     const reason = new Error("barge-in");
-    const { items, error } = await readAll(request(adapter, AbortSignal.abort(reason)));
+    const { items, error } = await readAll(request(adapter, AbortSignal.abort(reason), clock));
     assert.deepEqual({ items, error }, { items: [], error: reason });
     assert.equal(server?.acceptedCount ?? 0, 0);
   });
 
-  test("ends with the signal's reason when aborted in mid-answer", async ({ adapter }) => {
+  test("ends with the signal's reason when aborted in mid-answer", async ({ adapter, clock }) => {
     const abort = new AbortController();
     const reason = new Error("barge-in");
     let count = 0;
     await assert.rejects(async () => {
-      for await (const _ of request(adapter, abort.signal)) {
+      for await (const _ of request(adapter, abort.signal, clock)) {
         assert.equal(++count, 1, "nothing comes after the abort");
         abort.abort(reason);
       }
@@ -69,7 +73,7 @@ export function testProvider<A, T>(
   test("ends with the signal's reason when aborted while it waits", async ({ adapter, clock }) => {
     const abort = new AbortController();
     const reason = new Error("barge-in");
-    const reading = request(adapter, abort.signal)[Symbol.asyncIterator]();
+    const reading = request(adapter, abort.signal, clock)[Symbol.asyncIterator]();
     await reading.next();
     const rejected = assert.rejects(async () => {
       while (!(await reading.next()).done);
@@ -79,12 +83,12 @@ export function testProvider<A, T>(
     await rejected;
   });
 
-  test("can be left in mid-answer", async ({ adapter }) => {
-    for await (const _ of request(adapter, never())) break;
+  test("can be left in mid-answer", async ({ adapter, clock }) => {
+    for await (const _ of request(adapter, never(), clock)) break;
   });
 
-  test("throws what its source throws", async ({ adapter }) => {
-    const { error } = await readAll(failing(adapter, never()));
+  test("throws what its source throws", async ({ adapter, clock }) => {
+    const { error } = await readAll(failing(adapter, never(), clock));
     assert.ok(error instanceof Error);
     assert.equal(error.message, "source failed");
   });
@@ -104,7 +108,7 @@ export function testFaults<A, T>(
     testStreaming(`${name} ${sentence}`, make, async (streaming) => {
       const { adapter, server } = streaming;
       server?.failNext(fault);
-      const reading = readAll(request(adapter, never()));
+      const reading = readAll(request(adapter, never(), streaming.clock));
       if (fault.type === "silentHandshake" || fault.type === "silent") {
         await letPatienceRunOut(streaming, fault.type === "silent" ? 1 : 0);
       }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { SILENCE } from "@/lib/audio/frame.ts";
 import { speak } from "@/lib/audio/modem.ts";
+import type { Cancel, Clock } from "@/lib/clock.ts";
 import type { Recognition, SpeechToText } from "@/lib/providers/stt/stt.ts";
 import {
   never,
@@ -26,6 +27,26 @@ export async function* line(...parts: readonly Uint8Array[]): AsyncGenerator<Uin
 async function* thenHanging(audio: AsyncIterable<Uint8Array>) {
   yield* audio;
   await new Promise(() => {});
+}
+
+/** A line that is silent after `audio`, a frame each 20 ms. */
+function thenSilent(audio: Uint8Array, clock: Clock): AsyncIterable<Uint8Array> {
+  const frames = line(audio);
+  let cancel: Cancel = () => {};
+  return {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        const next = await frames.next();
+        if (!next.done) return next;
+        await new Promise<void>((resolve) => cancel = clock.timer(20, resolve));
+        return { done: false, value: silence(20) };
+      },
+      return() {
+        cancel();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    }),
+  };
 }
 
 async function* thenFailing(audio: AsyncIterable<Uint8Array>) {
@@ -142,7 +163,7 @@ export function testSpeechToTextFaults(
   testFaults(
     name,
     make,
-    (stt, signal) => stt.transcribe(thenHanging(line(audio)), OPTIONS, signal),
+    (stt, signal, clock) => stt.transcribe(thenSilent(audio, clock), OPTIONS, signal),
   );
 }
 

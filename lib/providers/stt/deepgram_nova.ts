@@ -57,7 +57,10 @@ export function deepgramNova(options: NovaOptions): SpeechToText {
         idle: {
           clock,
           afterMs: KEEP_ALIVE_MS,
-          send: () => connection.sendKeepAlive({ type: "KeepAlive" }),
+          send() {
+            connection.sendKeepAlive({ type: "KeepAlive" });
+            socket.expectNothing(); // without audio there is nothing to say
+          },
         },
       });
       const reader = novaReader();

@@ -1,0 +1,191 @@
+/** Phones a server as the carrier does: signed webhook, media socket, a caller who talks and listens. */
+
+import type { CallEvent } from "@/actors/call/events.ts";
+import { SILENCE } from "@/lib/audio/frame.ts";
+import { wav } from "@/lib/audio/wav.ts";
+import { systemClock } from "@/lib/clock.ts";
+import { environment, readConfig } from "@/lib/config.ts";
+import { AppError } from "@/lib/errors.ts";
+import { readLocalSecrets } from "@/lib/local_secrets.ts";
+import { newLog } from "@/lib/log.ts";
+import { Secret } from "@/lib/secret.ts";
+import { startServer } from "@/main.ts";
+import { type Caller, newCaller } from "@/tests/support/caller.ts";
+import { compareHeard, playedWords } from "@/tests/support/heard.ts";
+import { newSid, placeInbound, startTwilio } from "@/tests/support/twilio.ts";
+import type { FakeCall } from "@/tests/support/twilio_call.ts";
+import { follow, type Transcript } from "./transcript.ts";
+
+/** A call that goes on for longer is hung up by the caller. */
+export const CALL_MAX_MS = 180_000;
+/** Of the range for fiction. */
+export const FROM = "+15550199000";
+
+/** A server to phone, and what proves that we may. */
+export interface Target {
+  readonly url: string;
+  readonly carrierToken: string;
+  readonly operatorToken: string;
+  /** Over which the server can hang up; null at a server that is not ours. */
+  readonly twilio: ReturnType<typeof startTwilio> | null;
+  close(): Promise<void>;
+}
+
+/** A server of our own, in this process, whose carrier is the simulated one. */
+export async function ownServer(): Promise<Target> {
+  const settings = environment();
+  const config = readConfig(settings);
+  const authToken = crypto.randomUUID();
+  const twilio = startTwilio({ clock: systemClock, accountSid: newSid("AC"), authToken });
+  const server = await startServer({
+    ...config,
+    listen: { host: "127.0.0.1", port: 0 },
+    operator: { host: "127.0.0.1", port: 0, token: null },
+    publicUrl: null,
+    database: { type: "embedded", dataDir: "" },
+    twilio: {
+      apiUrl: twilio.url,
+      accountSid: twilio.accountSid,
+      authToken: new Secret(authToken),
+    },
+  }, {
+    isTemporary: true,
+    log: newLog({
+      level: settings.LOG_LEVEL ? config.log.level : "warn",
+      pii: config.log.pii,
+      date: () => systemClock.date(),
+    }),
+  });
+  return {
+    url: server.publicUrl,
+    carrierToken: authToken,
+    operatorToken: server.operatorToken,
+    twilio,
+    async close() {
+      await server.stop();
+      await twilio.close();
+    },
+  };
+}
+
+/** A server that runs already: its secrets are in our settings, or beside the database in DATA_DIR. */
+export async function runningServer(url: string): Promise<Target> {
+  const config = readConfig(environment());
+  const { database, twilio, operator } = config;
+  const local = database.type === "embedded" ? await readLocalSecrets(database.dataDir) : null;
+  const carrierToken = twilio.authToken ?? local?.carrierToken;
+  const operatorToken = operator.token ?? local?.operatorToken;
+  if (carrierToken === undefined || operatorToken === undefined) {
+    const field = carrierToken === undefined ? "TWILIO_AUTH_TOKEN" : "OPERATOR_TOKEN";
+    throw new AppError("not_configured", `Cannot call "${url}": set ${field} as it is there`, {
+      field,
+    });
+  }
+  return {
+    url: url.replace(/\/+$/, ""),
+    carrierToken: carrierToken.reveal(),
+    operatorToken: operatorToken.reveal(),
+    twilio: null,
+    close: () => Promise.resolve(),
+  };
+}
+
+export interface PhoneOptions {
+  readonly lines: readonly string[];
+  readonly agentId: string | null;
+  readonly from: string;
+  readonly to: string;
+  readonly bargeInAtMs: number | null;
+  readonly wavFile: string | null;
+}
+
+/** How a call went. */
+export interface Phoned {
+  readonly callId: string | null;
+  readonly transcript: Transcript | null;
+  readonly ending: string;
+  /** What the caller heard of each of the agent's utterances. */
+  readonly heard: readonly string[];
+  readonly transcriptMatches: boolean;
+}
+
+/** Phones, talks, waits for the end, compares. */
+export async function phone(
+  target: Target,
+  options: PhoneOptions,
+  told: (event: CallEvent) => void,
+): Promise<Phoned> {
+  const { lines, agentId, from, to, bargeInAtMs } = options;
+  const query = agentId === null ? "" : `?agentId=${encodeURIComponent(agentId)}`;
+  let caller: Caller | null = null;
+  const phoned = await placeInbound({
+    webhookUrl: `${target.url}/twilio/voice${query}`,
+    publicUrl: target.url,
+    authToken: target.carrierToken,
+    from,
+    to,
+    clock: systemClock,
+    ...(target.twilio === null ? {} : { twilio: target.twilio }),
+  });
+  const { stream } = phoned;
+  if (stream === null) {
+    const { reason } = await phoned.ended;
+    return { callId: null, transcript: null, ending: said(phoned, reason), heard: [], ...NO_MATCH };
+  }
+  caller = newCaller({
+    clock: systemClock,
+    stream,
+    lines,
+    hangUp: () => phoned.hangUp(),
+    ...(bargeInAtMs === null ? {} : { bargeInAtMs }),
+  });
+  const cancel = systemClock.timer(CALL_MAX_MS, () => phoned.hangUp());
+  const callId = callIdOf(phoned);
+  const following = follow({ ...target, callId, clock: systemClock, told });
+  const { by, reason } = await phoned.ended;
+  cancel();
+  caller.stop();
+  const transcript = await following;
+
+  const stored = transcript.events.filter((event) => event.type === "agent_said");
+  const flights = stream.log.flatMap((entry) =>
+    entry.type === "clear" ? [{ sentAtMs: -Infinity, actedAtMs: entry.atMs }] : []
+  );
+  const { extra, missing, missingInFlight, heard } = compareHeard(
+    stored,
+    playedWords(stream),
+    flights,
+  );
+  const cuts = stored.filter((event) => event.bargedIn).length;
+  const transcriptMatches = extra.length === 0 && missing.length === missingInFlight.length &&
+    missing.length <= cuts && transcript.isComplete;
+  if (options.wavFile !== null) {
+    const spoken = callerAudio(caller, stream.startedAtMs, stream.player.played().length);
+    await Deno.writeFile(options.wavFile, wav([spoken, stream.player.played()]));
+  }
+  return { callId, transcript, ending: `${by}: ${reason}`, heard, transcriptMatches };
+}
+
+const NO_MATCH = { transcriptMatches: false } as const;
+
+/** What a caller who was not put through was told. */
+function said(phoned: FakeCall, reason: string): string {
+  const sentences = phoned.log.flatMap((entry) => entry.type === "said" ? [entry.sentence] : []);
+  return [...sentences, reason].join(" ");
+}
+
+function callIdOf(phoned: FakeCall): string {
+  const opened = phoned.log.find((entry) => entry.type === "streamOpened");
+  const url = opened?.type === "streamOpened" ? opened.url : "";
+  return new URL(url).pathname.split("/")[3] ?? "";
+}
+
+/** The caller's side of the recording, on the time line of what it heard. */
+function callerAudio(caller: Caller, startedAtMs: number, bytes: number): Uint8Array {
+  const audio = new Uint8Array(bytes).fill(SILENCE);
+  for (const line of caller.lines) {
+    const at = Math.max(0, Math.round((line.startedAtMs - startedAtMs) * 8));
+    audio.set(line.audio.subarray(0, Math.max(0, bytes - at)), at);
+  }
+  return audio;
+}

@@ -20,8 +20,7 @@ interface Setup {
   readonly ends: [number, number][];
 }
 
-function setUp(options: Partial<MediaStreamOptions> = {}): Setup {
-  const clock = manualClock();
+function setUp(options: Partial<MediaStreamOptions> = {}, clock = manualClock()): Setup {
   const [client, server] = socketPair({ clock });
   const protocol = twilioMedia();
   const heard: Setup["heard"] = [];
@@ -138,6 +137,16 @@ Deno.test("stream with jitter keeps the order, and one seed gives one history", 
   assert.deepEqual(one, await history(1));
   assert.notDeepEqual(one, await history(2));
   assert.deepEqual(one, one.toSorted((a, b) => a - b));
+});
+
+Deno.test("stream does not drift when every timer is late", async () => {
+  const clock = manualClock();
+  const late = { ...clock, timer: (ms: number, act: () => void) => clock.timer(ms + 7, act) };
+  const { stream, heard } = setUp({ clock: late }, clock);
+  await clock.advance(10_000);
+  const frames = audioOf(heard).length;
+  assert.ok(frames === 499 || frames === 500, `${frames} frames came in 10 s`);
+  stream.drop();
 });
 
 Deno.test("stream may bunch its frames", async () => {

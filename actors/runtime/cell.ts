@@ -126,8 +126,9 @@ export class Cell implements Ref<Message>, Runnable {
 
   /** True when the code that runs now is this actor's, and the actor cannot take a message before it ends. */
   isAskedByItself(): boolean {
-    if (this.entry.host.scheduler.current === this) return true;
-    return this.life !== null && this.life.holds > 0 && whoseCode() === this.life;
+    const who = whoseCode();
+    if (who === undefined) return this.entry.host.scheduler.current === this; // a handler's
+    return who === this.life && this.life.holds > 0; // its work's, while nothing else is handled
   }
 
   step(budget: number): boolean {

@@ -40,6 +40,8 @@ export function probeKind(changes: Partial<Kind<ProbeMessage>> = {}): Kind<Probe
   };
 }
 
+const PROBE = probeKind();
+
 export interface ProbeOptions {
   readonly kind?: Kind<ProbeMessage>;
   readonly id?: string;
@@ -52,7 +54,7 @@ export interface ProbeOptions {
 export function startProbe(system: System, options: ProbeOptions = {}): Probe {
   const stops: StopReason[] = [];
   const record = newRecord(options);
-  const ref = system.spawn(options.kind ?? probeKind(), options.id ?? "p", record.make, {
+  const ref = system.spawn(options.kind ?? PROBE, options.id ?? "p", record.make, {
     stopped: (reason) => stops.push(reason),
   });
   return probeOf(ref, record, stops);

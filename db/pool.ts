@@ -7,8 +7,8 @@ import { AppError, messageOf } from "@/lib/errors.ts";
 const WAITING_MAX = 256; // work that may wait for a connection; more is refused at once
 const RECONNECT_MS = 100; // between two tries to open a session
 
-/** SQL inside a transaction; made by `Database`, awaited one statement after the other. */
-export type Sql = postgres.TransactionSql;
+/** SQL inside a transaction, made by `Database`; of no use after it. */
+export type Sql = postgres.ISql<Record<never, never>>;
 
 /** Who a session is: `app` sees what `app.tenants` says, `owner` may change the schema. */
 export type Login = "app" | "owner";
@@ -16,7 +16,7 @@ export type Login = "app" | "owner";
 /** One session of the `postgres` client. `discard` ends it now, whatever it is doing. */
 export interface Session {
   readonly login: Login;
-  readonly sql: postgres.Sql;
+  readonly sql: Sql;
   readonly broken: boolean;
   discard(): Promise<void>;
   close(): Promise<void>;
@@ -151,9 +151,25 @@ export function newPool(options: PoolOptions): Pool {
   };
 }
 
+/**
+ * Statements of our own, since the client's `begin` goes on writing to a connection that has closed,
+ * and that ends the process: its write is not in any promise.
+ */
 async function transaction<T>(session: Session, work: (sql: Sql) => Promise<T>): Promise<T> {
-  const { value } = await session.sql.begin(async (sql) => ({ value: await work(sql) }));
-  return value;
+  const { sql } = session;
+  await sql`begin`;
+  try {
+    const result = await work(sql);
+    const end = await sql`commit`;
+    // A transaction in which a statement failed is not committed, and the server calls that no error.
+    if (end.command !== "COMMIT") {
+      throw new Error("A statement of the transaction failed unnoticed");
+    }
+    return result;
+  } catch (error) {
+    if (!session.broken) await sql`rollback`.catch(() => session.discard());
+    throw error;
+  }
 }
 
 /** Rejects with the signal's reason when it is aborted first; what `promise` does later is dropped. */

@@ -1,3 +1,5 @@
+/** Asks: answers, deadlines, aborts, and what happens to a question that has not begun. */
+
 import assert from "node:assert/strict";
 import type { Reply } from "@/actors/runtime/actor.ts";
 import { AppError } from "@/lib/errors.ts";

@@ -1,3 +1,5 @@
+/** Mailboxes: the order of lanes, their bounds, and what happens beyond. */
+
 import assert from "node:assert/strict";
 import { actorKit } from "@/tests/support/actor_kit.ts";
 import { probeKind, startProbe } from "./probe.ts";

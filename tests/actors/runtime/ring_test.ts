@@ -1,3 +1,5 @@
+/** The ring against a plain array. */
+
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Ring } from "@/actors/runtime/ring.ts";

@@ -1,3 +1,5 @@
+/** Supervision: restarts, backoff, poison, escalation, and the order in which a family ends. */
+
 import assert from "node:assert/strict";
 import { judge } from "@/actors/runtime/supervisor.ts";
 import { type ActorKit, actorKit, prng } from "@/tests/support/actor_kit.ts";

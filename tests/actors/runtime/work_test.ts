@@ -1,3 +1,5 @@
+/** What an actor starts beside its mailbox: runs, holds, streams and timers. */
+
 import assert from "node:assert/strict";
 import type { Context, Outcome, StreamItem } from "@/actors/runtime/actor.ts";
 import { STREAM_AHEAD } from "@/actors/runtime/work.ts";

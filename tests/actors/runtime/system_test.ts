@@ -1,0 +1,186 @@
+/** A system's actors: addresses, passivation, drain and shutdown. */
+
+import assert from "node:assert/strict";
+import type { Ref } from "@/actors/runtime/actor.ts";
+import { AppError } from "@/lib/errors.ts";
+import { sleep } from "@/lib/clock.ts";
+import { actorKit } from "@/tests/support/actor_kit.ts";
+import { newRecord, probeKind, type ProbeMessage, startProbe } from "./probe.ts";
+
+const deskKind = probeKind({ name: "desk", passivateAfterMs: 1_000 });
+const callKind = probeKind({ name: "call" });
+
+function setUp() {
+  const kit = actorKit();
+  const desks = newRecord();
+  kit.system.register(deskKind, desks.make);
+  const desk = kit.system.at(deskKind, "t1");
+  const note = (text: string, ref: Ref<ProbeMessage> = desk) => ref.send({ type: "note", text });
+  return { ...kit, desks, desk, note };
+}
+
+Deno.test("the first message to an address of a registered kind brings its actor to life", async () => {
+  const { system, desks, note, settle } = setUp();
+  await settle();
+  assert.equal(system.count("desk"), 0);
+  assert.equal(note("hello"), true);
+  await settle();
+  assert.equal(system.count("desk"), 1);
+  assert.deepEqual(desks.events, ["init", "hello"]);
+});
+
+Deno.test("all addresses of one id reach one actor", async () => {
+  const { system, desks, note, settle } = setUp();
+  const other = system.at(deskKind, "t1");
+  note("a");
+  note("b", other);
+  note("c", system.at(deskKind, "t1"));
+  await settle();
+  assert.deepEqual(desks.events, ["init", "a", "b", "c"]);
+});
+
+Deno.test("an idle actor passivates, and its next message brings it back by any ref", async () => {
+  const { system, desks, desk, note, clock, settle } = setUp();
+  note("a");
+  await clock.advance(999);
+  note("b"); // the idle time starts anew
+  await clock.advance(999);
+  assert.equal(system.count("desk"), 1);
+  await clock.advance(10);
+  assert.equal(system.count("desk"), 0);
+  assert.equal(clock.armed, 0);
+  note("c");
+  await settle();
+  assert.deepEqual(desks.events, ["init", "a", "b", "stopped: idle", "init", "c"]);
+  assert.equal(system.find(deskKind, desk.id) !== null, true);
+});
+
+Deno.test("an actor with work, a timer or a child of its own is not idle", async () => {
+  const { system, desk, clock } = setUp();
+  const child = newRecord();
+  desk.send({
+    type: "act",
+    act(ctx) {
+      ctx.timer("t", 2_500, { type: "note", text: "tick" });
+      ctx.spawn(callKind, "c", child.make);
+    },
+  });
+  await clock.advance(5_000);
+  assert.equal(system.count("desk"), 1);
+  system.stop("call", "c", "test");
+  await clock.advance(2_000);
+  assert.equal(system.count("desk"), 0);
+});
+
+Deno.test("an id lives once in its kind, and a kind that passivates must be registered", () => {
+  const { system } = actorKit();
+  startProbe(system, { id: "p" });
+  assert.throws(() => startProbe(system, { id: "p" }), /Actor probe "p" is alive already/);
+  assert.throws(
+    () => startProbe(system, { kind: deskKind }),
+    /Kind "desk" passivates but is not registered/,
+  );
+  assert.throws(() => system.at(callKind, "c"), /Kind "call" is not registered/);
+  assert.throws(
+    () => startProbe(system, { kind: probeKind({ name: "bad", controlMax: 0 }) }),
+    /bound below 1/,
+  );
+  assert.throws(() => system.find(probeKind(), "p"), /Two kinds are named "probe"/);
+});
+
+Deno.test("while it drains, spawns and sends from outside fail fast, and live actors go on", async () => {
+  const { system, settle, clock } = setUp();
+  const a = startProbe(system, { id: "a" });
+  const b = startProbe(system, { id: "b" });
+  await settle();
+  a.act((ctx) => {
+    ctx.timer("later", 10, {
+      type: "act",
+      act: () => void b.note("from an actor"),
+    });
+  });
+  await settle();
+  system.drain();
+  assert.throws(() => startProbe(system, { id: "c" }), { name: "AppError", code: "draining" });
+  assert.equal(a.note("from outside"), false);
+  const asked = a.ref.ask((reply) => ({ type: "heard", reply }));
+  await assert.rejects(asked, { code: "draining", retryable: true });
+  await clock.advance(10);
+  assert.deepEqual(b.events, ["init", "from an actor"]);
+  assert.equal(system.metrics().deadLetters.draining, 2);
+});
+
+Deno.test("while it drains, guarded callbacks, children and the kinds it still serves work", async () => {
+  const { system, settle, desks, note } = setUp();
+  const child = newRecord();
+  let callback = (): void => {};
+  const call = startProbe(system, {
+    kind: callKind,
+    init: (ctx) => void (callback = ctx.guard(() => ({ type: "note", text: "frame" }))),
+  });
+  await settle();
+  system.drain({ serves: ["desk"] });
+  callback();
+  note("still served");
+  await settle();
+  assert.equal(call.note("not served"), false);
+  assert.deepEqual(call.events, ["init", "frame"]);
+  assert.deepEqual(desks.events, ["init", "still served"]);
+  assert.deepEqual(child.events, []);
+});
+
+Deno.test("shutdown stops every actor, children first, and lets go of every timer", async () => {
+  const { system, clock, settle, note } = setUp();
+  const order: string[] = [];
+  const leg = newRecord({ lastWords: () => order.push("leg") });
+  const call = startProbe(system, {
+    kind: callKind,
+    init: (ctx) => void ctx.spawn(probeKind({ name: "leg" }), "l", leg.make),
+    lastWords: () => order.push("call"),
+  });
+  call.act((ctx) => ctx.hold("x", () => sleep(clock, 1e6), () => ({ type: "note", text: "x" })));
+  note("awake");
+  await settle();
+  const waiting = assert.rejects(
+    call.ref.ask((reply) => ({ type: "heard", reply })),
+    { code: "actor_stopped" },
+  );
+  await system.shutdown();
+  await waiting;
+  assert.deepEqual(order, ["leg", "call"]);
+  assert.deepEqual(call.stops, [{ type: "shutdown" }]);
+  assert.deepEqual(system.list(), []);
+  assert.equal(system.phase, "stopped");
+  assert.equal(clock.armed, 1); // the sleep that ignored its signal
+});
+
+Deno.test("a send during shutdown fails fast, also from last words, and nothing hangs", async () => {
+  const { system, settle } = actorKit();
+  const b = startProbe(system, { id: "b" });
+  const outcomes: unknown[] = [];
+  startProbe(system, {
+    id: "a",
+    lastWords() {
+      outcomes.push(b.note("goodbye"));
+      b.ref.ask((reply) => ({ type: "heard", reply })).catch((error) => outcomes.push(error));
+    },
+  });
+  await settle();
+  await system.shutdown();
+  await settle();
+  assert.equal(outcomes[0], false);
+  assert.ok(outcomes[1] instanceof AppError && outcomes[1].code === "draining");
+  assert.deepEqual(b.events, ["init", "stopped: shutdown"]);
+});
+
+Deno.test("an actor may ask for the shutdown of its own system", async () => {
+  const { system } = actorKit();
+  const probe = startProbe(system);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  probe.act(() => {
+    void system.shutdown().then(resolve);
+    probe.events.push("handler goes on");
+  });
+  await promise;
+  assert.deepEqual(probe.events, ["init", "handler goes on", "stopped: shutdown"]);
+});

@@ -15,6 +15,8 @@ export interface OpenAIServer {
   readonly requests: readonly ChatRequest[];
   /** How the last answer ended; undefined while none has. */
   readonly lastEnd: "complete" | "broken" | "hungUp" | undefined;
+  /** Resolves at the next request, or end of an answer. */
+  change(): Promise<void>;
   /** From the next request on. */
   behave(behaviour: OpenAIBehaviour): void;
   close(): Promise<void>;
@@ -46,6 +48,12 @@ export async function startOpenAI(options: OpenAIServerOptions = {}): Promise<Op
   const requests: ChatRequest[] = [];
   let behaviour: OpenAIBehaviour = { type: "answer" };
   let lastEnd: OpenAIServer["lastEnd"];
+  let change = Promise.withResolvers<void>();
+
+  function tellChange(): void {
+    change.resolve();
+    change = Promise.withResolvers();
+  }
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method, url, headers } = request;
@@ -60,6 +68,7 @@ export async function startOpenAI(options: OpenAIServerOptions = {}): Promise<Op
     const fault = faultOf(body.data);
     if (fault !== null) return fail(response, 400, fault, null);
     requests.push(body.data);
+    tellChange();
 
     const now = behaviour;
     if (now.type === "status") {
@@ -83,6 +92,7 @@ export async function startOpenAI(options: OpenAIServerOptions = {}): Promise<Op
     response.on("close", () => {
       lastEnd ??= "hungUp";
       caller.abort();
+      tellChange();
     });
     if (now.type === "hang" && now.afterChunks === null) return;
     response.writeHead(200, {
@@ -145,6 +155,7 @@ export async function startOpenAI(options: OpenAIServerOptions = {}): Promise<Op
     get lastEnd() {
       return lastEnd;
     },
+    change: () => change.promise,
     behave: (next) => void (behaviour = next),
     async close() {
       server.closeAllConnections();

@@ -1,5 +1,6 @@
 /** Sessions: clients of one connection, which is opened once and never mended. */
 
+import type { EventEmitter } from "node:events";
 import net from "node:net";
 import postgres from "postgres";
 import type { Embedded, EmbeddedSocket } from "./embedded.ts";
@@ -71,8 +72,9 @@ function openSession(
     socket(target: Target) {
       if (broken || socket) throw new Error("The session is over");
       socket = dial(target);
-      socket.on("error", lost); // before the client's own listeners: whoever is told finds it broken
-      socket.on("close", lost);
+      const events: EventEmitter = socket;
+      events.on("error", lost); // before the client's own listeners: whoever is told finds it broken
+      events.on("close", lost);
       return Object.assign(socket, { host: target.host[0] }); // checked against the certificate
     },
   };

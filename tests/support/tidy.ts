@@ -146,7 +146,7 @@ const rules = {
   console: only(/^lib\/log\.ts$/, ["console"], "what is logged goes through lib/log.ts"),
 
   time: only(
-    /^(lib\/clock\.ts$|actors\/runtime\/|tests\/support\/manual_clock\.ts$)/,
+    /^(lib\/clock\.ts$|(tests\/)?actors\/runtime\/|tests\/support\/manual_clock\.ts$)/,
     [
       ...["setTimeout", "setInterval", "setImmediate", "AbortSignal.timeout"],
       ...[

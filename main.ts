@@ -1,7 +1,7 @@
 /** Ringmaster: reads the settings, wires everything, serves, and drains when it is told to stop. */
 
 import { call, type CallDeps, callKind, type CallMessage } from "@/actors/call/call.ts";
-import type { CallSettings, EndedCall } from "@/actors/call/call.ts";
+import type { CallSettings } from "@/actors/call/call.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
 import { desk, deskKind, type Line } from "@/actors/desk/desk.ts";
@@ -38,7 +38,9 @@ import project from "./deno.json" with { type: "json" };
 
 /** A drain waits for live calls this long: under Fly's most, `kill_timeout = "300s"`. */
 const DRAIN_MS = 280_000;
-const DRAIN_POLL_MS = 100;
+/** Calls that are told to end have this long to hang up and to store how they came out. */
+const STOP_MS = 5_000;
+const POLL_MS = 50;
 const FLUSH_MS = 10_000;
 const LOOKUP_MS = 1_000;
 const READY_MS = 1_000;
@@ -61,18 +63,14 @@ export interface ServerOptions {
   readonly log: Log;
   /** Keeps the embedded database in memory, and its secrets nowhere. */
   readonly isTemporary?: boolean;
-  /** A running database to use in place of the configured one; it is not closed. */
+  /** A migrated database to use in place of the configured one; it is not closed. */
   readonly database?: Database;
 }
 
 /** Migrates, wires and serves. Throws AppError for what is wrong with the settings or the database. */
 export async function startServer(config: Config, options: ServerOptions): Promise<Server> {
   const { log, clock = systemClock, isTemporary = false } = options;
-  const database = options.database ?? await openDatabase(config, { clock, log, isTemporary });
-  await migrate(database, { log });
-  if (database.isEmbedded) {
-    await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent });
-  }
+  const database = options.database ?? await prepareDatabase(config, { clock, log, isTemporary });
   const secrets = await secretsOf(config, isTemporary);
   const carrierToken = config.twilio.authToken ?? secrets.carrierToken;
   const operatorToken = (config.operator.token ?? secrets.operatorToken).reveal();
@@ -130,9 +128,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       stopped(reason) {
         line.release();
         if (reason.type === "done") return;
-        log.error("call broke off", { callId: settings.callId, reason });
-        void store.saveEnd(brokenOff(clock), AbortSignal.timeout(LOOKUP_MS)).catch((error) =>
-          log.error("call end not stored", { callId: settings.callId, error })
+        const { callId } = settings;
+        log.error("call broke off", { callId, reason });
+        store.breakOff(reason.type === "crashed" ? "crashed" : "stopped", clock.date()).catch(
+          (error) => log.error("end of a call not stored", { callId, error }),
         );
       },
     });
@@ -199,6 +198,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   let stopping: Promise<void> | null = null;
   function stop(): Promise<void> {
     stopping ??= (async () => {
+      for (const { id } of system.list(callKind.name)) {
+        system.find(callKind, id)?.send({ type: "hangUp" });
+      }
+      await callsEnded(STOP_MS);
       await flush(events, log);
       await system.shutdown();
       await Promise.all([listener.close(), operator.close()]);
@@ -211,11 +214,13 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   async function drain(): Promise<void> {
     log.info("draining", { calls: system.count(callKind.name) });
     system.drain({ serves: ["desk", "gate", "recorder", "call"] });
-    const until = clock.now() + DRAIN_MS;
-    while (system.count(callKind.name) > 0 && clock.now() < until) {
-      await sleep(clock, DRAIN_POLL_MS);
-    }
+    await callsEnded(DRAIN_MS);
     await stop();
+  }
+
+  async function callsEnded(withinMs: number): Promise<void> {
+    const until = clock.now() + withinMs;
+    while (system.count(callKind.name) > 0 && clock.now() < until) await sleep(clock, POLL_MS);
   }
 
   return {
@@ -238,6 +243,19 @@ async function openDatabase(
   }
   const dir = isTemporary ? null : config.database.dataDir;
   return await connect({ at: { embedded: { dir } }, clock, log });
+}
+
+/** Up to date, and with the demo to call when it is the embedded one and empty. */
+async function prepareDatabase(
+  config: Config,
+  options: { clock: Clock; log: Log; isTemporary: boolean },
+): Promise<Database> {
+  const database = await openDatabase(config, options);
+  await migrate(database, { log: options.log });
+  if (database.isEmbedded) {
+    await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent });
+  }
+  return database;
 }
 
 async function secretsOf(config: Config, isTemporary: boolean): Promise<LocalSecrets> {
@@ -265,16 +283,6 @@ function providersOf(
     if (error instanceof AppError && error.code === "not_configured") return error;
     throw error;
   }
-}
-
-function brokenOff(clock: Clock): EndedCall {
-  return {
-    outcome: "failed",
-    reason: "crashed",
-    variables: {},
-    answeredAt: null,
-    endedAt: clock.date(),
-  };
 }
 
 async function flush(events: Ref<RecorderMessage>, log: Log): Promise<void> {

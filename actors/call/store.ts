@@ -13,12 +13,18 @@ const WRITE_MS = 2_000;
 const EVENTS_MAX = 20_000;
 const FLUSH_MS = 3_000;
 
+export interface CallStore
+  extends Pick<CallDeps, "record" | "history" | "savePlaced" | "saveLive" | "saveEnd"> {
+  /** Ends the record of a call whose actor could not: it was stopped, or crashed for good. */
+  breakOff(reason: "crashed" | "stopped", at: Date): Promise<void>;
+}
+
 export function callStore(
   { tenantId, callId }: Pick<CallSettings, "tenantId" | "callId">,
   deps: { readonly database: Database; readonly recorder: Ref<RecorderMessage> },
-): Pick<CallDeps, "record" | "history" | "savePlaced" | "saveLive" | "saveEnd"> {
+): CallStore {
   const { database, recorder } = deps;
-  return {
+  const store: CallStore = {
     record(seq, { type, ...payload }, at) {
       const event = { tenantId, conversationId: callId, seq, type, payload, at };
       recorder.send({ type: "append", events: [event] });
@@ -58,5 +64,17 @@ export function callStore(
         }
         await updateCallEnded(sql, tenantId, callId, ended);
       }),
+    async breakOff(reason, at) {
+      const { signal } = new AbortController(); // each has a deadline of its own
+      const events = await store.history(signal);
+      const ended = { outcome: "failed", reason } as const;
+      if (!events.some((event) => event.type === "call_ended")) {
+        store.record(events.length + 1, { type: "call_ended", ...ended }, at);
+      }
+      const moved = events.findLast((event) => event.type === "workflow_moved");
+      const variables = moved?.type === "workflow_moved" ? moved.workflow.variables : {};
+      await store.saveEnd({ ...ended, variables, answeredAt: null, endedAt: at }, signal);
+    },
   };
+  return store;
 }

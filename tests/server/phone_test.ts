@@ -1,0 +1,213 @@
+/** A call through real sockets, a real database and the real protocols of its carrier and providers. */
+
+import assert from "node:assert/strict";
+import { DEMO_AGENT_ID, DEMO_NUMBER } from "@/db/demo.ts";
+import { systemClock } from "@/lib/clock.ts";
+import { phone, type PhoneOptions } from "@/tests/load/phone.ts";
+import { testDatabase } from "@/tests/support/database.ts";
+import { startDeepgram } from "@/tests/support/deepgram.ts";
+import { startElevenLabs } from "@/tests/support/elevenlabs.ts";
+import { startOpenAI } from "@/tests/support/openai.ts";
+import { type ServerKit, serverKit } from "@/tests/support/server.ts";
+import { placeInbound } from "@/tests/support/twilio.ts";
+
+const { open } = await testDatabase();
+
+const CALLER: PhoneOptions = {
+  lines: ["I have a toothache."],
+  agentId: null,
+  from: "+15550199000",
+  to: DEMO_NUMBER,
+  bargeInAtMs: null,
+  wavFile: null,
+};
+
+async function withServer(
+  env: Readonly<Record<string, string>>,
+  test: (kit: ServerKit) => Promise<void>,
+): Promise<void> {
+  const database = await open();
+  const kit = await serverKit({ database, env });
+  try {
+    await test(kit);
+  } finally {
+    await kit.close();
+    await database.close();
+  }
+}
+
+Deno.test("a caller is answered, and the stored transcript is what they heard", async () => {
+  await withServer({}, async (kit) => {
+    const { transcript, transcriptMatches, callId } = await phone(kit, CALLER, () => {});
+    assert.ok(transcriptMatches);
+    assert.deepEqual(
+      transcript?.events.filter((event) => event.type === "caller_said").map(({ text }) => text),
+      ["I have a toothache."],
+    );
+    assert.equal(transcript?.reason, "caller_hung_up");
+    const call = await (await kit.rest(`/api/v1/calls/${callId}`)).json();
+    assert.equal(call.status, "ended");
+    assert.equal(call.outcome, "answered");
+    assert.equal(call.from, CALLER.from);
+  });
+});
+
+Deno.test("a caller who barges in cuts the agent off, in the transcript as in the ear", async () => {
+  await withServer({}, async (kit) => {
+    const { transcript, transcriptMatches } = await phone(
+      kit,
+      { ...CALLER, bargeInAtMs: 1_000 },
+      () => {},
+    );
+    assert.ok(transcriptMatches);
+    const first = transcript?.events.find((event) => event.type === "agent_said");
+    assert.ok(first?.bargedIn);
+    assert.notEqual(first.unheard, "");
+  });
+});
+
+Deno.test("a call over Deepgram, OpenAI and ElevenLabs as they are on the wire carries the real words", async () => {
+  const deepgram = await startDeepgram({ apiKey: "dg-key" });
+  const language = await startOpenAI({ apiKey: "sk-key" });
+  const elevenLabs = await startElevenLabs({ apiKey: "xi-key" });
+  try {
+    await withServer({
+      DEEPGRAM_URL: deepgram.url,
+      DEEPGRAM_API_KEY: "dg-key",
+      OPENAI_BASE_URL: language.url,
+      OPENAI_API_KEY: "sk-key",
+      ELEVENLABS_URL: elevenLabs.url,
+      ELEVENLABS_API_KEY: "xi-key",
+    }, async (kit) => {
+      const { transcript, transcriptMatches } = await phone(kit, CALLER, () => {});
+      assert.ok(transcriptMatches);
+      const said = transcript?.events.filter((event) => event.type === "caller_said");
+      assert.deepEqual(said?.map(({ text }) => text), ["I have a toothache."]);
+      const answer = transcript?.events.filter((event) => event.type === "agent_said").at(-1);
+      assert.equal(answer?.text, "I can help with that. What is your name, please?");
+      assert.ok(language.requests.length >= 1);
+      assert.ok(elevenLabs.requests.length >= 2);
+      assert.equal(deepgram.requests[0]?.pathname, "/v1/listen");
+    });
+  } finally {
+    await Promise.all([deepgram.close(), language.close(), elevenLabs.close()]);
+  }
+});
+
+Deno.test("a call over Deepgram Flux and Aura carries the real words", async () => {
+  const deepgram = await startDeepgram({ apiKey: "dg-key" });
+  try {
+    await withServer({
+      DEEPGRAM_URL: deepgram.url,
+      DEEPGRAM_API_KEY: "dg-key",
+      DEEPGRAM_MODEL: "flux-general-en",
+    }, async (kit) => {
+      const { transcript, transcriptMatches } = await phone(kit, CALLER, () => {});
+      assert.ok(transcriptMatches);
+      const said = transcript?.events.filter((event) => event.type === "caller_said");
+      assert.deepEqual(said?.map(({ text }) => text), ["I have a toothache."]);
+      const paths = deepgram.requests.map(({ pathname }) => pathname);
+      assert.ok(paths.includes("/v2/listen") && paths.includes("/v1/speak"), paths.join(" "));
+    });
+  } finally {
+    await deepgram.close();
+  }
+});
+
+Deno.test("operators see a live call and stop it; its record says why", async () => {
+  await withServer({}, async (kit) => {
+    const phoned = await place(kit, DEMO_NUMBER);
+    const { actors } = await (await kit.operator("/actors?kind=call")).json();
+    assert.equal(actors.length, 1);
+    const { id } = actors[0];
+    const one = await (await kit.operator(`/actors/call/${id}`)).json();
+    assert.equal(one.kind, "call");
+    assert.equal((await kit.operator(`/actors/call/${id}/stop`, { method: "POST" })).status, 204);
+    assert.equal((await phoned.ended).by, "agent");
+    const call = await until(async () => {
+      const call = await (await kit.rest(`/api/v1/calls/${id}`)).json();
+      return call.status === "ended" ? call : null;
+    });
+    assert.equal(call.reason, "stopped");
+  });
+});
+
+Deno.test("a number that is nobody's, and an agent that does not exist, are told in a sentence", async () => {
+  await withServer({}, async (kit) => {
+    const unknown = await place(kit, "+15550100999");
+    assert.match(sentenceOf(unknown.log), /not in service/);
+    const nobody = await place(kit, DEMO_NUMBER, `?agentId=${DEMO_AGENT_ID.slice(0, -1)}9`);
+    assert.match(sentenceOf(nobody.log), /nobody/);
+  });
+});
+
+Deno.test("a provider without its key is told in a sentence, and the server has started all the same", async () => {
+  await withServer({ STT_PROVIDER: "deepgram" }, async (kit) => {
+    const ready = await kit.rest("/ready");
+    assert.deepEqual([ready.status, await ready.json()], [200, { status: "ok" }]);
+    const phoned = await place(kit, DEMO_NUMBER);
+    assert.match(sentenceOf(phoned.log), /not set up/);
+  });
+});
+
+Deno.test("the most calls there may be are held, and the next caller hears the busy tone", async () => {
+  await withServer({ MAX_CALLS: "1" }, async (kit) => {
+    const first = await place(kit, DEMO_NUMBER);
+    const second = await place(kit, DEMO_NUMBER);
+    assert.equal(second.status, "busy");
+    first.hangUp();
+    await first.ended;
+  });
+});
+
+Deno.test("an outbound call rings, is answered by the agent, and is stored", async () => {
+  const database = await open();
+  const kit = await serverKit({ database });
+  try {
+    const placed = await kit.rest("/api/v1/calls", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ agentId: DEMO_AGENT_ID, to: "+15550123456", from: DEMO_NUMBER }),
+    });
+    assert.equal(placed.status, 201, await placed.clone().text());
+    const { id } = await placed.json();
+    const phoned = kit.twilio.calls.at(-1);
+    assert.ok(phoned);
+    await until(() => kit.operator("/alive").then((it) => it.text()).then(() => phoned.stream));
+    phoned.hangUp();
+    await phoned.ended;
+    const call = await until(async () => {
+      const call = await (await kit.rest(`/api/v1/calls/${id}`)).json();
+      return call.status === "ended" ? call : null;
+    });
+    assert.equal(call.direction, "outbound");
+    assert.equal(call.outcome, "answered");
+  } finally {
+    await kit.close();
+    await database.close();
+  }
+});
+
+function place(kit: ServerKit, to: string, query = "") {
+  return placeInbound({
+    webhookUrl: `${kit.url}/twilio/voice${query}`,
+    publicUrl: kit.url,
+    authToken: kit.carrierToken,
+    from: "+15550199000",
+    to,
+    clock: systemClock,
+    twilio: kit.twilio,
+  });
+}
+
+function sentenceOf(log: Awaited<ReturnType<typeof place>>["log"]): string {
+  return log.flatMap((entry) => entry.type === "said" ? [entry.sentence] : []).join(" ");
+}
+
+/** Asks until there is an answer; the test's own time limit is the bound. */
+async function until<T>(ask: () => Promise<T | null>): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (answer !== null) return answer;
+  }
+}

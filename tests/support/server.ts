@@ -1,0 +1,77 @@
+/** A whole server on loopback over a test database, with a simulated carrier that phones it. */
+
+import type { Database } from "@/db/client.ts";
+import { seedDemo } from "@/db/demo.ts";
+import { systemClock } from "@/lib/clock.ts";
+import { type Config, readConfig } from "@/lib/config.ts";
+import { type Log, newLog } from "@/lib/log.ts";
+import { Secret } from "@/lib/secret.ts";
+import { demoAgent } from "@/lib/workflow/demo.ts";
+import { type Server, startServer } from "@/main.ts";
+import type { Target } from "@/tests/load/phone.ts";
+import { type FakeTwilio, newSid, startTwilio, type TwilioOptions } from "./twilio.ts";
+
+export interface ServerKit extends Target {
+  readonly server: Server;
+  readonly twilio: FakeTwilio;
+  /** What it has logged, as JSON lines. */
+  readonly logged: readonly string[];
+  /** GET or POST at the public listener, with the operator's token. */
+  rest(path: string, init?: RequestInit): Promise<Response>;
+  operator(path: string, init?: RequestInit): Promise<Response>;
+}
+
+export interface ServerKitOptions {
+  readonly database: Database;
+  /** Settings by their names in the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly twilio?: Partial<TwilioOptions>;
+}
+
+export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
+  const { database, env = {} } = options;
+  await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent });
+  const authToken = crypto.randomUUID();
+  const twilio = startTwilio({
+    clock: systemClock,
+    accountSid: newSid("AC"),
+    authToken,
+    ...options.twilio,
+  });
+  const logged: string[] = [];
+  const log: Log = newLog({
+    level: "info",
+    pii: false,
+    date: () => systemClock.date(),
+    write: (line) => logged.push(line),
+  });
+  const config: Config = {
+    ...readConfig({ PORT: "0", OPERATOR_PORT: "0", ...env }),
+    twilio: {
+      apiUrl: twilio.url,
+      accountSid: twilio.accountSid,
+      authToken: new Secret(authToken),
+    },
+  };
+  const server = await startServer(config, { database, log, isTemporary: true });
+  const url = `http://127.0.0.1:${server.port}`;
+  const authorized = (init: RequestInit = {}): RequestInit => ({
+    ...init,
+    headers: { Authorization: `Bearer ${server.operatorToken}`, ...init.headers },
+  });
+  return {
+    server,
+    twilio,
+    logged,
+    url: server.publicUrl,
+    carrierToken: authToken,
+    operatorToken: server.operatorToken,
+    rest: (path, init) => fetch(`${url}${path}`, authorized(init)),
+    operator: (path, init) =>
+      fetch(`http://127.0.0.1:${server.operatorPort}${path}`, authorized(init)),
+    async close() {
+      await server.stop();
+      await twilio.close();
+    },
+  };
+}

@@ -13,24 +13,30 @@ export function newTicker(clock: Clock): Ticker {
   const callbacks = new Set<() => void>();
   let due = 0;
   let cancel: Cancel | null = null;
+  let isTicking = false;
 
   function tick(): void {
     cancel = null;
-    for (const callback of [...callbacks]) callback();
+    isTicking = true;
+    for (const callback of [...callbacks]) {
+      if (callbacks.has(callback)) callback(); // another's call may have taken it out
+    }
+    isTicking = false;
     if (callbacks.size > 0) arm();
   }
 
   /** The next tick keeps to the grid, so that lateness does not add up; ticks missed by a stall are skipped. */
   function arm(): void {
     const now = clock.now();
-    due = Math.max(due + TICK_MS, now);
+    const missed = Math.max(0, Math.ceil((now - due) / TICK_MS) - 1);
+    due += (missed + 1) * TICK_MS;
     cancel = clock.timer(due - now, tick);
   }
 
   return {
     add(callback) {
       callbacks.add(callback);
-      if (cancel === null) {
+      if (cancel === null && !isTicking) {
         due = clock.now() - TICK_MS; // an idle ticker ticks at once: the first frame does not wait
         arm();
       }

@@ -56,18 +56,22 @@ export function reach(milestones: Milestones, milestone: Milestone, at: number):
   return milestone in milestones ? milestones : { ...milestones, [milestone]: at };
 }
 
-/** Null unless the caller spoke before, and the reply was heard. A step that was skipped took no time. */
+/** Null unless the caller spoke before, and the reply was heard. A step that was skipped took no time, nor one out of order. */
 export function gapOf(milestones: Milestones): Gap | null {
   const { callerEnded, audible } = milestones;
   if (callerEnded === undefined || audible === undefined) return null;
   const parts = { ...NO_PARTS };
-  let from = tenths(callerEnded);
+  const end = tenths(audible);
+  let from = Math.min(tenths(callerEnded), end);
+  const gapMs = (end - from) / 10;
   for (const { part, until } of STEPS) {
-    const to = tenths(milestones[until] ?? from / 10);
+    const reached = milestones[until];
+    if (reached === undefined) continue;
+    const to = Math.min(Math.max(tenths(reached), from), end); // clocks of others may differ: no part is negative
     parts[part] = (to - from) / 10;
     from = to;
   }
-  return { gapMs: (tenths(audible) - tenths(callerEnded)) / 10, parts };
+  return { gapMs, parts };
 }
 
 const NO_PARTS: GapParts = {

@@ -41,8 +41,9 @@ export function lastClause(clauses: Clauses): string | null {
 
 /** Where the first clause of `text` ends, behind its space; 0 while it is not complete. */
 function clauseEnd(text: string, begun: boolean): number {
-  for (let at = 0; at + 1 < text.length; at++) {
-    if (!isSpace(text.charCodeAt(at + 1))) continue;
+  for (let at = 0; at < text.length; at++) {
+    if (isFullStop(text.charCodeAt(at))) return at + 1;
+    if (at + 1 === text.length || !isSpace(text.charCodeAt(at + 1))) continue;
     const length = at + 1;
     if (isSentenceEnd(text.charCodeAt(at))) return length + 1;
     if (!begun && length >= FIRST_CLAUSE_CHARS && isPause(text.charCodeAt(at))) return length + 1;
@@ -56,7 +57,12 @@ function isSpace(code: number): boolean {
 }
 
 function isSentenceEnd(code: number): boolean {
-  return code === 46 || code === 33 || code === 63 || code === 58 || code === 0x3002; // . ! ? : 。
+  return code === 46 || code === 33 || code === 63 || code === 58; // . ! ? :
+}
+
+/** Stops of scripts that write no space behind them. */
+function isFullStop(code: number): boolean {
+  return code === 0x3002 || code === 0xff01 || code === 0xff1f; // 。 ！ ？
 }
 
 function isPause(code: number): boolean {

@@ -55,6 +55,7 @@ export function promptMessages(entries: readonly Entry[]): PromptMessage[] {
   });
 }
 
-function wordsOf(text: string): string[] {
+/** The words of a text, as they are counted everywhere in a call. */
+export function wordsOf(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== "");
 }

@@ -1,15 +1,23 @@
 /**
  * What the caller heard of an utterance, to the word: from the carrier's marks, and nothing else.
  *
- * A mark stands at the start of an utterance, at the end of each word, and at the end of all. Until a
+ * A mark stands near the start of an utterance, at the end of each word, and at the end of all. Until a
  * `clear` is sent, a mark that comes back proves that everything before it has played. After it, the
  * carrier returns the marks it dropped as well; those that had played may still be on their way. They are told
- * apart by time: played marks keep the distance of the audio between them, dropped ones come early,
- * together with the mark sent right behind the `clear`.
+ * apart by time: played marks keep the distance of the audio between them to the sample, as long as the
+ * line's delay is steady; dropped ones come early, together with the mark sent right behind the `clear`.
+ * A mark that keeps no exact distance, early or late, proves nothing, and its word does not count: a
+ * dropped mark that jitter has held back must not pass for a played one.
  */
 
-import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import { BYTES_PER_MS, FRAME_BYTES } from "@/lib/audio/frame.ts";
 import type { Gap } from "./gap.ts";
+
+/**
+ * The mark of the start stands behind the first frame: one with no audio before it comes back at once,
+ * and says neither that the carrier plays nor on which sample it began.
+ */
+export const START_MARK_BYTE = FRAME_BYTES;
 
 /** A word and the byte of its utterance at which it has been said. */
 export interface PlacedWord {
@@ -100,8 +108,9 @@ export function takeMark(utterance: Utterance, place: MarkPlace, at: number): Ut
       return settle(utterance);
     case "end":
       return utterance.cutAt === null ? settle(utterance) : utterance; // a `clear` returns it early
-    case "start":
-      return hasPlayed(utterance, at, at) ? { ...utterance, startedAt: at } : utterance;
+    case "start": // should a `clear` have dropped it, no word can keep its distance from it
+      if (utterance.startedAt !== null) return utterance;
+      return { ...utterance, startedAt: at - START_MARK_BYTE / BYTES_PER_MS };
     case "word":
       return takeWordMark(utterance, place.index, at);
   }
@@ -119,14 +128,13 @@ function takeWordMark(utterance: Utterance, index: number, at: number): Utteranc
   };
 }
 
-// Marks of fractional milliseconds are computed in floating point.
-const ROUNDING_MS = 0.001;
-
-/** What came in before the `clear` was sent has played; after it, only what came no sooner than the marks before allow. */
+/** Fractional milliseconds do not add up exactly: far below a sample, far above the error. */
+const ROUNDING_MS = 1e-6;
+/** What came in before the `clear` was sent has played; after it, only what keeps its distance from the marks before. */
 function hasPlayed(utterance: Utterance, start: number, at: number): boolean {
   const { cutAt, startedAt } = utterance;
   if (cutAt === null || at < cutAt) return true;
-  return startedAt !== null && start >= startedAt - ROUNDING_MS;
+  return startedAt !== null && Math.abs(start - startedAt) <= ROUNDING_MS;
 }
 
 /** The words heard, joined by spaces. */

@@ -1,6 +1,7 @@
-/** Audio of one utterance on its way to the carrier: whole frames, at real time with a bounded lead. */
+/** Audio of one utterance on its way to the carrier: frame by frame, at real time with a bounded lead. */
 
 import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS, SILENCE } from "@/lib/audio/frame.ts";
+import { START_MARK_BYTE } from "./ledger.ts";
 
 /**
  * Audio sent ahead of real time. Larger survives a longer stall of ours; it costs nothing at a
@@ -10,7 +11,7 @@ export const LEAD_MS = 300;
 /** Audio that may wait: a reply of ten minutes. More is a synthesiser gone wrong. */
 export const WAITING_MAX_BYTES = 600_000 * BYTES_PER_MS;
 
-/** What goes to the carrier, in order. */
+/** What goes to the carrier, in order. A frame within which a mark stands is in pieces, so that the mark is exact. */
 export type Playable =
   | { readonly type: "frame"; readonly audio: Uint8Array }
   | { readonly type: "mark"; readonly name: string };
@@ -42,9 +43,9 @@ export class Playout {
     return true;
   }
 
-  /** A mark for when `atByte` bytes have played; it goes out behind the frame that holds the last of them. */
+  /** A mark for when `atByte` bytes have played: it goes out right behind the last of them. That of the start, at 0, has a place of its own. */
   mark(atByte: number, name: string): void {
-    this.#marks.push({ atByte, name });
+    this.#marks.push({ atByte: atByte === 0 ? START_MARK_BYTE : atByte, name });
   }
 
   /**
@@ -72,12 +73,9 @@ export class Playout {
   /** What may be sent at `now`. */
   take(now: number): Playable[] {
     const out: Playable[] = [];
-    this.#takeMarks(out); // those at byte 0
-    while (this.#hasFrame() && this.#isDue(now)) {
-      out.push({ type: "frame", audio: this.#takeFrame() });
-      this.#takeMarks(out);
-    }
-    if (this.#ended && this.#waiting === 0) this.#takeMarks(out);
+    this.#takeMarks(out); // those that came late
+    while (this.#hasFrame() && this.#isDue(now)) this.#takeFrame(out);
+    if (this.#ended && this.#waiting === 0) this.#takeMarks(out, Infinity);
     return out;
   }
 
@@ -91,7 +89,21 @@ export class Playout {
     return sentMs + FRAME_MS <= now - this.#origin + LEAD_MS;
   }
 
-  #takeFrame(): Uint8Array {
+  #takeFrame(out: Playable[]): void {
+    const frame = this.#nextFrame();
+    let from = 0;
+    for (;;) {
+      const markAt = (this.#marks[0]?.atByte ?? Infinity) - this.#sent;
+      const to = Math.min(FRAME_BYTES, from + markAt);
+      out.push({ type: "frame", audio: frame.subarray(from, to) });
+      this.#sent += to - from;
+      this.#takeMarks(out);
+      if (to === FRAME_BYTES) return;
+      from = to;
+    }
+  }
+
+  #nextFrame(): Uint8Array {
     const frame = new Uint8Array(FRAME_BYTES);
     let filled = 0;
     while (filled < FRAME_BYTES) {
@@ -107,15 +119,14 @@ export class Playout {
     }
     frame.fill(SILENCE, filled);
     this.#waiting -= filled;
-    this.#sent += FRAME_BYTES;
     return frame;
   }
 
-  #takeMarks(out: Playable[]): void {
+  /** The marks that stand at or before the last byte sent, or before `end`. */
+  #takeMarks(out: Playable[], end = this.#sent): void {
     for (;;) {
       const mark = this.#marks[0];
-      if (mark === undefined) return;
-      if (mark.atByte > this.#sent && !(this.#ended && this.#waiting === 0)) return;
+      if (mark === undefined || mark.atByte > end) return;
       this.#marks.shift();
       out.push({ type: "mark", name: mark.name });
     }

@@ -63,8 +63,8 @@ export function fluxSession({ peer, query, clock }: DeepgramContext): DeepgramSe
     command({ type }) {
       starvation.fed();
       if (type === "CloseStream") {
-        if (words.length > 0) turn("EndOfTurn");
-        return peer.close(1000, "");
+        turn("Update"); // not EndOfTurn (developers.deepgram.com/docs/flux/close-stream)
+        return peer.close();
       }
       if (type === "Configure") {
         return say({ type: "ConfigureSuccess", thresholds: {}, keyterms: [] });

@@ -59,8 +59,7 @@ export function speakSession({ peer, query, clock }: DeepgramContext): DeepgramS
           text = "";
           return peer.send({ type: "Cleared", sequence_id: sequence++ });
         case "Close":
-          speak();
-          return peer.close(1000, "");
+          return peer.close(1000, ""); // at once: what was not flushed is not spoken
         default:
           return peer.close(1008, "DATA-0000: unknown message type");
       }

@@ -24,7 +24,8 @@ export type Fault =
 export interface Peer {
   /** Objects go as JSON text, bytes as they are. */
   send(message: Readonly<Record<string, unknown>> | Uint8Array): void;
-  close(code: number, reason: string): void;
+  /** Without a code: as 1005 to the other side. */
+  close(code?: number, reason?: string): void;
 }
 
 /** What a provider does with a connection. */

@@ -106,7 +106,7 @@ type TurnInfo = Extract<z.infer<typeof FluxMessage>, { type: "TurnInfo" }>;
 export function fluxReader(): {
   /** Throws AppError("provider_failed") for a message that is not of the protocol. */
   read(message: unknown): Recognition[];
-  /** What is left to say when the stream has ended: a turn that was cut off is final as it stands. */
+  /** What is left to say: Flux ends no turn at CloseStream, so its last Update is final as it stands. */
   end(): Recognition[];
 } {
   let turn: TurnInfo | null = null;

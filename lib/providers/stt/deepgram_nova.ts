@@ -40,6 +40,9 @@ export function deepgramNova(options: NovaOptions): SpeechToText {
             utterance_end_ms: UTTERANCE_END_MS,
             vad_events: "true",
             smart_format: "true",
+            // Else a final may wait for 3 s of silence, for the rest of a number or date that seems cut
+            // off (developers.deepgram.com/changelog/2025/4/2).
+            queryParams: { no_delay: "true" },
             ...(keyterms.length > 0 ? { keyterm: keyterms } : {}),
           }),
       );

@@ -174,6 +174,7 @@ Deno.test("nova is asked for telephone audio, interims, endpointing and the agen
     utterance_end_ms: "1000",
     vad_events: "true",
     smart_format: "true",
+    no_delay: "true",
   });
   assert.deepEqual(server.received, [{ type: "CloseStream" }]);
   await server.close();

@@ -156,6 +156,16 @@ Deno.test("a second socket for a call is refused while the first lives on", asyn
   assert.equal(await heard, "still here");
 });
 
+Deno.test("a carrier's sockets count no longer against its address, refused ones do", async () => {
+  await using door = await setUp({ limits: { connectionsPerAddressMax: 2 } });
+  for (let i = 0; i < 5; i++) await door.open();
+  const idle = await Promise.all(
+    [1, 2].map(() => Deno.connect({ hostname: "127.0.0.1", port: door.port })),
+  );
+  assert.equal(await refusal(door.open()), undefined); // closed unheard
+  for (const connection of idle) connection.close();
+});
+
 Deno.test("a huge message closes the socket with 1009, whole or in fragments", async () => {
   await using door = await setUp();
   const whole = await door.open();

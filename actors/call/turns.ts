@@ -8,8 +8,11 @@ export type Turn =
   | { readonly floor: "caller"; readonly text: string }
   /** The caller's turn is over and a reply is being made; nothing of it has been sent. */
   | { readonly floor: "thinking" }
-  /** The agent speaks, or its speech is on its way; the caller may barge in. */
-  | { readonly floor: "agent"; readonly prompts: number }
+  /**
+   * The agent speaks, or its speech is on its way; the caller may barge in. `text` holds finals that were
+   * too short for that: the caller's next turn begins with them.
+   */
+  | { readonly floor: "agent"; readonly prompts: number; readonly text: string }
   /** The agent's last words: not to be barged in on, then the call is hung up. */
   | { readonly floor: "closing" };
 
@@ -23,6 +26,8 @@ export type TurnEvent =
   | { readonly type: "speechProgressed" }
   /** All speech given has been played. */
   | { readonly type: "speechEnded" }
+  /** The model was asked: by a turn of the caller, or for a reply that was lost. */
+  | { readonly type: "replyAsked" }
   /** The model has answered without a word to say, and nothing more is coming. */
   | { readonly type: "replyEmpty" }
   | { readonly type: "deadlinePassed" };
@@ -32,6 +37,8 @@ export type TurnAction =
   | { readonly type: "reply"; readonly text: string }
   /** The caller went on before the reply was heard: drop it, keep what they say next. */
   | { readonly type: "withdraw" }
+  /** A sound came to nothing: a reply that was dropped for it, and never heard, is to be made again. */
+  | { readonly type: "noWords" }
   /** The caller speaks over the agent: silence now, and work out what was heard. */
   | { readonly type: "bargeIn" }
   /** The caller has been silent for long: ask whether they are there. `prompts` were in vain. */
@@ -85,8 +92,9 @@ export function takeTurn(turn: Turn, event: TurnEvent, limits: TurnLimits): [Tur
     case "speechProgressed":
       return [turn.floor === "agent" || turn.floor === "closing" ? { ...turn } : turn];
     case "speechEnded":
-      if (turn.floor === "closing") return [turn, { type: "hangUp" }];
-      return [turn.floor === "agent" ? { floor: "quiet", prompts: turn.prompts } : turn];
+      return onSpeechEnded(turn);
+    case "replyAsked":
+      return [turn.floor === "quiet" ? { floor: "thinking" } : turn];
     case "replyEmpty":
       return [turn.floor === "thinking" ? { floor: "quiet", prompts: 0 } : turn];
     case "deadlinePassed":
@@ -95,6 +103,8 @@ export function takeTurn(turn: Turn, event: TurnEvent, limits: TurnLimits): [Tur
 }
 
 function onInterim(turn: Turn, text: string, limits: TurnLimits): [Turn, TurnAction?] {
+  const words = wordCount(text);
+  if (words === 0) return [turn];
   switch (turn.floor) {
     case "quiet":
       return [{ floor: "caller", text: "" }];
@@ -103,25 +113,27 @@ function onInterim(turn: Turn, text: string, limits: TurnLimits): [Turn, TurnAct
     case "thinking":
       return [{ floor: "caller", text: "" }, { type: "withdraw" }];
     case "agent":
-      if (wordCount(text) < limits.bargeInWords) return [turn];
-      return [{ floor: "caller", text: "" }, { type: "bargeIn" }];
+      if (wordCount(turn.text) + words < limits.bargeInWords) return [turn];
+      return [{ floor: "caller", text: turn.text }, { type: "bargeIn" }];
     case "closing":
       return [turn];
   }
 }
 
 function onFinal(turn: Turn, text: string, limits: TurnLimits): [Turn, TurnAction?] {
-  if (text === "") return [turn];
+  if (wordCount(text) === 0) return [turn];
   switch (turn.floor) {
     case "quiet":
       return [{ floor: "caller", text }];
     case "caller":
-      return [{ floor: "caller", text: turn.text === "" ? text : `${turn.text} ${text}` }];
+      return [{ floor: "caller", text: join(turn.text, text) }];
     case "thinking":
       return [{ floor: "caller", text }, { type: "withdraw" }];
-    case "agent":
-      if (wordCount(text) < limits.bargeInWords) return [turn];
-      return [{ floor: "caller", text }, { type: "bargeIn" }];
+    case "agent": {
+      const said = join(turn.text, text);
+      if (wordCount(said) < limits.bargeInWords) return [{ ...turn, text: said }];
+      return [{ floor: "caller", text: said }, { type: "bargeIn" }];
+    }
     case "closing":
       return [turn];
   }
@@ -130,15 +142,30 @@ function onFinal(turn: Turn, text: string, limits: TurnLimits): [Turn, TurnActio
 function onSpeechGiven(turn: Turn, last: boolean): [Turn, TurnAction?] {
   switch (turn.floor) {
     case "quiet":
+      return [last ? { floor: "closing" } : { floor: "agent", prompts: turn.prompts, text: "" }];
     case "agent":
-      return [last ? { floor: "closing" } : { floor: "agent", prompts: turn.prompts }];
+      return [last ? { floor: "closing" } : { ...turn }];
     case "thinking":
-      return [last ? { floor: "closing" } : { floor: "agent", prompts: 0 }];
+      return [last ? { floor: "closing" } : { floor: "agent", prompts: 0, text: "" }];
     case "caller":
       // Only last words may be spoken over a caller: the call is at its limit.
       return [last ? { floor: "closing" } : turn];
     case "closing":
       return [turn];
+  }
+}
+
+function onSpeechEnded(turn: Turn): [Turn, TurnAction?] {
+  switch (turn.floor) {
+    case "quiet":
+    case "caller":
+    case "thinking":
+      return [turn];
+    case "agent":
+      if (turn.text !== "") return endCallerTurn(turn.text);
+      return [{ floor: "quiet", prompts: turn.prompts }];
+    case "closing":
+      return [turn, { type: "hangUp" }];
   }
 }
 
@@ -153,6 +180,7 @@ function onDeadline(turn: Turn): [Turn, TurnAction?] {
     case "thinking":
       return [{ floor: "quiet", prompts: 0 }, { type: "apologise" }];
     case "agent":
+      if (turn.text !== "") return [{ floor: "caller", text: turn.text }, { type: "cutShort" }];
       return [{ floor: "quiet", prompts: turn.prompts }, { type: "cutShort" }];
     case "closing":
       return [turn, { type: "hangUp" }];
@@ -160,8 +188,12 @@ function onDeadline(turn: Turn): [Turn, TurnAction?] {
 }
 
 function endCallerTurn(text: string): [Turn, TurnAction?] {
-  if (text === "") return [{ floor: "quiet", prompts: 0 }]; // a cough, a noise
+  if (text === "") return [{ floor: "quiet", prompts: 0 }, { type: "noWords" }]; // a cough
   return [{ floor: "thinking" }, { type: "reply", text }];
+}
+
+function join(before: string, text: string): string {
+  return before === "" ? text : `${before} ${text}`;
 }
 
 function wordCount(text: string): number {

@@ -21,7 +21,7 @@ export type CellPhase = "dormant" | "starting" | "live" | "waiting" | "stopped";
 
 /** What rides the system lane: goes before all messages, and is never refused. */
 export type Signal =
-  | { readonly type: "stop"; readonly reason: StopReason }
+  | { readonly type: "stop"; readonly reason: StopReason; readonly life?: Life } // from its own life
   | { readonly type: "crash"; readonly life: Life; readonly error: unknown }
   | { readonly type: "holdEnded"; readonly envelope: Envelope };
 
@@ -154,10 +154,12 @@ function pushMedia(cell: Cell, message: Message, origin: Origin | null): void {
   push(cell, cell.media, message, origin);
 }
 
+/** While the system drains: for an actor's handler, work or guarded callback, and for whom it still serves. */
 function isReachable(cell: Cell): boolean {
   const { host, kind } = cell.entry;
   if (host.phase !== "draining") return false;
-  return host.scheduler.current !== null || host.serves.has(kind.name);
+  const isInside = host.scheduler.current !== null || whoseCode() !== undefined;
+  return isInside || host.serves.has(kind.name);
 }
 
 /** The living actor of this address: it, or one that has its id; null when none lives and none may be brought to life. */

@@ -133,7 +133,8 @@ export class Life implements Context<Message>, Origin, Blamed {
   }
 
   stop(): void {
-    if (this.live) this.cell.signal({ type: "stop", reason: { type: "done" } });
+    if (!this.live) return;
+    this.cell.signal({ type: "stop", reason: { type: "done" }, life: this });
   }
 
   guard<A extends readonly unknown[]>(

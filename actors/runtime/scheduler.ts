@@ -101,20 +101,33 @@ export class Scheduler {
   }
 
   #turn(): void {
-    while (!this.#isOver()) {
-      const runnable = this.#next();
-      if (runnable === undefined) {
-        this.#armed = false;
-        return;
+    let isBroken = true;
+    try {
+      while (!this.#isOver()) {
+        const runnable = this.#next();
+        if (runnable === undefined) {
+          this.#armed = false;
+          isBroken = false;
+          return;
+        }
+        runnable.queued = false;
+        this.current = runnable;
+        const more = runnable.step(this.#budget);
+        this.current = null;
+        if (more) this.ready(runnable);
       }
-      runnable.queued = false;
-      this.current = runnable;
-      const more = runnable.step(this.#budget);
-      this.current = null;
-      if (more) this.ready(runnable);
+      isBroken = false;
+      this.yields++;
+      this.#yieldTo(this.#run); // comes after the watch, which resets the budget
+    } finally {
+      if (isBroken) this.#goOn();
     }
-    this.yields++;
-    this.#yieldTo(this.#run); // comes after the watch, which resets the budget
+  }
+
+  /** Actors contain their throws, so this one is a bug of the runtime: it is thrown, but others do not stand still. */
+  #goOn(): void {
+    this.current = null;
+    this.#yieldTo(this.#run);
   }
 
   #next(): Runnable | undefined {

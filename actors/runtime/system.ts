@@ -57,8 +57,8 @@ export interface System {
   watchLag(): void;
 
   /**
-   * No new work: `spawn` and sends from outside an actor fail with `draining`, but to the kinds in
-   * `serves`, which living actors and their work still need. What lives goes on.
+   * No new work: `spawn` and sends from outside fail with `draining`. What lives goes on: handlers,
+   * work and guarded callbacks of actors still send, and outsiders reach the kinds in `serves`.
    */
   drain(options?: { readonly serves?: readonly string[] }): void;
   /** Stops every actor, children first, kinds that came last first. From its start on every send fails. */

@@ -31,7 +31,7 @@ function obey(cell: Cell, signals: readonly Signal[]): void {
   for (const signal of signals) {
     switch (signal.type) {
       case "stop":
-        stop(cell, signal.reason);
+        if (signal.life?.live !== false) stop(cell, signal.reason);
         break;
       case "crash":
         if (signal.life.live) crash(cell, signal.error, null);

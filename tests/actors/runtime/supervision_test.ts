@@ -213,3 +213,35 @@ Deno.test("a throw in init, view or the last words stays with its actor", async 
   await kit.settle();
   assert.deepEqual(sound.stops, [{ type: "asked", why: "test" }]);
 });
+
+Deno.test("a stop that an actor asks for in the handler that crashes does not stop its next life", async () => {
+  const kit = actorKit();
+  const probe = startProbe(kit.system);
+  probe.act((ctx) => {
+    ctx.stop();
+    throw new Error("boom");
+  });
+  await kit.settle();
+  assert.deepEqual(probe.events, ["init", "stopped: crashed", "again"]);
+});
+
+Deno.test("escalation climbs until an ancestor has restarts left, else the root ends", async () => {
+  const kit = actorKit();
+  const frail = { intensity: { restarts: 0, withinMs: 1_000 } };
+  const [parentKind, childKind] = ["middle", "leaf"].map((name) => probeKind({ name, ...frail }));
+  assert.ok(parentKind !== undefined && childKind !== undefined);
+  const leaf = newRecord();
+  const middle = newRecord({ init: (ctx) => void ctx.spawn(childKind, "l", leaf.make) });
+  const root = startProbe(kit.system, {
+    kind: probeKind({ intensity: { restarts: 1, withinMs: 1_000 } }),
+    init: (ctx) => void ctx.spawn(parentKind, "m", middle.make),
+  });
+  for (let i = 0; i < 2; i++) {
+    await kit.settle();
+    kit.system.find(childKind, "l")?.send({ type: "note", text: "boom" });
+  }
+  await kit.settle();
+  assert.deepEqual(root.events, ["init", "stopped: crashed", "again", "stopped: crashed"]);
+  assert.deepEqual(root.stops.map(({ type }) => type), ["crashed"]);
+  assert.deepEqual(kit.system.list(), []);
+});

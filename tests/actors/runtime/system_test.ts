@@ -1,7 +1,7 @@
 /** A system's actors: addresses, passivation, drain and shutdown. */
 
 import assert from "node:assert/strict";
-import type { Ref } from "@/actors/runtime/actor.ts";
+import type { Context, Ref } from "@/actors/runtime/actor.ts";
 import { AppError } from "@/lib/errors.ts";
 import { sleep } from "@/lib/clock.ts";
 import { actorKit } from "@/tests/support/actor_kit.ts";
@@ -9,6 +9,7 @@ import { newRecord, probeKind, type ProbeMessage, startProbe } from "./probe.ts"
 
 const deskKind = probeKind({ name: "desk", passivateAfterMs: 1_000 });
 const callKind = probeKind({ name: "call" });
+const childKind = probeKind({ name: "child" });
 
 function setUp() {
   const kit = actorKit();
@@ -110,23 +111,35 @@ Deno.test("while it drains, spawns and sends from outside fail fast, and live ac
   assert.equal(system.metrics().deadLetters.draining, 2);
 });
 
-Deno.test("while it drains, guarded callbacks, children and the kinds it still serves work", async () => {
-  const { system, settle, desks, note } = setUp();
+Deno.test("while it drains, guarded callbacks, work and children of actors go on, and so do the kinds it still serves", async () => {
+  const { system, clock, settle, desks, note } = setUp();
+  const recorder = startProbe(system, { id: "recorder" });
   const child = newRecord();
-  let callback = (): void => {};
+  const callbacks: (() => void)[] = [];
   const call = startProbe(system, {
     kind: callKind,
-    init: (ctx) => void (callback = ctx.guard(() => ({ type: "note", text: "frame" }))),
+    init(ctx) {
+      callbacks.push(ctx.guard(() => ({ type: "note", text: "frame" })));
+      ctx.timer("later", 10, { type: "act", act: goOn });
+    },
   });
+  function goOn(ctx: Context<ProbeMessage>): void {
+    ctx.spawn(childKind, "c", child.make);
+    const save = async (): Promise<readonly string[]> => {
+      await sleep(clock, 10);
+      return await recorder.ref.ask((reply) => ({ type: "heard", reply }));
+    };
+    ctx.run("save", save, ({ ok }) => ({ type: "note", text: ok ? "saved" : "lost" }));
+  }
   await settle();
   system.drain({ serves: ["desk"] });
-  callback();
+  for (const callback of callbacks) callback();
   note("still served");
-  await settle();
+  await clock.advance(20);
   assert.equal(call.note("not served"), false);
-  assert.deepEqual(call.events, ["init", "frame"]);
+  assert.deepEqual(call.events, ["init", "frame", "saved"]);
   assert.deepEqual(desks.events, ["init", "still served"]);
-  assert.deepEqual(child.events, []);
+  assert.deepEqual(child.events, ["init"]);
 });
 
 Deno.test("shutdown stops every actor, children first, and lets go of every timer", async () => {

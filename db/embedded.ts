@@ -16,7 +16,7 @@ export interface EmbeddedOptions {
 }
 
 export interface Embedded {
-  /** A connection to the one session; the one before it is closed. */
+  /** A connection to the one session; the one before it is closed. Throws when the Worker has failed. */
   dial(): EmbeddedSocket;
   /** Writes the whole database to a file, for `snapshot`. No connection may be open. */
   dump(path: string): Promise<void>;
@@ -38,14 +38,15 @@ async function startWorker(options: EmbeddedOptions, held: DataDir | null): Prom
   const worker = new Worker(new URL("./embedded_worker.ts", import.meta.url), { type: "module" });
   const sockets = new Map<number, EmbeddedSocket>();
   const answers = new Answers();
+  let failed: AppError | null = null;
   let dials = 0;
 
   function fail(message: string): void {
-    const error = new AppError("database_unavailable", `The embedded database failed: ${message}`);
-    answers.fail(error);
+    failed = new AppError("database_unavailable", `The embedded database failed: ${message}`);
+    answers.fail(failed);
     worker.terminate();
     for (const socket of sockets.values()) socket.destroy();
-    options.log.error("embedded database failed", { error });
+    options.log.error("embedded database failed", { error: failed });
   }
 
   worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
@@ -73,6 +74,7 @@ async function startWorker(options: EmbeddedOptions, held: DataDir | null): Prom
 
   return {
     dial() {
+      if (failed) throw failed;
       const id = ++dials;
       const socket = new EmbeddedSocket(
         (bytes) => post({ type: "bytes", id, bytes }),
@@ -90,11 +92,12 @@ async function startWorker(options: EmbeddedOptions, held: DataDir | null): Prom
       await answers.next("dumped");
     },
     async close() {
-      post({ type: "stop" });
-      await answers.next("stopped").finally(() => {
-        worker.terminate();
-        held?.release();
-      });
+      if (!failed) {
+        post({ type: "stop" });
+        await answers.next("stopped");
+      }
+      worker.terminate();
+      held?.release();
     },
   };
 }

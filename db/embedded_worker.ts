@@ -4,6 +4,7 @@
 
 import { PGlite } from "@electric-sql/pglite";
 import { vector } from "@electric-sql/pglite-pgvector";
+import { messageOf } from "@/lib/errors.ts";
 import { exists } from "./data_dir.ts";
 
 /** What the main thread asks. `id` names a connection; bytes are whole messages of the Postgres protocol. */
@@ -24,7 +25,6 @@ export type FromWorker =
   | { type: "failed"; message: string }
   | { type: "stopped" };
 
-const OWNER = "postgres"; // the role that PGlite's one session starts as
 const SYNC = Uint8Array.of(0x53, 0, 0, 0, 4); // ends an extended query that lost its client
 
 let database: PGlite | null = null;
@@ -33,7 +33,7 @@ let work: Promise<void> = Promise.resolve();
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   work = work.then(() => handle(data)).catch((error: unknown) => {
-    post({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+    post({ type: "failed", message: messageOf(error) });
   });
 };
 
@@ -85,19 +85,35 @@ async function open(dir: string | null, snapshot: string | null): Promise<PGlite
 }
 
 async function answer(database: PGlite, id: number, bytes: Uint8Array): Promise<void> {
-  const startup = bytes[0] === 0; // every other message begins with its letter
   const parts: Uint8Array[] = [];
   await database.execProtocolRawStream(bytes, { onRawData: (part) => parts.push(part.slice()) });
-  if (startup) await become(database, userOf(bytes));
-  post({ type: "bytes", id, bytes: concat(parts) });
+  const isStartup = bytes[0] === 0; // every other message begins with its letter
+  const refusal = isStartup ? await become(database, userOf(bytes)) : null;
+  post({ type: "bytes", id, bytes: refusal === null ? concat(parts) : fatal(refusal) });
+  if (refusal !== null) await leave(database, id);
 }
 
 /**
- * PGlite's one session ignores the login name, so it is made true here: the role of the session,
- * which neither `reset role` nor `set role` gets out of.
+ * PGlite's one session ignores the login name, so it is made true here. Neither `set role`, `reset role`
+ * nor `discard all` gets out of it. Returns why it cannot be, as in a database that was never migrated.
  */
-async function become(database: PGlite, user: string): Promise<void> {
-  if (user !== OWNER) await database.exec(`set session authorization "${user}"`);
+async function become(database: PGlite, user: string): Promise<string | null> {
+  try {
+    await database.exec(`set session authorization "${user}"`);
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** ErrorResponse: `E`, int32 length, fields of a letter and text ended by a zero byte each, and a zero byte. */
+function fatal(message: string): Uint8Array {
+  const fields = new TextEncoder().encode(`SFATAL\0VFATAL\0C28000\0M${message}\0\0`);
+  const bytes = new Uint8Array(5 + fields.length);
+  bytes[0] = 0x45;
+  new DataView(bytes.buffer).setInt32(1, 4 + fields.length);
+  bytes.set(fields, 5);
+  return bytes;
 }
 
 /** Leaves nothing of a connection to the next one: no transaction, role, setting or prepared statement. */

@@ -105,9 +105,8 @@ export function newPool(options: PoolOptions): Pool {
         if (begun && !isFault(session, error)) throw asAppError(error); // rolled back; the session is good
         discard(slot);
         if (begun) throw unavailable("Lost the connection to the database", error);
-        if (!isPassing(error)) {
-          throw unavailable(`Cannot open a session of the database: ${messageOf(error)}`, error);
-        }
+        if (error instanceof AppError) throw error; // the embedded database has failed
+        if (!isPassing(error)) throw refused(error);
         await sleep(clock, RECONNECT_MS, signal);
       }
     }
@@ -207,6 +206,11 @@ function asAppError(error: unknown): unknown {
 function codeOf(error: unknown): string {
   if (!(error instanceof Error) || error instanceof AppError || !("code" in error)) return "";
   return String(error.code);
+}
+
+function refused(cause: unknown): AppError {
+  const message = `Cannot open a session of the database: ${messageOf(cause)}`;
+  return new AppError("database_unavailable", message, { cause });
 }
 
 function unavailable(message: string, cause?: unknown): AppError {

@@ -15,13 +15,22 @@ export interface TestDatabase {
 
 /** To be awaited at the top of the file: it is made before the tests, and removed after them. */
 export async function testDatabase(): Promise<TestDatabase> {
-  const made = serverUrl() === null ? await inMemory() : await copyOfTemplate(serverUrl() ?? "");
+  const server = serverUrl();
+  return removedAfterAll(server === null ? await inMemory() : await copyOfTemplate(server));
+}
+
+/** The embedded one, whatever the runner chose. */
+export async function embeddedTestDatabase(): Promise<TestDatabase> {
+  return removedAfterAll(await inMemory());
+}
+
+function removedAfterAll(made: Made): TestDatabase {
   Deno.test.afterAll(() => made.remove());
   return { open: ({ clock } = {}) => made.open(clock ?? systemClock) };
 }
 
 /** The server that `TEST_DATABASE` chooses; null for PGlite. */
-export function serverUrl(): string | null {
+function serverUrl(): string | null {
   const kind = Deno.env.get("TEST_DATABASE") ?? "pglite";
   if (kind === "pglite") return null;
   const url = Deno.env.get("TEST_DATABASE_URL");

@@ -1,0 +1,184 @@
+/** A dialogue under random histories: what holds whatever happens, and in whichever order. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { wordsOf } from "@/actors/call/conversation.ts";
+import type { PromptMessage, ToolCall } from "@/lib/providers/llm/llm.ts";
+import { clinic } from "@/tests/support/clinic.ts";
+import { newStage, REFUSED, RETRYABLE, type Stage } from "@/tests/support/dialogue_stage.ts";
+
+/** One thing that happens; the stage's speaker and carrier do the rest by themselves. */
+type Happening = (stage: Stage) => void;
+
+const text = fc.integer({ min: 1, max: 12 }).chain((count) =>
+  fc.constantFrom(" ", ", ", ". ").map((stop) => Array(count).fill("word").join(stop) + ". ")
+);
+const toolCall = fc.record({
+  name: fc.constantFrom("next", "finish", "nonsense"),
+  arguments: fc.constantFrom('{"name":"Maria"}', "{}", "no JSON"),
+});
+
+function named(name: string, arbitrary: fc.Arbitrary<Happening>): fc.Arbitrary<Happening> {
+  // Shown instead of the function's source when a history fails.
+  return arbitrary.map((happening) => Object.assign(happening, { toString: () => name }));
+}
+
+let calls = 0; // an id a call, as providers give them
+function withId(call: Omit<ToolCall, "id">): ToolCall {
+  return { ...call, id: `call${calls++}` };
+}
+
+/** A whole exchange, so that histories come far: the caller's turn, and what the model makes of it. */
+const exchange = fc.tuple(fc.nat(600), fc.option(text), fc.option(toolCall), fc.boolean()).map(
+  ([ms, said, call, goesOn]): Happening => (it) => {
+    it.say("so what");
+    it.advance(ms);
+    it.answer(said ?? "", ...(call === null ? [] : [withId(call)]));
+    if (call !== null && goesOn) it.answer("Very well. ");
+  },
+);
+
+const happening = fc.oneof(
+  { weight: 12, arbitrary: exchange },
+  { weight: 8, arbitrary: fc.integer({ min: 0, max: 400 }).map(advance) },
+  { weight: 5, arbitrary: fc.integer({ min: 400, max: 6_000 }).map(advance) },
+  { weight: 3, arbitrary: named("interim", fc.constant((it) => it.interim("so"))) },
+  { weight: 3, arbitrary: named("final", fc.constant((it) => it.final("and so"))) },
+  { weight: 3, arbitrary: named("utteranceEnded", fc.constant((it) => it.utteranceEnded())) },
+  { weight: 3, arbitrary: named("turn", fc.constant((it) => it.say("so what"))) },
+  {
+    weight: 8,
+    arbitrary: text.map((said): Happening => (it) => it.delta({ type: "text", text: said })),
+  },
+  {
+    weight: 3,
+    arbitrary: toolCall.map((call): Happening => (it) =>
+      it.delta({ type: "toolCall", call: withId(call) })
+    ),
+  },
+  { weight: 5, arbitrary: named("ended", fc.constant((it) => it.ended())) },
+  { weight: 1, arbitrary: named("late delta", fc.constant(late)) },
+  { weight: 1, arbitrary: named("model failed", fc.constant((it) => it.failed(RETRYABLE))) },
+  { weight: 1, arbitrary: named("modelLost", fc.constant((it) => it.tell({ type: "modelLost" }))) },
+  {
+    weight: 1,
+    arbitrary: named("synthesis failed", fc.constant((it) => it.failSynthesis(RETRYABLE))),
+  },
+  { weight: 1, arbitrary: named("speaker crashed", fc.constant((it) => it.crashSpeaker())) },
+  { weight: 1, arbitrary: named("leg lost", fc.constant((it) => it.loseLeg())) },
+  { weight: 3, arbitrary: named("leg back", fc.constant((it) => it.regainLeg())) },
+  { weight: 1, arbitrary: named("marks again", fc.constant(markAgain)) },
+);
+const final = fc.oneof(
+  fc.constant<Happening>((it) => it.failed(REFUSED)),
+  fc.constant<Happening>((it) => it.failSynthesis(REFUSED)),
+  fc.constant<Happening>((it) =>
+    it.tell({
+      type: "end",
+      sentence: "We must stop.",
+      ending: { outcome: "answered", reason: "max_duration" },
+    })
+  ),
+  fc.constant<Happening>(() => {}),
+);
+
+function advance(ms: number): Happening {
+  return Object.assign((stage: Stage) => stage.advance(ms), { toString: () => `${ms} ms` });
+}
+
+function late(stage: Stage): void {
+  const { requests } = stage.dialogue.counts;
+  stage.delta({ type: "text", text: "late late late. " }, requests - 1);
+  stage.ended(requests - 1);
+}
+
+function markAgain(stage: Stage): void {
+  const { generations } = stage.dialogue.counts;
+  for (const name of [`${generations - 1}:w0`, `${generations - 1}:cut`, `${generations}:x`]) {
+    stage.tell({ type: "marked", name, at: stage.now });
+  }
+}
+
+/** What must hold after every event. The stage itself holds that no two utterances are open, and no text goes to a silenced one. */
+function check(stage: Stage): void {
+  const { turn, reply, open, utterances, entries, ending } = stage.dialogue;
+  const isSaying = utterances.some(({ cutAt }) => cutAt === null);
+  if (stage.effects.some(({ type }) => type === "hangUp")) return;
+  switch (turn.floor) {
+    case "quiet":
+      assert.deepEqual([reply, open, isSaying], [null, null, false], "at work on a quiet floor");
+      break;
+    case "caller":
+      assert.deepEqual([reply, open, isSaying], [null, null, false], "at work while they speak");
+      break;
+    case "thinking":
+      assert.notEqual(reply, null, "thinking of nothing");
+      assert.equal(isSaying, false);
+      break;
+    case "agent":
+      assert.equal(isSaying, true, "an agent that says nothing");
+      assert.equal(ending, null);
+      break;
+    case "closing":
+      assert.notEqual(ending, null);
+      assert.equal(isSaying, true);
+      assert.equal(reply, null);
+  }
+  checkOutputs(entries.flatMap((it): PromptMessage[] => it.role === "agent" ? [] : [it]));
+}
+
+function checkOutputs(messages: readonly PromptMessage[]): void {
+  const calls = messages.filter((it) => it.role === "toolCall").map(({ call }) => call.id);
+  const outputs = messages.filter((it) => it.role === "toolOutput").map(({ callId }) => callId);
+  assert.deepEqual(outputs, calls, "one output a call");
+}
+
+/** The agent's words in a prompt are those heard of every utterance, and all of one that is being said. */
+function checkPrompts(stage: Stage, seen: number): number {
+  const { prompts, dialogue } = stage;
+  const newest = prompts.at(-1);
+  if (prompts.length === seen || newest === undefined) return seen;
+  checkOutputs(newest.messages);
+  if (dialogue.utterances.some(({ cutAt }) => cutAt === null)) return prompts.length;
+  const told = newest.messages.flatMap((it) => it.role === "agent" ? wordsOf(it.text) : []);
+  assert.deepEqual(told.join(" "), stage.heard().filter((words) => words !== "").join(" "));
+  return prompts.length;
+}
+
+function checkRecords(stage: Stage): void {
+  const said = stage.events.filter((event) => event.type === "agent_said");
+  assert.equal(new Set(said.map(({ turn }) => turn)).size, said.length, "once an utterance");
+  const texts = said.toSorted((a, b) => a.turn - b.turn).map(({ text }) => text);
+  assert.deepEqual(texts, stage.heard().slice(0, texts.length), "the transcript is what was heard");
+  const turns = stage.events.flatMap((it) =>
+    it.type === "agent_said" || it.type === "caller_said" ? [it.turn] : []
+  );
+  assert.equal(new Set(turns).size, turns.length, "turns are numbered");
+}
+
+Deno.test("a dialogue holds together under any history", () => {
+  const reached = { hungUp: 0, cut: 0, moved: 0, lost: 0, repeated: 0 };
+  fc.assert(
+    fc.property(fc.array(happening, { maxLength: 60 }), final, (history, last) => {
+      const stage = newStage(clinic);
+      stage.regainLeg();
+      let prompts = 0;
+      for (const happens of [...history, last]) {
+        happens(stage);
+        check(stage);
+        prompts = checkPrompts(stage, prompts);
+      }
+      stage.regainLeg();
+      stage.advance(120_000); // deadlines alone bring it to its end
+      assert.equal(stage.effects.at(-1)?.type, "hangUp");
+      checkRecords(stage);
+      reached.hungUp++;
+      if (stage.effects.some(({ type }) => type === "silence")) reached.cut++;
+      if (stage.dialogue.workflow.node !== "welcome") reached.moved++;
+      if (stage.events.some((it) => it.type === "agent_said" && it.unheard !== "")) reached.lost++;
+      if (stage.events.some((it) => it.type === "failed")) reached.repeated++;
+    }),
+    { seed: 7, numRuns: 4_000 },
+  );
+  for (const [what, count] of Object.entries(reached)) assert.ok(count > 300, `${what}: ${count}`);
+});

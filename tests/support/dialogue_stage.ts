@@ -1,0 +1,336 @@
+/** A stage for a dialogue: it does what the dialogue asks, as a speaker and a carrier would, at virtual time. */
+
+import assert from "node:assert/strict";
+import {
+  type Dialogue,
+  type DialogueEvent,
+  type Effect,
+  newDialogue,
+  SETTLE_MS,
+  takeEvent,
+} from "@/actors/call/dialogue.ts";
+import { wordsOf } from "@/actors/call/conversation.ts";
+import type { CallEvent } from "@/actors/call/events.ts";
+import { markName, type MarkPlace, START_MARK_BYTE } from "@/actors/call/ledger.ts";
+import { deadlineOf } from "@/actors/call/turns.ts";
+import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import { AppError } from "@/lib/errors.ts";
+import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";
+import type { Graph } from "@/lib/workflow/graph.ts";
+
+/** Every word plays so long, and is made in a tenth of it. */
+export const WORD_MS = 100;
+export const SYNTHESIS_MS = 10;
+
+/** An utterance, as the speaker and the carrier know it. */
+interface Saying {
+  readonly generation: number;
+  /** All words given to be said. */
+  readonly given: string[];
+  /** Words that have audio. */
+  placed: number;
+  /** Words the caller has heard. */
+  heard: number;
+  /** When what was sent has been played. */
+  playsUntil: number;
+  phase: "open" | "finished" | "broken" | "silenced" | "over";
+  pending: { readonly place: MarkPlace; readonly task: Task }[];
+}
+
+interface Task {
+  readonly at: number;
+  readonly order: number;
+  run: (() => void) | null;
+}
+
+export interface Stage {
+  readonly dialogue: Dialogue;
+  readonly now: number;
+  /** All effects so far but records. */
+  readonly effects: readonly Exclude<Effect, { type: "record" }>[];
+  readonly events: readonly CallEvent[];
+  readonly prompts: readonly Prompt[];
+  /** Words the caller has heard of every utterance, as the carrier knows it. */
+  heard(): readonly string[];
+  tell(event: DialogueEvent): void;
+  advance(ms: number): void;
+  /** Until nothing is being said. */
+  listen(): void;
+  /** A whole turn of the caller. */
+  say(text: string): void;
+  interim(text: string): void;
+  final(text: string): void;
+  utteranceEnded(): void;
+  /** The newest request's answer goes on, or that of `request`. */
+  delta(delta: ModelDelta, request?: number): void;
+  ended(request?: number): void;
+  failed(error: AppError, request?: number): void;
+  /** The newest request's whole answer. */
+  answer(text: string, ...calls: ToolCall[]): void;
+  failSynthesis(error: AppError): void;
+  crashSpeaker(): void;
+  loseLeg(): void;
+  regainLeg(): void;
+}
+
+export function newStage(graph: Graph, from: Dialogue = newDialogue(graph)): Stage {
+  const limits = { idleMs: graph.limits.idleMs, bargeInWords: 1 };
+  const scenario = { graph, limits };
+  const effects: Exclude<Effect, { type: "record" }>[] = [];
+  const events: CallEvent[] = [];
+  const prompts: Prompt[] = [];
+  const sayings: Saying[] = [];
+  const tasks: Task[] = [];
+  let dialogue = from;
+  let now = 0;
+  let order = 0;
+  let request = 0;
+  let deadline: Task | null = null;
+  let isAway = true;
+  let isOver = false;
+
+  function after(ms: number, run: () => void): Task {
+    const task: Task = { at: now + ms, order: order++, run };
+    tasks.push(task);
+    return task;
+  }
+
+  function cancel(task: Task | null): void {
+    if (task !== null) task.run = null;
+  }
+
+  function tell(event: DialogueEvent): void {
+    if (isAway || isOver) return;
+    apply(event);
+  }
+
+  function apply(event: DialogueEvent): void {
+    const before = dialogue;
+    const [next, followed] = takeEvent(before, event, scenario, now);
+    dialogue = next;
+    followed.forEach(perform);
+    if (isOver || next.turn === before.turn) return;
+    cancel(deadline);
+    deadline = after(deadlineOf(next.turn, limits), () => tell({ type: "deadlinePassed" }));
+  }
+
+  function perform(effect: Effect): void {
+    if (effect.type === "record") {
+      events.push(effect.event);
+      return;
+    }
+    assert.equal(isOver, false, `${effect.type} behind the hang-up`);
+    effects.push(effect);
+    const last = sayings.at(-1);
+    switch (effect.type) {
+      case "begin":
+        assert.ok(
+          last === undefined || last.phase === "over" || last.phase === "silenced",
+          "two at once",
+        );
+        sayings.push({
+          generation: effect.generation,
+          given: [],
+          placed: 0,
+          heard: 0,
+          playsUntil: 0,
+          phase: "open",
+          pending: [],
+        });
+        return;
+      case "text":
+        assert.equal(last?.generation, effect.generation);
+        assert.equal(last?.phase, "open", "text for an utterance that is not open");
+        last.given.push(...wordsOf(effect.text));
+        after(SYNTHESIS_MS, () => synthesise(last));
+        return;
+      case "finish":
+        assert.equal(last?.generation, effect.generation);
+        assert.equal(last?.phase, "open");
+        last.phase = "finished";
+        if (last.placed === last.given.length) play(last, 0, { type: "end" });
+        return;
+      case "silence":
+        assert.equal(last?.generation, effect.generation);
+        assert.notEqual(last?.phase, "over");
+        silence(last);
+        after(SETTLE_MS, () => tell({ type: "settleDue", generation: effect.generation }));
+        return;
+      case "request":
+        request = effect.request;
+        prompts.push(effect.prompt);
+        return;
+      case "withdraw":
+        return;
+      case "hangUp":
+        isOver = true;
+        cancel(deadline);
+    }
+  }
+
+  function synthesise(saying: Saying): void {
+    if (saying.phase !== "open" && saying.phase !== "finished") return;
+    const text = saying.given[saying.placed];
+    if (text === undefined) return;
+    const { generation } = saying;
+    const isFirst = saying.placed === 0;
+    const index = saying.placed++;
+    const endByte = saying.placed * WORD_MS * BYTES_PER_MS;
+    tell({ type: "wordsPlaced", generation, words: [{ text, endByte }] });
+    if (isFirst) {
+      tell({ type: "synthesisBegan", generation, at: now });
+      tell({ type: "playoutBegan", generation, at: now, leadMs: 0 });
+      saying.playsUntil = now;
+      const startMs = START_MARK_BYTE / BYTES_PER_MS;
+      returnMark(saying, startMs, { type: "start" });
+    }
+    play(saying, WORD_MS, { type: "word", index });
+    if (saying.placed < saying.given.length) after(SYNTHESIS_MS, () => synthesise(saying));
+    else if (saying.phase === "finished") play(saying, 0, { type: "end" });
+  }
+
+  /** More audio behind what is playing, and the mark at its end. */
+  function play(saying: Saying, ms: number, place: MarkPlace): void {
+    saying.playsUntil = Math.max(saying.playsUntil, now) + ms;
+    returnMark(saying, saying.playsUntil - now, place);
+  }
+
+  function returnMark(saying: Saying, ms: number, place: MarkPlace): void {
+    const task = after(ms, () => {
+      saying.pending = saying.pending.filter((mark) => mark.task !== task);
+      if (place.type === "word") saying.heard = place.index + 1;
+      if (place.type === "end") saying.phase = "over";
+      mark(saying.generation, place);
+    });
+    saying.pending.push({ place, task });
+  }
+
+  function mark(generation: number, place: MarkPlace): void {
+    tell({ type: "marked", name: markName(generation, place), at: now });
+  }
+
+  /** The carrier drops what it has, and returns its marks at once. */
+  function silence(saying: Saying): void {
+    saying.phase = "silenced";
+    const dropped = saying.pending.splice(0);
+    for (const { task } of dropped) cancel(task);
+    after(0, () => {
+      for (const { place } of dropped) mark(saying.generation, place);
+      mark(saying.generation, { type: "cut" });
+    });
+  }
+
+  function next(until: number): Task | null {
+    for (let at = tasks.length - 1; at >= 0; at--) if (tasks[at]?.run === null) tasks.splice(at, 1);
+    const due = tasks.filter((task) => task.at <= until);
+    due.sort((a, b) => a.at - b.at || a.order - b.order);
+    return due[0] ?? null;
+  }
+
+  function step(until: number): boolean {
+    const task = next(until);
+    if (task === null) return false;
+    now = Math.max(now, task.at);
+    const { run } = task;
+    task.run = null;
+    run?.();
+    return true;
+  }
+
+  function advance(ms: number): void {
+    const until = now + ms;
+    while (step(until));
+    now = until;
+  }
+
+  function interim(text: string): void {
+    tell({ type: "heard", recognition: { type: "interim", text, endMs: now }, endedAt: now });
+  }
+
+  function final(text: string): void {
+    const recognition = { type: "final", text, startMs: now, endMs: now, confidence: 1 } as const;
+    tell({ type: "heard", recognition, endedAt: now });
+  }
+
+  function utteranceEnded(): void {
+    const recognition = { type: "utteranceEnded", lastWordEndMs: now } as const;
+    tell({ type: "heard", recognition, endedAt: now });
+  }
+
+  function delta(value: ModelDelta, of = request): void {
+    tell({ type: "modelSaid", request: of, item: { type: "item", value } });
+  }
+
+  function ended(of = request): void {
+    tell({ type: "modelSaid", request: of, item: { type: "ended" } });
+  }
+
+  return {
+    get dialogue() {
+      return dialogue;
+    },
+    get now() {
+      return now;
+    },
+    effects,
+    events,
+    prompts,
+    heard: () => sayings.map(({ given, heard }) => given.slice(0, heard).join(" ")),
+    tell,
+    advance,
+    listen() {
+      const isSpeaking = (): boolean =>
+        ["open", "finished", "broken"].includes(sayings.at(-1)?.phase ?? "over");
+      for (let steps = 0; isSpeaking() && !isOver; steps++) {
+        assert.ok(steps < 10_000 && step(Infinity), "speech never ends");
+      }
+    },
+    interim,
+    final,
+    utteranceEnded,
+    say(text) {
+      interim(text);
+      final(text);
+      utteranceEnded();
+    },
+    delta,
+    ended,
+    failed: (error, of = request) =>
+      tell({ type: "modelSaid", request: of, item: { type: "failed", error } }),
+    answer(text, ...calls) {
+      if (text !== "") delta({ type: "text", text });
+      for (const call of calls) delta({ type: "toolCall", call });
+      ended();
+    },
+    failSynthesis(error) {
+      const last = sayings.at(-1);
+      if (last?.phase !== "open" && last?.phase !== "finished") return;
+      if (last.pending.some(({ place }) => place.type === "end")) return; // all has been made
+      last.phase = "broken";
+      tell({ type: "synthesisFailed", generation: last.generation, error });
+      if (last.phase === "broken") play(last, 0, { type: "end" });
+    },
+    crashSpeaker() {
+      const last = sayings.at(-1);
+      if (last?.phase === "open" || last?.phase === "finished") last.phase = "broken";
+      tell({ type: "speakerLost" });
+    },
+    loseLeg() {
+      const last = sayings.at(-1);
+      if (last !== undefined && last.phase !== "over") last.phase = "silenced";
+      for (const { task } of last?.pending.splice(0) ?? []) cancel(task);
+      tell({ type: "legLost" });
+      cancel(deadline);
+      isAway = true;
+    },
+    regainLeg() {
+      if (!isAway || isOver) return;
+      isAway = false;
+      deadline = after(limits.idleMs, () => tell({ type: "deadlinePassed" }));
+      apply({ type: "legReady" });
+    },
+  };
+}
+
+export const RETRYABLE = new AppError("provider_failed", "Provider broke", { retryable: true });
+export const REFUSED = new AppError("provider_failed", "Provider refused");

@@ -6,7 +6,7 @@
  * for what a listener needs to go on hearing: voices speak faster than they are listened to.
  */
 
-import { BYTES_PER_MS, FRAME_BYTES } from "@/lib/audio/frame.ts";
+import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS } from "@/lib/audio/frame.ts";
 import type { Clock } from "@/lib/clock.ts";
 import type { Speech, SpokenWord } from "./tts.ts";
 
@@ -79,15 +79,16 @@ export function newPacer(clock: Clock): Pacer {
     return AHEAD_MS - (passedMs - (now - startedAt));
   }
 
-  /** The next of what is held, but the very last frame: its words may not have been told. */
-  function takeHeld(): Uint8Array | null {
+  /** At most `ms` of what is held, but never the very last frame: its words may not have been told. */
+  function takeHeld(ms: number): Uint8Array | null {
     const [next, ...rest] = held;
     if (next === undefined) return null;
-    const kept = rest.length > 0 ? new Uint8Array() : next.subarray(-FRAME_BYTES);
-    const taken = next.subarray(0, next.length - kept.length);
-    held = kept.length > 0 ? [kept] : rest;
-    heldMs -= taken.length / BYTES_PER_MS;
-    return taken.length > 0 ? taken : null;
+    const most = rest.length > 0 ? next.length : next.length - FRAME_BYTES;
+    const bytes = Math.min(Math.ceil(ms / FRAME_MS) * FRAME_BYTES, most);
+    if (bytes <= 0) return null;
+    held = bytes < next.length ? [next.subarray(bytes), ...rest] : rest;
+    heldMs -= bytes / BYTES_PER_MS;
+    return next.subarray(0, bytes);
   }
 
   return {
@@ -105,8 +106,8 @@ export function newPacer(clock: Clock): Pacer {
       held.push(audio);
       heldMs += audio.length / BYTES_PER_MS;
       const speech: Speech[] = [];
-      while (neededMs() > 0) {
-        const next = takeHeld();
+      for (let needed = neededMs(); needed > 0; needed = neededMs()) {
+        const next = takeHeld(needed);
         if (next === null) break;
         speech.push(...pass(next, slowWords(passedMs + next.length / BYTES_PER_MS)));
       }

@@ -98,11 +98,13 @@ Deno.test("nova: an UtteranceEnd after speech_final does not end the next uttera
     results("And", 3, { isFinal: false }),
     utteranceEnd(1.5), // late, and again
     speechStarted(3.2),
-    results("And then?", 3, { speechFinal: true }),
+    results("And then", 3),
+    utteranceEnd(1.5),
+    results("what?", 4, { speechFinal: true }),
   );
   assert.deepEqual(recognitions.map(({ type }) => type), [
     ...["speechStarted", "final", "utteranceEnded"],
-    ...["speechStarted", "interim", "final", "utteranceEnded"],
+    ...["speechStarted", "interim", "final", "final", "utteranceEnded"],
   ]);
 });
 

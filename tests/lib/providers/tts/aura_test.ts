@@ -163,6 +163,18 @@ Deno.test("a pacer tells no word as ended before its share of its clause", async
   );
 });
 
+Deno.test("a pacer takes for possible that a word lasts as long as it and the next one should", () => {
+  const pacer = newPacer(manualClock());
+  pacer.expect(["elephant", "one", "ate"]); // 8, 12 and 16 letters, spaces included
+  pacer.endClause();
+  const speech = [...pacer.audio(new Uint8Array(1_600 * 8)), ...pacer.clauseEnded() ?? []];
+  assert.deepEqual(wordsOf(speech), [
+    { text: "elephant", startMs: 0, endMs: 1_200 },
+    { text: "one", startMs: 1_200, endMs: 1_600 },
+    { text: "ate", startMs: 1_600, endMs: 1_600 },
+  ]);
+});
+
 Deno.test("a pacer passes the first audio on at once, and keeps the listener ahead", async () => {
   const words = ["a", "long", "clause", "of", "many", "words", "that", "takes", "a", "while"];
   const { firstAtMs, firstPassedMs } = await pace([{

@@ -11,7 +11,6 @@ export const ASK_TIMEOUT_MS = 5_000;
 
 class Ask<T> extends Deadline implements Origin {
   live = true;
-  readonly outlivesRestart = true;
   #begun = false;
   readonly #cell: Cell;
   readonly #resolve: (answer: T) => void;

@@ -121,14 +121,16 @@ export class Cell implements Ref<Message>, Runnable {
   /** Takes a message that has not begun out of the queue. */
   withdraw(origin: Origin): void {
     const isIt = (envelope: Envelope): boolean => envelope.origin === origin;
-    if (!this.control.remove(isIt)) this.media?.remove(isIt);
+    const { control, media } = present(this);
+    if (!control.remove(isIt)) media?.remove(isIt);
   }
 
   /** True when the code that runs now is this actor's, and the actor cannot take a message before it ends. */
   isAskedByItself(): boolean {
     const who = whoseCode();
-    if (who === undefined) return this.entry.host.scheduler.current === this; // a handler's
-    return who === this.life && this.life.holds > 0; // its work's, while nothing else is handled
+    const cell = present(this);
+    if (who === undefined) return cell.entry.host.scheduler.current === cell; // a handler's
+    return who === cell.life && cell.life.holds > 0; // its work's, while nothing else is handled
   }
 
   step(budget: number): boolean {
@@ -160,6 +162,12 @@ function isReachable(cell: Cell): boolean {
   if (host.phase !== "draining") return false;
   const isInside = host.scheduler.current !== null || whoseCode() !== undefined;
   return isInside || host.serves.has(kind.name);
+}
+
+/** The cell that takes this address's messages now: it, or one that has its id. */
+function present(cell: Cell): Cell {
+  if (cell.phase !== "dormant" && cell.phase !== "stopped") return cell;
+  return cell.entry.cells.get(cell.id) ?? cell;
 }
 
 /** The living actor of this address: it, or one that has its id; null when none lives and none may be brought to life. */

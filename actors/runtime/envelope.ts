@@ -10,8 +10,6 @@ export interface Origin {
   taken(): void;
   /** The message will never be handled. `why` is said to whoever waits for an answer. */
   refused(why: Refusal): void;
-  /** Survives a restart of the actor; false for what the ended life had started. */
-  readonly outlivesRestart: boolean;
 }
 
 export type Refusal = "mailbox_full" | "actor_stopped" | "draining" | "poison";

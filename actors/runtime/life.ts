@@ -42,10 +42,6 @@ export class Life implements Context<Message>, Origin, Blamed {
     return this.cell.life === this;
   }
 
-  get outlivesRestart(): boolean {
-    return false;
-  }
-
   get self(): Ref<Message> {
     return this.cell;
   }

@@ -112,7 +112,7 @@ function remember(cell: Cell, error: unknown): Verdict {
 /** The message that crashed its handler comes first after the restart, unless it did so too often. */
 function tryAgain(cell: Cell, envelope: Envelope): void {
   const { origin, message } = envelope;
-  if (origin !== null && (!origin.live || !origin.outlivesRestart)) return;
+  if (origin?.live === false) return; // an answered ask, or the ended life's own
   const tries = (cell.crashes?.tries.get(envelope) ?? 0) + 1;
   cell.crashes?.tries.set(envelope, tries);
   if (tries >= cell.entry.kind.poisonTries) {
@@ -149,7 +149,7 @@ function bringToEnd(cell: Cell): void {
   entry.cells.delete(cell.id);
   parent?.life?.children?.delete(cell);
   for (const { message, origin } of cell.empty()) {
-    if (origin !== null && (!origin.live || !origin.outlivesRestart)) continue;
+    if (origin?.live === false) continue;
     bury(cell, message, "stopped");
     origin?.refused("actor_stopped");
   }

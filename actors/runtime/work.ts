@@ -14,7 +14,6 @@ export type WorkType = "run" | "hold" | "stream" | "timer";
 /** One piece of work. Live from its start until its last message is taken, or until it is cancelled. */
 export class Work implements Origin {
   live = true;
-  readonly outlivesRestart = false;
   readonly type: WorkType;
   readonly name: string;
   /** The clock's time when it was started. */

@@ -145,6 +145,47 @@ Deno.test("a promise that an actor's work leaves behind crashes that actor, and 
   contained.release();
 });
 
+Deno.test("a promise that a handler leaves behind is not blamed on the actor whose work has woken it", async () => {
+  const { system, probe, settle } = setUp();
+  const other = startProbe(system, { id: "other" });
+  const contained = containUnhandled({
+    clock: systemClock,
+    log: silentLog,
+    tooMany: () => assert.fail("one is not too many"),
+  });
+  const wake = async (): Promise<void> => {
+    await settle(); // the scheduler is at rest: this work wakes it
+    other.act(() => void Promise.reject(new Error("nobody waits for this")));
+  };
+  probe.act((ctx) => ctx.run("wake", wake, () => ({ type: "note", text: "woken" })));
+  for (let i = 0; i < 3; i++) await settle();
+  assert.deepEqual(probe.events, ["init", "woken"]);
+  assert.deepEqual(contained.counts, { attributed: 0, unattributed: 1 });
+  contained.release();
+});
+
+Deno.test("a bug of the runtime itself is thrown, and the actors go on", async () => {
+  const clock = manualClock();
+  const contained = containUnhandled({ clock, log: silentLog, tooMany: () => {} });
+  const system = newSystem({
+    clock,
+    log: silentLog,
+    yieldTo: clock.yieldTo,
+    trace(_kind, id) {
+      if (id === "cursed") throw new Error("bug");
+    },
+  });
+  const [cursed, sound] = ["cursed", "sound"].map((id) => startProbe(system, { id }));
+  cursed?.note("x");
+  sound?.note("y");
+  await clock.settle();
+  sound?.note("z");
+  await clock.settle();
+  assert.deepEqual(sound?.events, ["init", "y", "z"]);
+  assert.deepEqual(contained.counts, { attributed: 0, unattributed: 1 });
+  contained.release();
+});
+
 Deno.test("more than five unhandled errors within a minute are told once", async () => {
   const clock = manualClock();
   const target = new EventTarget();

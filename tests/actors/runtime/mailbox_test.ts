@@ -47,6 +47,8 @@ Deno.test("a full media lane drops its oldest and counts it", async () => {
   for (let n = 1; n <= 5; n++) assert.equal(probe.ref.send({ type: "frame", n }), true);
   await settle();
   assert.deepEqual(probe.events, ["init", "frame 3", "frame 4", "frame 5"]);
+  const seen = system.inspect("probe", "p")?.lastMessages;
+  assert.equal(seen?.length, 3); // what was dropped was not handled
   const metrics = system.metrics();
   assert.equal(metrics.kinds["probe"]?.mediaDropped, 2);
   assert.equal(metrics.deadLetters.full, 0);

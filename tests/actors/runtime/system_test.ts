@@ -56,6 +56,33 @@ Deno.test("an idle actor passivates, and its next message brings it back by any 
   assert.equal(system.find(deskKind, desk.id) !== null, true);
 });
 
+Deno.test("an ask through an address of long ago is withdrawn and knows itself as well", async () => {
+  const { system, desks, desk, note, clock, settle } = setUp();
+  note("a");
+  await clock.advance(2_000); // passivated
+  note("b");
+  const errors: unknown[] = [];
+  const askAgain = (): Promise<unknown> => desk.ask((reply) => ({ type: "heard", reply }));
+  desk.send({ type: "act", act: () => void askAgain().catch((error) => errors.push(error)) });
+  await settle();
+  assert.match(String(errors), /asks itself/);
+  desk.send({
+    type: "act",
+    act: (ctx) => ctx.hold("x", () => sleep(clock, 100), () => ({ type: "note", text: "x" })),
+  });
+  await settle();
+  const controller = new AbortController();
+  const asked = assert.rejects(
+    desk.ask(() => ({ type: "note", text: "never" }), { signal: controller.signal }),
+  );
+  assert.equal(system.inspect("desk", "t1")?.depth.control, 1);
+  controller.abort(new Error("enough"));
+  await asked;
+  assert.equal(system.inspect("desk", "t1")?.depth.control, 0);
+  await clock.advance(100);
+  assert.deepEqual(desks.events, ["init", "a", "stopped: idle", "init", "b", "x"]);
+});
+
 Deno.test("an actor with work, a timer or a child of its own is not idle", async () => {
   const { system, desk, clock } = setUp();
   const child = newRecord();
@@ -165,6 +192,17 @@ Deno.test("shutdown stops every actor, children first, and lets go of every time
   assert.deepEqual(system.list(), []);
   assert.equal(system.phase, "stopped");
   assert.equal(clock.armed, 1); // the sleep that ignored its signal
+});
+
+Deno.test("shutdown ends what was started last first, so that services outlive their users", async () => {
+  const { system, settle } = actorKit();
+  const order: string[] = [];
+  for (const name of ["recorder", "desk", "call"]) {
+    startProbe(system, { kind: probeKind({ name }), lastWords: () => order.push(name) });
+  }
+  await settle();
+  await system.shutdown();
+  assert.deepEqual(order, ["call", "desk", "recorder"]);
 });
 
 Deno.test("a send during shutdown fails fast, also from last words, and nothing hangs", async () => {

@@ -84,7 +84,7 @@ export function elevenlabs(options: ElevenLabsOptions): TextToSpeech {
           audioBytes += audio.length;
           // A word that was never aligned has at the latest been heard when all has.
           if (isFinal) words.push(...alignment.rest(audioBytes / BYTES_PER_MS));
-          if (isFinal && words.length > 0 && audioBytes === 0) break;
+          if (isFinal && hasText && audioBytes === 0) break;
           if (words.length > 0) yield { type: "words", words };
           signal.throwIfAborted();
           if (audio.length > 0) yield { type: "audio", audio };

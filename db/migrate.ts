@@ -4,6 +4,7 @@ import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Database, Sql } from "./client.ts";
 
+const REACH_MS = 30_000; // a database that starts together with us
 const MIGRATION_MS = 600_000; // one file, and the wait for another process that is at it
 const LOCK = 7_446_001; // any number that nothing else in the database locks
 
@@ -36,6 +37,7 @@ export async function migrate(
   options: { readonly log: Log; readonly migrations?: readonly Migration[] },
 ): Promise<string[]> {
   const migrations = options.migrations ?? await readMigrations();
+  await database.asOwner(REACH_MS, (sql) => sql`select 1`);
   await database.asOwner(MIGRATION_MS, async (sql) => {
     await sql`select pg_advisory_xact_lock(${LOCK})`;
     await sql`

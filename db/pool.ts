@@ -92,6 +92,7 @@ export function newPool(options: PoolOptions): Pool {
     signal: AbortSignal,
     work: (sql: Sql) => Promise<T>,
   ): Promise<T> {
+    let cause: unknown; // of the last try to open a session
     while (true) {
       const session = sessionOf(slot, login);
       let begun = false;
@@ -100,14 +101,17 @@ export function newPool(options: PoolOptions): Pool {
       } catch (error) {
         if (signal.aborted) {
           discard(slot); // its query runs on: the session is of no use to others
-          throw signal.reason;
+          throw begun ? signal.reason : unreachable(cause ?? signal.reason);
         }
         if (begun && !isFault(session, error)) throw asAppError(error); // rolled back; the session is good
         discard(slot);
         if (begun) throw unavailable("Lost the connection to the database", error);
         if (error instanceof AppError) throw error; // the embedded database has failed
         if (!isPassing(error)) throw refused(error);
-        await sleep(clock, RECONNECT_MS, signal);
+        cause = error;
+        await sleep(clock, RECONNECT_MS, signal).catch(() => {
+          throw unreachable(cause);
+        });
       }
     }
   }
@@ -206,6 +210,10 @@ function asAppError(error: unknown): unknown {
 function codeOf(error: unknown): string {
   if (!(error instanceof Error) || error instanceof AppError || !("code" in error)) return "";
   return String(error.code);
+}
+
+function unreachable(cause: unknown): AppError {
+  return unavailable(`Cannot reach the database: ${messageOf(cause)}`, cause);
 }
 
 function refused(cause: unknown): AppError {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { connect, type Database } from "@/db/client.ts";
 import { takeDataDir } from "@/db/data_dir.ts";
+import { startEmbedded } from "@/db/embedded.ts";
 import { migrate } from "@/db/migrate.ts";
 import { getTenant } from "@/db/tenants.ts";
 import { systemClock } from "@/lib/clock.ts";
@@ -127,4 +128,21 @@ Deno.test("what a client does to its session ends with it, and it cannot get out
   assert.deepEqual({ ...row }, { role: "ringmaster_app", name: "" });
   const [owner] = await database.asOwner(DEADLINE_MS, (sql) => sql`select current_user as role`);
   assert.equal(owner?.["role"], "postgres");
+});
+
+Deno.test("a Worker that fails is logged once, and what needs it fails at once", async () => {
+  const logged: string[] = [];
+  const log = { ...silentLog, error: (sentence: string) => logged.push(sentence) };
+  const embedded = await startEmbedded({ dir: null, log });
+  const nonsense = new Uint8Array(8); // a startup message without a login name
+  embedded.dial().write(nonsense);
+  const database = await connect({ at: { started: embedded }, clock: systemClock, log });
+  for (let i = 0; i < 2; i++) {
+    await assert.rejects(database.lookup("calls", DEADLINE_MS, (sql) => sql`select 1`), {
+      code: "database_unavailable",
+    });
+  }
+  assert.deepEqual(logged, ["embedded database failed"]);
+  await database.close();
+  await embedded.close();
 });

@@ -62,16 +62,17 @@ type TwilioMessage = z.infer<typeof TwilioMessage>;
 
 /** Where a stream stands. Messages are numbered from the first, `start`; only `connected` is not. */
 type Phase =
-  | { readonly type: "opened" | "connected" | "stopped" }
-  | { readonly type: "started"; readonly streamSid: string; readonly sequence: number };
+  | { readonly type: "opened" | "connected" }
+  | { readonly type: "started"; readonly streamSid: string; readonly sequence: number }
+  | { readonly type: "stopped"; readonly streamSid: string };
 
 /** The protocol of one socket. Refuses what is malformed, out of order or of another stream. */
 export function twilioMedia(): MediaProtocol {
   let phase: Phase = { type: "opened" };
 
-  /** The stream's id for what we send. Sending before `started` is a bug of ours. */
+  /** The stream's id for what we send. Sending before `start` is a bug of ours; what crosses a `stop` is not. */
   function streamSid(): string {
-    if (phase.type !== "started") throw new Error(`Cannot send on a stream that is ${phase.type}`);
+    if (!("streamSid" in phase)) throw new Error(`Cannot send on a stream that is ${phase.type}`);
     return phase.streamSid;
   }
 
@@ -90,7 +91,7 @@ export function twilioMedia(): MediaProtocol {
     }
     if (message.streamSid !== phase.streamSid) throw invalid("streamSid", "another stream's");
     if (message.sequenceNumber <= phase.sequence) throw invalid("sequenceNumber", "not increasing");
-    if (message.event === "stop") return { type: "stopped" };
+    if (message.event === "stop") return { type: "stopped", streamSid: phase.streamSid };
     return { ...phase, sequence: message.sequenceNumber };
   }
 

@@ -198,3 +198,9 @@ Deno.test("media protocol cannot write before the stream has started", () => {
   read(CONNECTED);
   assert.throws(() => protocol.clear(), /Cannot send on a stream that is connected/);
 });
+
+Deno.test("media protocol can still write when the stream has stopped: what crosses a stop is no bug", () => {
+  const { protocol, read } = setUp();
+  for (const message of [CONNECTED, START, STOP]) read(message);
+  assert.equal(JSON.parse(protocol.clear()).event, "clear");
+});

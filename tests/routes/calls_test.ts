@@ -104,7 +104,8 @@ Deno.test("a body is bounded in size, depth and width before it is parsed", asyn
     ["[".repeat(65) + "]".repeat(65), 413],
     [`[${"0,".repeat(10_001)}0]`, 413],
     ["[".repeat(64) + "]".repeat(64), 400],
-    [`["\\\\","${"[".repeat(100)}"]`, 400], // a bracket in a string is no level
+    [`["\\"${"[".repeat(100)}"]`, 400], // a bracket in a string is no level
+    [`["\\\\",${"[".repeat(100)}]`, 413],
     ["{", 400],
     ["", 400],
   ];

@@ -31,8 +31,8 @@ Deno.test("socket pair keeps the order of messages sent from within a delivery",
   const heard: unknown[] = [];
   client.listen({
     message(data) {
-      heard.push(data);
       if (data === "1") client.send("again");
+      heard.push(data); // the answers to "again" wait until this delivery has returned
     },
     closed() {},
   });

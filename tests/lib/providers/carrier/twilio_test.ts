@@ -118,8 +118,12 @@ Deno.test("Twilio is checked with the right account", async () => {
 Deno.test("garbage from Twilio is a failure of the provider", async () => {
   await using setup = await setUp();
   const { api, carrier } = setup;
-  for (const status of [200, 201, 400, 502]) {
-    api.failNext({ type: "garbage", status });
+  const faults = [
+    ...[200, 201, 400, 502].map((status) => ({ type: "garbage", status } as const)),
+    { type: "status", status: 201, code: 0 } as const, // JSON, but no call
+  ];
+  for (const fault of faults) {
+    api.failNext(fault);
     assert.equal((await failure(carrier.placeCall(CALL, forever()))).code, "provider_failed");
   }
 });

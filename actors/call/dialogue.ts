@@ -22,6 +22,7 @@ import { gapOf, type Milestone, type Milestones, reach } from "./gap.ts";
 import {
   cutUtterance,
   heardOf,
+  type MarkArrival,
   newUtterance,
   parseMark,
   type PlacedWord,
@@ -102,7 +103,7 @@ export type DialogueEvent =
   }
   | { readonly type: "synthesisFailed"; readonly generation: number; readonly error: AppError }
   | { readonly type: "speakerLost" }
-  | { readonly type: "marked"; readonly name: string; readonly at: number }
+  | { readonly type: "marked"; readonly name: string } & MarkArrival
   /** The carrier should have answered a `clear` by now. */
   | { readonly type: "settleDue"; readonly generation: number }
   | { readonly type: "deadlinePassed" }
@@ -203,7 +204,7 @@ class Scene {
       case "speakerLost":
         return this.#speakerLost();
       case "marked":
-        return this.#marked(event.name, event.at);
+        return this.#marked(event.name, event);
       case "settleDue":
         return this.#updateUtterance(event.generation, settle);
       case "deadlinePassed":
@@ -424,8 +425,7 @@ class Scene {
     if (rest !== null) this.#say(rest, false);
     this.#set({ reply: null });
     if (reply.calls.length === 0) {
-      if (this.dialogue.open === null) this.#turn({ type: "replyEmpty" });
-      return this.#finish();
+      return this.#replyOver();
     }
     const { graph } = this.#scenario;
     const step = advance(graph, this.dialogue.workflow, {
@@ -447,13 +447,19 @@ class Scene {
     this.#step(step);
   }
 
+  /** Nothing more is coming; where nothing is being said either, the caller has the floor. */
+  #replyOver(): void {
+    if (this.dialogue.open === null) this.#turn({ type: "replyEmpty" });
+    this.#finish();
+  }
+
   #requestFailed(code: string, message: string, retryable = true): void {
     const { reply } = this.dialogue;
     if (reply === null) return;
     this.#set({ reply: null });
     if (reply.clauses.begun) { // half an answer has been said: the caller can go on from it
       this.#record({ type: "failed", part: "model", code, message });
-      return this.#finish();
+      return this.#replyOver();
     }
     if (retryable && reply.failures < REQUEST_FAILURES_MAX) {
       this.#record({ type: "failed", part: "model", code, message });
@@ -551,7 +557,7 @@ class Scene {
     this.#set({ open: null, unsaid: wordsOf(text).slice(utterance.words.length).join(" ") });
   }
 
-  #marked(name: string, at: number): void {
+  #marked(name: string, arrival: MarkArrival): void {
     const mark = parseMark(name);
     if (mark === null) return;
     const { generation, place } = mark;
@@ -559,14 +565,14 @@ class Scene {
     if (utterance === undefined) return;
     if (utterance.cutAt === null) this.#turn({ type: "speechProgressed" });
     if (place.type === "start" && utterance.cutAt === null) {
-      const playing = at - START_MARK_BYTE / BYTES_PER_MS;
+      const playing = arrival.at - START_MARK_BYTE / BYTES_PER_MS;
       this.#reach(generation, "playing", playing);
       this.#reach(generation, "audible", playing + utterance.leadMs);
       const gap = gapOf(this.dialogue.milestones);
       this.#set({ milestones: {} });
       this.#updateUtterance(generation, (it) => ({ ...it, gap: it.gap ?? gap }));
     }
-    this.#updateUtterance(generation, (it) => takeMark(it, place, at));
+    this.#updateUtterance(generation, (it) => takeMark(it, place, arrival));
   }
 
   #updateUtterance(generation: number, change: (it: Utterance) => Utterance): void {

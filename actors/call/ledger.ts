@@ -1,16 +1,16 @@
 /**
  * What the caller heard of an utterance, to the word: from the carrier's marks, and nothing else.
  *
- * A mark stands near the start of an utterance, at the end of each word, and at the end of all. Until a
- * `clear` is sent, a mark that comes back proves that everything before it has played. After it, the
- * carrier returns the marks it dropped as well; those that had played may still be on their way. They are told
- * apart by time: played marks keep the distance of the audio between them to the sample, as long as the
- * line's delay is steady; dropped ones come early, together with the mark sent right behind the `clear`.
- * A mark that keeps no exact distance, early or late, proves nothing, and its word does not count: a
- * dropped mark that jitter has held back must not pass for a played one.
+ * A mark stands behind the first frame of an utterance, at the end of each word, and at the end of all.
+ * Until a `clear` is sent, a mark that comes back proves that everything before it has played. After it,
+ * the carrier returns the marks it dropped as well, at one instant, and right behind them the mark that was
+ * sent with the `clear`; those that had played may still be on their way. A mark that comes back after the
+ * `clear` has played if the carrier sent caller audio between it and the `clear`'s own mark, or if it came
+ * sooner than that mark by more than the line's delay varies. Of any other nothing is known, and its word
+ * does not count: what the caller did not hear must not be taken as heard.
  */
 
-import { BYTES_PER_MS, FRAME_BYTES } from "@/lib/audio/frame.ts";
+import { FRAME_BYTES } from "@/lib/audio/frame.ts";
 import type { Gap } from "./gap.ts";
 
 /**
@@ -33,8 +33,8 @@ export interface Utterance {
   readonly words: readonly PlacedWord[];
   /** Words at the front of `words` that have been played. */
   readonly heardCount: number;
-  /** The latest start that the marks returned so far allow, on our clock; null until one has returned. */
-  readonly startedAt: number | null;
+  /** Marks of words that came back after a `clear` was sent. */
+  readonly late: readonly LateMark[];
   /** Its first audio is silent for so long. */
   readonly leadMs: number;
   /** The silence before it, once it is audible; null when the caller had asked nothing. */
@@ -43,6 +43,21 @@ export interface Utterance {
   readonly cutAt: number | null;
   /** True when nothing more will be learnt of it. */
   readonly isSettled: boolean;
+}
+
+/** How a mark came in. */
+export interface MarkArrival {
+  /** Milliseconds on the system's clock. */
+  readonly at: number;
+  /** Frames of caller audio that had come in before it on the same socket. */
+  readonly frames: number;
+  /** How much the line's delay has varied lately. */
+  readonly jitterMs: number;
+}
+
+interface LateMark {
+  readonly index: number;
+  readonly arrival: MarkArrival;
 }
 
 /** What a mark stands for. */
@@ -78,7 +93,7 @@ export function newUtterance(generation: number, turn: number): Utterance {
     turn,
     words: [],
     heardCount: 0,
-    startedAt: null,
+    late: [],
     leadMs: 0,
     gap: null,
     cutAt: null,
@@ -100,41 +115,40 @@ export function settle(utterance: Utterance): Utterance {
   return { ...utterance, isSettled: true };
 }
 
-/** A mark of this utterance came in at `at`. */
-export function takeMark(utterance: Utterance, place: MarkPlace, at: number): Utterance {
+/** A mark of this utterance came in. */
+export function takeMark(utterance: Utterance, place: MarkPlace, arrival: MarkArrival): Utterance {
   if (utterance.isSettled) return utterance;
+  const { cutAt } = utterance;
   switch (place.type) {
+    case "start":
+      return utterance;
     case "cut":
-      return settle(utterance);
+      return settle(countLate(utterance, arrival));
     case "end":
-      return utterance.cutAt === null ? settle(utterance) : utterance; // a `clear` returns it early
-    case "start": // should a `clear` have dropped it, no word can keep its distance from it
-      if (utterance.startedAt !== null) return utterance;
-      return { ...utterance, startedAt: at - START_MARK_BYTE / BYTES_PER_MS };
-    case "word":
-      return takeWordMark(utterance, place.index, at);
+      return cutAt === null ? settle(utterance) : utterance; // a `clear` returns it early
+    case "word": {
+      const { index } = place;
+      if (cutAt === null || arrival.at < cutAt) return count(utterance, index);
+      return { ...utterance, late: [...utterance.late, { index, arrival }] };
+    }
   }
 }
 
-function takeWordMark(utterance: Utterance, index: number, at: number): Utterance {
-  const word = utterance.words[index];
-  if (word === undefined) return utterance;
-  const start = at - word.endByte / BYTES_PER_MS;
-  if (!hasPlayed(utterance, start, at)) return utterance;
-  return {
-    ...utterance,
-    heardCount: Math.max(utterance.heardCount, index + 1),
-    startedAt: Math.max(utterance.startedAt ?? start, start),
-  };
+/** The words up to this one have been heard. */
+function count(utterance: Utterance, index: number): Utterance {
+  if (index >= utterance.words.length) return utterance;
+  return { ...utterance, heardCount: Math.max(utterance.heardCount, index + 1) };
 }
 
 /** Fractional milliseconds do not add up exactly: far below a sample, far above the error. */
 const ROUNDING_MS = 1e-6;
-/** What came in before the `clear` was sent has played; after it, only what keeps its distance from the marks before. */
-function hasPlayed(utterance: Utterance, start: number, at: number): boolean {
-  const { cutAt, startedAt } = utterance;
-  if (cutAt === null || at < cutAt) return true;
-  return startedAt !== null && Math.abs(start - startedAt) <= ROUNDING_MS;
+
+function countLate(utterance: Utterance, cut: MarkArrival): Utterance {
+  return utterance.late
+    .filter(({ arrival: { at, frames } }) =>
+      frames < cut.frames || at < cut.at - cut.jitterMs - ROUNDING_MS
+    )
+    .reduce((counted, { index }) => count(counted, index), utterance);
 }
 
 /** The words heard, joined by spaces. */

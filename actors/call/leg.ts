@@ -4,12 +4,14 @@ import type { Actor, Context, Kind, Ref } from "@/actors/runtime/actor.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { MediaEvent, MediaProtocol } from "@/lib/providers/carrier/carrier.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
+import type { MarkArrival } from "./ledger.ts";
+import { LineMeter } from "./line_meter.ts";
 import type { ListenerMessage } from "./listener.ts";
 
 export type LegMessage =
   /** From the socket. Caller audio rides the media lane, all else control. */
   | { type: "audioCame"; audio: Uint8Array }
-  | { type: "told"; event: Exclude<MediaEvent, { type: "audio" }>; at: number }
+  | { type: "told"; event: Exclude<MediaEvent, { type: "audio" }>; arrival: MarkArrival }
   | { type: "badMessage"; code: number; reason: string }
   | { type: "socketClosed" }
   /** From the speaker. */
@@ -20,10 +22,10 @@ export type LegMessage =
   | { type: "hangUp" }
   | { type: "startMissed" };
 
-/** What a leg tells its call. `at` is when the message came in, the system's clock. */
+/** What a leg tells its call. */
 export type FromLeg =
   | { type: "legStarted"; carrierCallId: string; epoch: number }
-  | { type: "marked"; name: string; at: number }
+  | { type: "marked"; name: string } & MarkArrival
   | { type: "pressed"; digit: string }
   /** `stopped`: the carrier said so; else the socket was lost. */
   | { type: "legEnded"; stopped: boolean; epoch: number };
@@ -40,7 +42,7 @@ export const legKind: Kind<LegMessage> = {
 
 /** The carrier must say `start` within this, or the socket is closed with 1008. */
 export const START_WITHIN_MS = 5_000;
-/** More than this unsent means that the carrier has stopped reading. */
+/** More than this unsent means that the carrier has stopped reading: over a minute of speech. */
 export const UNSENT_MAX_BYTES = 1024 * 1024;
 
 export interface LegSettings {
@@ -60,11 +62,36 @@ export interface LegDeps {
 
 interface State {
   readonly phase: "waiting" | "started" | "stopped";
-  readonly droppedFrames: number;
 }
 
 export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessage> {
   const { socket, protocol, call, listener } = deps;
+  const line = new LineMeter();
+
+  /** A wire message as one of ours; what is not of the protocol closes the socket with 1008. */
+  function read(data: string | Uint8Array, now: number): LegMessage {
+    if (typeof data !== "string") {
+      return { type: "badMessage", code: 1008, reason: "Binary message" };
+    }
+    try {
+      const event = protocol.parse(data);
+      if (event.type !== "audio") {
+        return { type: "told", event, arrival: { at: now, ...line.reading } };
+      }
+      line.frame(now, event.atMs);
+      return { type: "audioCame", audio: event.audio };
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return { type: "badMessage", code: 1008, reason: `Bad message: ${error.field ?? "JSON"}` };
+    }
+  }
+
+  /** A carrier that does not read is dropped, without a close frame that would stand behind all it has not read. */
+  function send(state: State, ctx: Context<LegMessage>, message: () => string): void {
+    if (state.phase !== "started") return;
+    if (socket.bufferedBytes > UNSENT_MAX_BYTES) return refuse(ctx, 1006, "Carrier does not read");
+    socket.send(message());
+  }
 
   function refuse(ctx: Context<LegMessage>, code: number, reason: string): void {
     socket.close(code, reason);
@@ -85,36 +112,37 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       carrierCallId: event.carrierCallId,
       epoch: settings.epoch,
     });
-    return { ...state, phase: "started" };
+    return { phase: "started" };
   }
 
   return {
     init(ctx) {
       socket.listen({
-        message: ctx.guard((data) => read(protocol, data, ctx.now())),
+        message: ctx.guard((data) => read(data, ctx.now())),
         closed: ctx.guard(() => ({ type: "socketClosed" } as const)),
       });
       ctx.timer("start", START_WITHIN_MS, { type: "startMissed" });
-      return { phase: "waiting", droppedFrames: 0 };
+      return { phase: "waiting" };
     },
     on: {
       audioCame(state, { audio }) {
         if (state.phase === "started") listener.send({ type: "frame", audio });
       },
-      told(state, { event, at }, ctx) {
+      told(state, { event, arrival }, ctx) {
         switch (event.type) {
           case "connected":
             return;
           case "started":
             return started(state, event, ctx);
           case "mark":
-            call.send({ type: "marked", name: event.name, at });
+            call.send({ type: "marked", name: event.name, ...arrival });
             return;
           case "dtmf":
             call.send({ type: "pressed", digit: event.digit });
             return;
-          case "stopped":
-            return { ...state, phase: "stopped" };
+          case "stopped": // the call is over, whenever the carrier closes the socket
+            ctx.stop();
+            return { phase: "stopped" };
         }
       },
       badMessage(_state, { code, reason }, ctx) {
@@ -126,29 +154,22 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       socketClosed(_state, _message, ctx) {
         ctx.stop();
       },
-      play(state, { audio }) {
-        if (state.phase !== "started") return;
-        if (socket.bufferedBytes > UNSENT_MAX_BYTES) {
-          return { ...state, droppedFrames: state.droppedFrames + 1 };
-        }
-        socket.send(protocol.audio(audio));
-        return state;
+      play(state, { audio }, ctx) {
+        send(state, ctx, () => protocol.audio(audio));
       },
-      mark(state, { name }) {
-        if (state.phase === "started") socket.send(protocol.mark(name));
+      mark(state, { name }, ctx) {
+        send(state, ctx, () => protocol.mark(name));
       },
-      clear(state, { mark }) {
-        if (state.phase !== "started") return;
-        socket.send(protocol.clear());
-        socket.send(protocol.mark(mark));
+      clear(state, { mark }, ctx) {
+        send(state, ctx, () => protocol.clear());
+        send(state, ctx, () => protocol.mark(mark));
       },
       hangUp(_state, _message, ctx) {
         ctx.stop();
       },
     },
-    view: ({ phase, droppedFrames }) => ({
+    view: ({ phase }) => ({
       phase,
-      droppedFrames,
       epoch: settings.epoch,
       unsentBytes: socket.bufferedBytes,
     }),
@@ -161,19 +182,4 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       });
     },
   };
-}
-
-/** A wire message as one of ours; what is not of the protocol closes the socket with 1008. */
-function read(protocol: MediaProtocol, data: string | Uint8Array, at: number): LegMessage {
-  if (typeof data !== "string") {
-    return { type: "badMessage", code: 1008, reason: "Binary message" };
-  }
-  try {
-    const event = protocol.parse(data);
-    if (event.type === "audio") return { type: "audioCame", audio: event.audio };
-    return { type: "told", event, at };
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    return { type: "badMessage", code: 1008, reason: `Bad message: ${error.field ?? "JSON"}` };
-  }
 }

@@ -206,7 +206,7 @@ export function newStage(graph: Graph, from: Dialogue = newDialogue(graph)): Sta
   }
 
   function mark(generation: number, place: MarkPlace): void {
-    tell({ type: "marked", name: markName(generation, place), at: now });
+    tell({ type: "marked", name: markName(generation, place), at: now, frames: 0, jitterMs: 0 });
   }
 
   /** The carrier drops what it has, and returns its marks at once. */

@@ -20,7 +20,7 @@ export interface MediaStreamOptions {
   readonly parameters: Readonly<Record<string, string>>;
   /** One way, from us to the carrier and back; 0 takes effect within the same instant. */
   readonly delayMs?: { readonly toCarrier: number; readonly toServer: number };
-  /** Added to each message's delay: uniform in [0, jitterMs), order kept. */
+  /** Added to the delay of each message to the server: uniform in [0, jitterMs), order kept. */
   readonly jitterMs?: number;
   /** In [0, 1), seeded; needed with `jitterMs`. */
   readonly random?: () => number;
@@ -104,13 +104,14 @@ export function newMediaStream(options: MediaStreamOptions): MediaStream {
   let open = true;
   let cancelTick: Cancel | undefined;
 
-  function delay(ms: number): () => number {
-    const { jitterMs = 0, random = () => 0 } = options;
-    return () => ms + jitterMs * random();
-  }
+  const { jitterMs = 0, random = () => 0 } = options;
   const act = (arrival: () => void): void => arrival();
-  const outward = newDelayLine({ clock, delayMs: delay(toCarrier), deliver: act });
-  const inward = newDelayLine({ clock, delayMs: delay(toServer), deliver: act });
+  const outward = newDelayLine({ clock, delayMs: () => toCarrier, deliver: act });
+  const inward = newDelayLine({
+    clock,
+    delayMs: () => toServer + jitterMs * random(),
+    deliver: act,
+  });
   const late = newDelayLine<string>({
     clock,
     delayMs: () => faults.lateMarksMs ?? 0,

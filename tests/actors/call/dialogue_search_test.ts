@@ -30,11 +30,15 @@ function withId(call: Omit<ToolCall, "id">): ToolCall {
 
 /** A whole exchange, so that histories come far: the caller's turn, and what the model makes of it. */
 const exchange = fc.tuple(fc.nat(600), fc.option(text), fc.option(toolCall), fc.boolean()).map(
-  ([ms, said, call, goesOn]): Happening => (it) => {
-    it.say("so what");
-    it.advance(ms);
-    it.answer(said ?? "", ...(call === null ? [] : [withId(call)]));
-    if (call !== null && goesOn) it.answer("Very well. ");
+  ([ms, said, call, goesOn]): Happening => {
+    const happening: Happening = (it) => {
+      it.say("so what");
+      it.advance(ms);
+      it.answer(said ?? "", ...(call === null ? [] : [withId(call)]));
+      if (call !== null && goesOn) it.answer("Very well. ");
+    };
+    const shown = `exchange(${ms} ms, ${said}, ${call?.name}, ${goesOn})`;
+    return Object.assign(happening, { toString: () => shown });
   },
 );
 
@@ -48,12 +52,17 @@ const happening = fc.oneof(
   { weight: 3, arbitrary: named("turn", fc.constant((it) => it.say("so what"))) },
   {
     weight: 8,
-    arbitrary: text.map((said): Happening => (it) => it.delta({ type: "text", text: said })),
+    arbitrary: text.chain((said) =>
+      named(`delta ${said}`, fc.constant((it) => it.delta({ type: "text", text: said })))
+    ),
   },
   {
     weight: 3,
-    arbitrary: toolCall.map((call): Happening => (it) =>
-      it.delta({ type: "toolCall", call: withId(call) })
+    arbitrary: toolCall.chain((call) =>
+      named(
+        `call ${call.name}`,
+        fc.constant((it) => it.delta({ type: "toolCall", call: withId(call) })),
+      )
     ),
   },
   { weight: 5, arbitrary: named("ended", fc.constant((it) => it.ended())) },
@@ -95,7 +104,7 @@ function late(stage: Stage): void {
 function markAgain(stage: Stage): void {
   const { generations } = stage.dialogue.counts;
   for (const name of [`${generations - 1}:w0`, `${generations - 1}:cut`, `${generations}:x`]) {
-    stage.tell({ type: "marked", name, at: stage.now });
+    stage.tell({ type: "marked", name, at: stage.now, frames: 0, jitterMs: 0 });
   }
 }
 
@@ -146,6 +155,8 @@ function checkPrompts(stage: Stage, seen: number): number {
 }
 
 function checkRecords(stage: Stage): void {
+  const given = stage.effects.flatMap((it) => it.type === "text" ? wordsOf(it.text) : []);
+  assert.equal(given.includes("late"), false, "a withdrawn request has spoken");
   const said = stage.events.filter((event) => event.type === "agent_said");
   assert.equal(new Set(said.map(({ turn }) => turn)).size, said.length, "once an utterance");
   const texts = said.toSorted((a, b) => a.turn - b.turn).map(({ text }) => text);

@@ -420,6 +420,18 @@ Deno.test("a reply that is still written when its synthesis fails keeps its orde
   ]);
 });
 
+Deno.test("a model that breaks off when all it wrote has been heard leaves the floor to the caller", () => {
+  const stage = greeted();
+  stage.say("Hello.");
+  stage.delta({ type: "text", text: "Good morning. We" });
+  hear(stage, 1);
+  stage.failSynthesis(RETRYABLE); // both words have their audio
+  stage.listen();
+  assert.equal(floor(stage), "thinking");
+  stage.failed(RETRYABLE);
+  assert.equal(floor(stage), "quiet");
+});
+
 Deno.test("last words come behind what the synthesiser is to say once more", () => {
   const stage = greeted();
   stage.say("Hello.");
@@ -617,7 +629,7 @@ Deno.test("a leg that is lost when all was said but the hang-up is hung up when 
   stage.answer("", call("finish", { name: "Maria" }));
   hear(stage, 3);
   stage.advance(WORD_MS - 1);
-  stage.tell({ type: "marked", name: "2:w3", at: stage.now });
+  stage.tell({ type: "marked", name: "2:w3", at: stage.now, frames: 0, jitterMs: 0 });
   stage.loseLeg();
   stage.regainLeg();
   assert.equal(stage.effects.at(-1)?.type, "hangUp");
@@ -627,7 +639,7 @@ Deno.test("marks that are not ours, or of utterances long over, change nothing",
   const stage = greeted();
   const before = stage.dialogue;
   for (const name of ["nonsense", "1:w3", "1:end", "1:cut", "9:start"]) {
-    stage.tell({ type: "marked", name, at: stage.now });
+    stage.tell({ type: "marked", name, at: stage.now, frames: 0, jitterMs: 0 });
   }
   stage.tell({ type: "settleDue", generation: 1 });
   stage.tell({ type: "synthesisFailed", generation: 1, error: RETRYABLE });
@@ -640,7 +652,7 @@ Deno.test("a mark of the start that comes twice leaves the gap as it was", () =>
   stage.say("Hello.");
   stage.answer("Hi there.");
   hear(stage, 1);
-  stage.tell({ type: "marked", name: "2:start", at: stage.now });
+  stage.tell({ type: "marked", name: "2:start", at: stage.now, frames: 0, jitterMs: 0 });
   stage.listen();
   assert.equal(eventsOf(stage, "agent_said").at(-1)?.gapMs, SYNTHESIS_MS);
 });

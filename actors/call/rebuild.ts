@@ -17,7 +17,7 @@ export interface Rebuilt {
 }
 
 export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
-  const rebuilt = events.reduce<Rebuilt>(take, {
+  const rebuilt = inOrder(events).reduce<Rebuilt>(take, {
     dialogue: newDialogue(graph),
     seq: 0,
     epoch: 0,
@@ -73,4 +73,16 @@ function take(rebuilt: Rebuilt, event: CallEvent): Rebuilt {
 function add(dialogue: Dialogue, turn: number, entries: readonly Entry[]): Dialogue {
   const counts = { ...dialogue.counts, turns: Math.max(dialogue.counts.turns, turn) };
   return { ...dialogue, counts, entries: [...dialogue.entries, ...entries] };
+}
+
+/** What was heard of an utterance may be known only when the caller who barged in has been recorded. */
+function inOrder(events: readonly CallEvent[]): readonly CallEvent[] {
+  const ordered: CallEvent[] = [];
+  for (const event of events) {
+    const at = event.type === "agent_said"
+      ? ordered.findIndex((it) => it.type === "caller_said" && it.turn > event.turn)
+      : -1;
+    ordered.splice(at < 0 ? ordered.length : at, 0, event);
+  }
+  return ordered;
 }

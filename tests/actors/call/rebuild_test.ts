@@ -1,0 +1,187 @@
+/** Rebuilding a dialogue from its events: any prefix of a call is enough to go on from. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type Entry, promptMessages } from "@/actors/call/conversation.ts";
+import type { Dialogue } from "@/actors/call/dialogue.ts";
+import type { CallEvent } from "@/actors/call/events.ts";
+import { rebuild } from "@/actors/call/rebuild.ts";
+import type { PromptMessage } from "@/lib/providers/llm/llm.ts";
+import { clinic } from "@/tests/support/clinic.ts";
+import { newStage, RETRYABLE, type Stage } from "@/tests/support/dialogue_stage.ts";
+
+type Happening = (stage: Stage) => void;
+
+let calls = 0;
+const happening: fc.Arbitrary<Happening> = fc.oneof(
+  fc.integer({ min: 0, max: 2_000 }).map((ms): Happening => (it) => it.advance(ms)),
+  fc.constant<Happening>((it) => it.say("so what")),
+  fc.constant<Happening>((it) => it.answer("Very well. And then what?")),
+  fc.constant<Happening>((it) =>
+    it.answer("One moment.", { id: `call${calls++}`, name: "next", arguments: "{}" })
+  ),
+  fc.constant<Happening>((it) =>
+    it.answer(
+      "",
+      { id: `call${calls++}`, name: "nonsense", arguments: "{}" },
+      { id: `call${calls++}`, name: "finish", arguments: '{"name":"Maria"}' },
+    )
+  ),
+  fc.constant<Happening>((it) => it.failSynthesis(RETRYABLE)),
+  fc.constant<Happening>((it) => it.crashSpeaker()),
+  fc.constant<Happening>((it) => {
+    it.loseLeg();
+    it.regainLeg();
+  }),
+);
+
+/** Runs a history, and looks at the call after each step of it. */
+function play(history: readonly Happening[], look: (stage: Stage) => void): void {
+  const stage = newStage(clinic);
+  stage.regainLeg();
+  look(stage);
+  for (const happens of history) {
+    happens(stage);
+    look(stage);
+  }
+}
+
+/**
+ * The prompt of a dialogue as far as events can tell it: an utterance that is not over is not recorded,
+ * and one that goes on behind a function is recorded once, when it is over.
+ */
+function promptOf({ entries, utterances }: Dialogue): PromptMessage[] {
+  const unrecorded = new Set(utterances.map(({ generation }) => generation));
+  const turns: { spoken: Map<number, string>; rest: Entry[] }[] = [{ spoken: new Map(), rest: [] }];
+  for (const entry of entries) {
+    if (entry.role === "caller") turns.push({ spoken: new Map(), rest: [] });
+    const turn = turns.at(-1);
+    if (entry.role !== "agent") turn?.rest.push(entry);
+    else if (!unrecorded.has(entry.generation)) {
+      const before = turn?.spoken.get(entry.generation) ?? "";
+      turn?.spoken.set(entry.generation, `${before} ${entry.heard ?? ""}`.trim());
+    }
+  }
+  return turns.flatMap(({ spoken, rest }) => [
+    ...promptMessages(rest),
+    ...[...spoken.values()].filter((text) => text !== "").map((text) =>
+      ({ role: "agent", text }) as const
+    ),
+  ]);
+}
+
+const histories = fc.array(happening, { maxLength: 30 });
+const RUNS = { seed: 9, numRuns: 800 };
+
+Deno.test("a dialogue rebuilt at any instant stands where it stood, with the same conversation", () => {
+  fc.assert(
+    fc.property(histories, (history) => {
+      play(history, (stage) => {
+        const { dialogue, seq, isEnded } = rebuild(stage.events, clinic);
+        assert.deepEqual(dialogue.workflow, stage.dialogue.workflow);
+        assert.deepEqual(promptOf(dialogue), promptOf(stage.dialogue));
+        assert.equal(seq, stage.events.length);
+        assert.equal(isEnded, false);
+        assert.deepEqual([dialogue.utterances, dialogue.open, dialogue.reply], [[], null, null]);
+      });
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("a dialogue rebuilt from any prefix goes on to an end, and numbers no turn twice", () => {
+  fc.assert(
+    fc.property(histories, fc.nat(40), (history, count) => {
+      let events: readonly CallEvent[] = [];
+      play(history, (stage) => events = stage.events.slice(0, count));
+      const again = newStage(clinic, rebuild(events, clinic).dialogue);
+      again.regainLeg();
+      again.advance(120_000);
+      assert.equal(again.effects.at(-1)?.type, "hangUp");
+      const turns = [...events, ...again.events].flatMap((event) =>
+        event.type === "agent_said" || event.type === "caller_said" ? [event.turn] : []
+      );
+      assert.equal(new Set(turns).size, turns.length);
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("a dialogue rebuilt before anything was heard greets again", () => {
+  const stage = newStage(
+    clinic,
+    rebuild([{ type: "call_started", direction: "inbound" }], clinic).dialogue,
+  );
+  stage.regainLeg();
+  stage.listen();
+  assert.deepEqual(stage.heard(), ["Welcome to the clinic. How can I help?"]);
+});
+
+Deno.test("a dialogue rebuilt behind a turn of the caller answers it", () => {
+  const before = newStage(clinic);
+  before.regainLeg();
+  before.listen();
+  before.say("A check-up.");
+  const stage = newStage(clinic, rebuild(before.events, clinic).dialogue);
+  stage.regainLeg();
+  assert.deepEqual(stage.prompts[0]?.messages, [
+    { role: "agent", text: "Welcome to the clinic. How can I help?" },
+    { role: "caller", text: "A check-up." },
+  ]);
+});
+
+Deno.test("a dialogue rebuilt behind its end says farewell, and hangs up", () => {
+  const before = newStage(clinic);
+  before.regainLeg();
+  before.listen();
+  before.say("A check-up.");
+  before.answer("", { id: "a", name: "next", arguments: "{}" });
+  before.answer("", { id: "b", name: "finish", arguments: '{"name":"Maria"}' });
+  const stage = newStage(clinic, rebuild(before.events, clinic).dialogue);
+  stage.regainLeg();
+  stage.listen();
+  assert.deepEqual(stage.heard(), ["All done, Maria. Goodbye!"]);
+  assert.equal(stage.effects.at(-1)?.type, "hangUp");
+});
+
+Deno.test("an utterance that was known too late stands before the caller who barged in", () => {
+  const said = {
+    type: "agent_said",
+    unheard: "",
+    bargedIn: true,
+    gapMs: null,
+    parts: null,
+  } as const;
+  const { dialogue } = rebuild([
+    { ...said, turn: 1, text: "Welcome." },
+    { type: "caller_said", turn: 3, text: "Stop." },
+    { ...said, turn: 2, text: "We are" },
+  ], clinic);
+  assert.deepEqual(promptMessages(dialogue.entries), [
+    { role: "agent", text: "Welcome." },
+    { role: "agent", text: "We are" },
+    { role: "caller", text: "Stop." },
+  ]);
+  assert.equal(dialogue.counts.turns, 3);
+});
+
+Deno.test("a call rebuilt knows its carrier's id, its last media stream and whether it has ended", () => {
+  const events: CallEvent[] = [
+    { type: "call_started", direction: "outbound" },
+    { type: "call_dialed", carrierCallId: "CA1" },
+    { type: "leg_started", epoch: 1 },
+    { type: "leg_lost", epoch: 1 },
+    { type: "leg_started", epoch: 2 },
+    { type: "dtmf_pressed", digit: "1" },
+    { type: "failed", part: "model", code: "crashed", message: "Model crashed" },
+  ];
+  const { epoch, carrierCallId, isEnded, seq } = rebuild(events, clinic);
+  assert.deepEqual([epoch, carrierCallId, isEnded, seq], [2, "CA1", false, 7]);
+  const ended = rebuild([...events, {
+    type: "call_ended",
+    outcome: "answered",
+    reason: "caller_hung_up",
+  }], clinic);
+  assert.equal(ended.isEnded, true);
+  assert.equal(rebuild([], clinic).carrierCallId, null);
+});

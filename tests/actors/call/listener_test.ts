@@ -1,0 +1,223 @@
+/** A listener: what becomes of the caller's audio when the recogniser is slow, dies, or never works. */
+
+// deno-lint-ignore-file require-yield -- a recogniser that says nothing is what many of these are about
+
+import assert from "node:assert/strict";
+import {
+  type FromListener,
+  listener,
+  listenerKind,
+  UNTAKEN_MAX_FRAMES,
+} from "@/actors/call/listener.ts";
+import type { StopReason } from "@/actors/runtime/actor.ts";
+import { AppError } from "@/lib/errors.ts";
+import type { Recognition, SpeechToText } from "@/lib/providers/stt/stt.ts";
+import { actorKit } from "@/tests/support/actor_kit.ts";
+
+type Transcribe = SpeechToText["transcribe"];
+
+const OPTIONS = { language: "en", keyterms: [], endpointingMs: 400 };
+const FINAL = { type: "final", text: "hello", startMs: 0, endMs: 40, confidence: 1 } as const;
+
+/** Each session of the recogniser is the next of these; the last one again and again. */
+function setUp(...sessions: readonly Transcribe[]) {
+  const { clock, system, settle } = actorKit();
+  const told: FromListener[] = [];
+  const stops: StopReason[] = [];
+  let opened = 0;
+  const stt: SpeechToText = {
+    provider: "test",
+    transcribe(audio, options, signal) {
+      const session = sessions[Math.min(opened++, sessions.length - 1)];
+      if (session === undefined) throw new Error("No session");
+      return session(audio, options, signal);
+    },
+  };
+  const call = { send: (message: FromListener) => told.push(message) > 0 };
+  const ref = system.spawn(
+    listenerKind,
+    "listener",
+    () => listener({ stt, options: OPTIONS, call }),
+    {
+      stopped: (reason) => stops.push(reason),
+    },
+  );
+  return {
+    clock,
+    settle,
+    told,
+    stops,
+    opened: () => opened,
+    frame: (fill: number) => ref.send({ type: "frame", audio: new Uint8Array(160).fill(fill) }),
+    view: () => Object(system.inspect("listener", "listener")?.view),
+    stop: () => system.stop("listener", "listener", "test"),
+  };
+}
+
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+}
+
+/** Takes all audio into `taken`. */
+function taking(taken: number[]): Transcribe {
+  return async function* (audio) {
+    for await (const frame of audio) taken.push(frame[0] ?? -1);
+  };
+}
+
+/** Takes nothing, says nothing. */
+const deaf: Transcribe = async function* (_audio, _options, signal) {
+  await untilAborted(signal);
+};
+
+function failing(error: unknown): Transcribe {
+  return async function* () {
+    await null;
+    throw error;
+  };
+}
+
+const LOST = new AppError("provider_failed", "Connection lost", { retryable: true });
+const WRONG_KEY = new AppError("provider_failed", "Wrong key", { status: 401 });
+
+Deno.test("what the recogniser hears is told with the time at which its last word came in", async () => {
+  const hearing: Transcribe = async function* (audio, _options, signal) {
+    for await (const frame of audio) if (frame[0] === 4) break;
+    yield FINAL;
+    await untilAborted(signal);
+  };
+  const { clock, frame, told, stop, settle } = setUp(hearing);
+  await settle();
+  for (let i = 0; i < 5; i++) {
+    await clock.advance(20);
+    frame(i);
+  }
+  await settle();
+  // 100 ms were fed, the last at 100; the word ended 40 ms into them.
+  assert.deepEqual(told, [{ type: "heard", recognition: FINAL, endedAt: 40 }]);
+  stop();
+  await settle();
+});
+
+Deno.test("a recogniser that is lost is replaced in place, and hears what came in meanwhile", async () => {
+  const taken: number[] = [];
+  const { clock, frame, opened, told, stop, settle } = setUp(failing(LOST), taking(taken));
+  await settle();
+  for (let i = 0; i < 10; i++) frame(i); // it is in its backoff
+  await clock.advance(600);
+  assert.equal(opened(), 2);
+  assert.deepEqual(taken, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(told, []);
+  stop();
+  await settle();
+});
+
+Deno.test("a recogniser that ends while the call goes on is replaced as well", async () => {
+  const ending: Transcribe = async function* () {
+    await null;
+  };
+  const { clock, opened, stop, settle } = setUp(ending, deaf);
+  await clock.advance(600);
+  assert.equal(opened(), 2);
+  stop();
+  await settle();
+});
+
+Deno.test("a recogniser that is lost four times within a minute goes to the parent", async () => {
+  const { clock, opened, stops } = setUp(failing(LOST));
+  await clock.advance(2_000);
+  assert.equal(opened(), 4);
+  assert.deepEqual(stops, [{ type: "crashed", error: LOST }]);
+});
+
+Deno.test("a recogniser that is lost now and then is always replaced", async () => {
+  const tiring: Transcribe = async function* (_audio, _options, signal) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = clock.timer(25_000, resolve);
+    await Promise.race([promise, untilAborted(signal)]);
+    cancel();
+    throw LOST;
+  };
+  const { clock, opened, stops, stop, settle } = setUp(tiring);
+  await clock.advance(300_000);
+  assert.ok(opened() >= 11, `${opened()} sessions`);
+  assert.deepEqual(stops, []);
+  stop();
+  await settle();
+});
+
+Deno.test("a recogniser that will never work is told to the call once, and not tried again", async () => {
+  const { clock, opened, told, stop, settle } = setUp(failing(WRONG_KEY));
+  await clock.advance(10_000);
+  assert.equal(opened(), 1);
+  assert.deepEqual(told, [{ type: "deaf", error: WRONG_KEY }]);
+  stop();
+  await settle();
+});
+
+Deno.test("audio that nobody takes is bounded: the oldest goes", async () => {
+  const { frame, view, stop, settle, clock } = setUp(deaf);
+  await settle();
+  for (let i = 0; i < UNTAKEN_MAX_FRAMES + 100; i++) {
+    frame(i);
+    await settle();
+  }
+  assert.deepEqual(view(), {
+    provider: "test",
+    fedMs: (UNTAKEN_MAX_FRAMES + 100) * 20,
+    waitingFrames: UNTAKEN_MAX_FRAMES,
+    droppedFrames: 100,
+  });
+  stop();
+  await clock.advance(0);
+});
+
+Deno.test("where audio was dropped, no time is claimed for a word", async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const late: Transcribe = async function* (_audio, _options, signal) {
+    await released;
+    yield FINAL;
+    await untilAborted(signal);
+  };
+  const { frame, told, stop, settle } = setUp(late);
+  await settle();
+  for (let i = 0; i <= UNTAKEN_MAX_FRAMES; i++) {
+    frame(i);
+    await settle();
+  }
+  release();
+  await settle();
+  assert.deepEqual(told, [{ type: "heard", recognition: FINAL, endedAt: null }]);
+  stop();
+  await settle();
+});
+
+Deno.test("a word that the recogniser dates into the future was heard now at the latest", async () => {
+  const early: Transcribe = async function* (audio, _options, signal) {
+    for await (const _ of audio) break;
+    const ahead: Recognition = { ...FINAL, endMs: 5_000 };
+    yield ahead;
+    await untilAborted(signal);
+  };
+  const { clock, frame, told, stop, settle } = setUp(early);
+  await clock.advance(100);
+  frame(0);
+  await settle();
+  assert.deepEqual(told.map((message) => message.type === "heard" && message.endedAt), [100]);
+  stop();
+  await settle();
+});
+
+Deno.test("a listener that stops ends its recogniser's session", async () => {
+  let wasAborted = false;
+  const watching: Transcribe = async function* (_audio, _options, signal) {
+    await untilAborted(signal);
+    wasAborted = signal.aborted;
+  };
+  const { stop, settle } = setUp(watching);
+  await settle();
+  stop();
+  await settle();
+  assert.equal(wasAborted, true);
+});

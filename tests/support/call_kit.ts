@@ -1,6 +1,7 @@
 /** A whole call at virtual time: the real actors and codecs between simulated providers and a simulated carrier. */
 
 import {
+  type Attachment,
   call,
   type CallDeps,
   callKind,
@@ -11,7 +12,7 @@ import {
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
-import type { Ref } from "@/actors/runtime/actor.ts";
+import type { Ref, StopReason } from "@/actors/runtime/actor.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
 import { type Script, simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
@@ -22,10 +23,14 @@ import { type ActorKit, actorKit, prng } from "./actor_kit.ts";
 import { socketPair } from "./socket_pair.ts";
 import { type MediaFaults, type MediaStream, newMediaStream } from "./twilio_media.ts";
 
-export const CALL_ID = "call_0198f3c2-0000-7000-8000-0000000000c1";
+export const CALL_ID = "call_0198f3c2-0000-7000-8000-000000000001";
 export const CARRIER_CALL_ID = `CA${"0".repeat(31)}1`;
 
 export interface CallKitOptions {
+  /** Of several calls in one system; each then has a number of its own. */
+  readonly kit?: ActorKit;
+  readonly nth?: number;
+  readonly direction?: "inbound" | "outbound";
   /** Seeds the scheduler; first come, first served when absent. */
   readonly seed?: number;
   readonly graph?: Graph;
@@ -45,35 +50,45 @@ export interface CallKit {
   readonly ends: readonly EndedCall[];
   /** How often the carrier was told to hang up. */
   readonly hangUps: readonly string[];
+  /** How the actor stopped; empty while it lives. */
+  readonly stops: readonly StopReason[];
+  readonly streams: readonly MediaStream[];
   /** Asks what to do, as the carrier's webhook does, and opens the media socket. */
   connect(): Promise<MediaStream>;
   answer(): Promise<CallAnswer>;
   resume(): Promise<CallAnswer>;
+  /** As `connect`, when a stream has ended. */
+  reconnect(): Promise<MediaStream>;
+  attach(epoch: number, token: string): Promise<Attachment>;
   /** Ends what is left, so that nothing outlives the test. */
   close(): Promise<void>;
 }
 
 export function callKit(options: CallKitOptions = {}): CallKit {
-  const kit = actorKit(options.seed === undefined ? {} : { seed: options.seed });
+  const kit = options.kit ?? actorKit(options.seed === undefined ? {} : { seed: options.seed });
+  const { nth = 1, direction = "inbound" } = options;
+  const callId = `${CALL_ID.slice(0, -2)}${String(nth).padStart(2, "0")}`;
+  const ourCarrierCallId = `CA${String(nth).padStart(32, "0")}`;
   const { clock, system } = kit;
   const events: CallEvent[] = [];
   const ends: EndedCall[] = [];
   const hangUps: string[] = [];
   const streams: MediaStream[] = [];
+  const stops: StopReason[] = [];
   let tokens = 0;
 
   const settings: CallSettings = {
-    callId: CALL_ID,
+    callId,
     tenantId: "tenant_0198f3c2-0000-7000-8000-000000000001",
-    direction: "inbound",
-    carrierCallId: CARRIER_CALL_ID,
+    direction,
+    carrierCallId: direction === "inbound" ? ourCarrierCallId : null,
     graph: options.graph ?? parseGraph(demoAgent),
   };
   const deps: CallDeps = {
     nodeId: "local",
     carrier: {
       provider: "test",
-      placeCall: () => Promise.resolve({ carrierCallId: CARRIER_CALL_ID }),
+      placeCall: () => Promise.resolve({ carrierCallId: ourCarrierCallId }),
       hangUp(carrierCallId) {
         hangUps.push(carrierCallId);
         for (const stream of streams) stream.stop();
@@ -104,27 +119,31 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     },
     ...options.deps,
   };
-  const ref = system.spawn(callKind, CALL_ID, () => call(settings, deps));
+  const ref = system.spawn(callKind, callId, () => call(settings, deps), {
+    stopped: (reason) => stops.push(reason),
+  });
 
   async function ask<T>(question: Promise<T>): Promise<T> {
+    question.catch(() => {}); // it is awaited below, which may be later
     await clock.settle();
     return await question;
   }
+
+  const attach = (epoch: number, token: string): Promise<Attachment> =>
+    ask(ref.ask<Attachment>((reply) => ({ type: "attach", epoch, token, reply })));
 
   async function open(answer: CallAnswer): Promise<MediaStream> {
     if (answer.type !== "connect") throw new Error(`Not to be connected: ${answer.type}`);
     const { token, mediaPath } = answer;
     const epoch = Number(mediaPath.split("/")[4]);
-    const attached = await ask(
-      ref.ask<string>((reply) => ({ type: "attach", epoch, token, reply })),
-    );
+    const attached = await attach(epoch, token);
     if (attached !== "ok") throw new Error(`Not attached: ${attached}`);
     const [carriers, ours] = socketPair({ clock });
     const stream = newMediaStream({
       socket: carriers,
       clock,
       accountSid: `AC${"0".repeat(32)}`,
-      callSid: CARRIER_CALL_ID,
+      callSid: ourCarrierCallId,
       streamSid: `MZ${String(epoch).padStart(32, "0")}`,
       parameters: { token },
       ...(options.delayMs === undefined ? {} : { delayMs: options.delayMs }),
@@ -141,19 +160,22 @@ export function callKit(options: CallKitOptions = {}): CallKit {
 
   const answer = (): Promise<CallAnswer> =>
     ask(ref.ask<CallAnswer>((reply) => ({ type: "answer", reply })));
+  const resume = (): Promise<CallAnswer> =>
+    ask(
+      ref.ask<CallAnswer>((reply) => ({ type: "resume", carrierCallId: ourCarrierCallId, reply })),
+    );
   return {
     kit,
     call: ref,
     events,
     ends,
     hangUps,
+    stops,
+    streams,
     answer,
-    resume: () =>
-      ask(ref.ask<CallAnswer>((reply) => ({
-        type: "resume",
-        carrierCallId: CARRIER_CALL_ID,
-        reply,
-      }))),
+    resume,
+    attach,
+    reconnect: async () => await open(await resume()),
     connect: async () => await open(await answer()),
     async close() {
       for (const stream of streams) stream.drop();

@@ -23,8 +23,11 @@ export type SpeakerMessage =
   | { type: "text"; generation: number; text: string }
   /** That was all of it. */
   | { type: "finish"; generation: number }
-  /** Silence, now: nothing of this or an older utterance is sent behind the `clear` that this sends. */
-  | { type: "silence"; generation: number; leg: Pick<Ref<LegMessage>, "send"> }
+  /**
+   * Silence, now: nothing of this or an older utterance is sent behind the `clear` that this sends. A
+   * null leg is gone, and there is nothing to clear.
+   */
+  | { type: "silence"; generation: number; leg: Pick<Ref<LegMessage>, "send"> | null }
   | { type: "synthesised"; generation: number; item: StreamItem<Speech> }
   | { type: "tick" };
 
@@ -165,7 +168,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
         if (speaking?.generation === generation) speaking.clauses.end();
       },
       silence(state, { generation, leg }, ctx) {
-        leg.send({ type: "clear", mark: markName(generation, { type: "cut" }) });
+        leg?.send({ type: "clear", mark: markName(generation, { type: "cut" }) });
         return drop(state, ctx);
       },
       synthesised({ speaking }, { generation, item }, ctx) {

@@ -46,10 +46,12 @@ interface Task {
 export interface Stage {
   readonly dialogue: Dialogue;
   readonly now: number;
-  /** All effects so far but records. */
+  /** All effects so far but records. None comes behind a hang-up. */
   readonly effects: readonly Exclude<Effect, { type: "record" }>[];
   readonly events: readonly CallEvent[];
   readonly prompts: readonly Prompt[];
+  /** The finals that came in, while the call took words of the caller. */
+  readonly finals: readonly string[];
   /** Words the caller has heard of every utterance, as the carrier knows it. */
   heard(): readonly string[];
   tell(event: DialogueEvent): void;
@@ -71,14 +73,25 @@ export interface Stage {
   crashSpeaker(): void;
   loseLeg(): void;
   regainLeg(): void;
+  /** The call is over: what is not settled is settled, and nothing else is done any more. */
+  end(): void;
 }
 
-export function newStage(graph: Graph, from: Dialogue = newDialogue(graph)): Stage {
-  const limits = { idleMs: graph.limits.idleMs, bargeInWords: 1 };
+export interface StageOptions {
+  /** The dialogue that goes on; a new one when absent. */
+  readonly from?: Dialogue;
+  /** Default 1. */
+  readonly bargeInWords?: number;
+}
+
+export function newStage(graph: Graph, options: StageOptions = {}): Stage {
+  const { from = newDialogue(graph), bargeInWords = 1 } = options;
+  const limits = { idleMs: graph.limits.idleMs, bargeInWords };
   const scenario = { graph, limits };
   const effects: Exclude<Effect, { type: "record" }>[] = [];
   const events: CallEvent[] = [];
   const prompts: Prompt[] = [];
+  const finals: string[] = [];
   const sayings: Saying[] = [];
   const tasks: Task[] = [];
   let dialogue = from;
@@ -164,7 +177,7 @@ export function newStage(graph: Graph, from: Dialogue = newDialogue(graph)): Sta
         return;
       case "hangUp":
         isOver = true;
-        cancel(deadline);
+        for (const task of tasks) cancel(task); // the carrier plays no more
     }
   }
 
@@ -248,6 +261,7 @@ export function newStage(graph: Graph, from: Dialogue = newDialogue(graph)): Sta
   }
 
   function final(text: string): void {
+    if (!isAway && !isOver && dialogue.turn.floor !== "closing") finals.push(text);
     const recognition = { type: "final", text, startMs: now, endMs: now, confidence: 1 } as const;
     tell({ type: "heard", recognition, endedAt: now });
   }
@@ -275,6 +289,7 @@ export function newStage(graph: Graph, from: Dialogue = newDialogue(graph)): Sta
     effects,
     events,
     prompts,
+    finals,
     heard: () => sayings.map(({ given, heard }) => given.slice(0, heard).join(" ")),
     tell,
     advance,
@@ -326,8 +341,13 @@ export function newStage(graph: Graph, from: Dialogue = newDialogue(graph)): Sta
     regainLeg() {
       if (!isAway || isOver) return;
       isAway = false;
+      cancel(deadline);
       deadline = after(limits.idleMs, () => tell({ type: "deadlinePassed" }));
       apply({ type: "legReady" });
+    },
+    end() {
+      isOver = true;
+      apply({ type: "legLost" });
     },
   };
 }

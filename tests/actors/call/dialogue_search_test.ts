@@ -91,6 +91,8 @@ const final = fc.oneof(
   fc.constant<Happening>(() => {}),
 );
 
+const histories = fc.array(happening, { maxLength: 60 });
+
 function advance(ms: number): Happening {
   return Object.assign((stage: Stage) => stage.advance(ms), { toString: () => `${ms} ms` });
 }
@@ -160,7 +162,9 @@ function checkRecords(stage: Stage): void {
   const said = stage.events.filter((event) => event.type === "agent_said");
   assert.equal(new Set(said.map(({ turn }) => turn)).size, said.length, "once an utterance");
   const texts = said.toSorted((a, b) => a.turn - b.turn).map(({ text }) => text);
-  assert.deepEqual(texts, stage.heard().slice(0, texts.length), "the transcript is what was heard");
+  assert.deepEqual(texts, stage.heard(), "the transcript is what was heard");
+  const told = stage.events.flatMap((it) => it.type === "caller_said" ? [it.text] : []);
+  assert.equal(told.join(" "), stage.finals.join(" "), "no word of the caller is lost");
   const turns = stage.events.flatMap((it) =>
     it.type === "agent_said" || it.type === "caller_said" ? [it.turn] : []
   );
@@ -170,8 +174,8 @@ function checkRecords(stage: Stage): void {
 Deno.test("a dialogue holds together under any history", () => {
   const reached = { hungUp: 0, cut: 0, moved: 0, lost: 0, repeated: 0 };
   fc.assert(
-    fc.property(fc.array(happening, { maxLength: 60 }), final, (history, last) => {
-      const stage = newStage(clinic);
+    fc.property(histories, final, fc.integer({ min: 1, max: 3 }), (history, last, bargeInWords) => {
+      const stage = newStage(clinic, { bargeInWords });
       stage.regainLeg();
       let prompts = 0;
       for (const happens of [...history, last]) {
@@ -182,6 +186,7 @@ Deno.test("a dialogue holds together under any history", () => {
       stage.regainLeg();
       stage.advance(120_000); // deadlines alone bring it to its end
       assert.equal(stage.effects.at(-1)?.type, "hangUp");
+      stage.end();
       checkRecords(stage);
       reached.hungUp++;
       if (stage.effects.some(({ type }) => type === "silence")) reached.cut++;

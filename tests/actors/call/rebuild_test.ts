@@ -94,7 +94,7 @@ Deno.test("a dialogue rebuilt from any prefix goes on to an end, and numbers no 
     fc.property(histories, fc.nat(40), (history, count) => {
       let events: readonly CallEvent[] = [];
       play(history, (stage) => events = stage.events.slice(0, count));
-      const again = newStage(clinic, rebuild(events, clinic).dialogue);
+      const again = newStage(clinic, { from: rebuild(events, clinic).dialogue });
       again.regainLeg();
       again.advance(120_000);
       assert.equal(again.effects.at(-1)?.type, "hangUp");
@@ -108,10 +108,8 @@ Deno.test("a dialogue rebuilt from any prefix goes on to an end, and numbers no 
 });
 
 Deno.test("a dialogue rebuilt before anything was heard greets again", () => {
-  const stage = newStage(
-    clinic,
-    rebuild([{ type: "call_started", direction: "inbound" }], clinic).dialogue,
-  );
+  const { dialogue } = rebuild([{ type: "call_started", direction: "inbound" }], clinic);
+  const stage = newStage(clinic, { from: dialogue });
   stage.regainLeg();
   stage.listen();
   assert.deepEqual(stage.heard(), ["Welcome to the clinic. How can I help?"]);
@@ -122,7 +120,7 @@ Deno.test("a dialogue rebuilt behind a turn of the caller answers it", () => {
   before.regainLeg();
   before.listen();
   before.say("A check-up.");
-  const stage = newStage(clinic, rebuild(before.events, clinic).dialogue);
+  const stage = newStage(clinic, { from: rebuild(before.events, clinic).dialogue });
   stage.regainLeg();
   assert.deepEqual(stage.prompts[0]?.messages, [
     { role: "agent", text: "Welcome to the clinic. How can I help?" },
@@ -137,7 +135,7 @@ Deno.test("a dialogue rebuilt behind its end says farewell, and hangs up", () =>
   before.say("A check-up.");
   before.answer("", { id: "a", name: "next", arguments: "{}" });
   before.answer("", { id: "b", name: "finish", arguments: '{"name":"Maria"}' });
-  const stage = newStage(clinic, rebuild(before.events, clinic).dialogue);
+  const stage = newStage(clinic, { from: rebuild(before.events, clinic).dialogue });
   stage.regainLeg();
   stage.listen();
   assert.deepEqual(stage.heard(), ["All done, Maria. Goodbye!"]);

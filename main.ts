@@ -123,6 +123,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       ticker,
       newToken,
       urls: { answerUrl: `${resumeUrl}/resume`, statusUrl: `${resumeUrl}/status` },
+      log,
     };
     return system.spawn(callKind, settings.callId, () => call(settings, deps), {
       stopped(reason) {

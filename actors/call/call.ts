@@ -2,6 +2,7 @@
 
 import type { Actor, Context, Kind, Outcome, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
+import { AppError } from "@/lib/errors.ts";
 import type {
   CallProgress,
   Carrier,
@@ -12,6 +13,7 @@ import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
+import type { Log } from "@/lib/log.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import {
   type Dialogue,
@@ -127,6 +129,7 @@ export interface CallDeps {
   savePlaced(carrierCallId: string, signal: AbortSignal): Promise<void>;
   saveLive(answeredAt: Date, signal: AbortSignal): Promise<void>;
   saveEnd(ended: EndedCall, signal: AbortSignal): Promise<void>;
+  readonly log: Log;
 }
 
 interface Children {
@@ -155,7 +158,8 @@ interface State {
   readonly ending: Ending | null;
   /** Said by the carrier's own voice when it asks what is next; null: it just hangs up. */
   readonly lastSentence: string | null;
-  readonly saves: number;
+  /** What is being stored, once it has ended, and how often that has failed. */
+  readonly saving: { readonly ended: EndedCall; readonly failures: number } | null;
 }
 
 export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallMessage> {
@@ -197,9 +201,17 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     return { ...state, seq };
   }
 
-  /** Lets the dialogue take an event, and does what follows. */
   function tell(state: State, event: DialogueEvent, ctx: Context<CallMessage>): State {
-    if (state.phase !== "live") return state;
+    return state.phase === "live" ? converse(state, event, ctx) : state;
+  }
+
+  /** What tells of speech counts until the line is closed: a call that is being hung up is still heard. */
+  function tellOfSpeech(state: State, event: DialogueEvent, ctx: Context<CallMessage>): State {
+    return state.phase === "ending" ? converse(state, event, ctx) : tell(state, event, ctx);
+  }
+
+  /** Lets the dialogue take an event, and does what follows. */
+  function converse(state: State, event: DialogueEvent, ctx: Context<CallMessage>): State {
     const before = state.dialogue;
     const [dialogue, effects] = takeEvent(before, event, scenario, ctx.now());
     let next: State = { ...state, dialogue };
@@ -271,11 +283,22 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   /** The leg is gone, but the call is not: wait for the carrier to bring another. */
   function loseLeg(state: State, ctx: Context<CallMessage>): State {
     const lost = tell(state, { type: "legLost" }, ctx);
+    const { generations } = lost.dialogue.counts;
+    lost.children.speaker.send({ type: "silence", generation: generations, leg: null });
     ctx.cancel("turn");
     ctx.timer("connect", CONNECT_WITHIN_MS, { type: "connectMissed" });
     const { epoch } = lost.link;
     const waiting = record(newLink(lost), { type: "leg_lost", epoch }, ctx);
     return { ...waiting, phase: "connecting", children: { ...waiting.children, leg: null } };
+  }
+
+  /** The carrier's word that a stream is over may overtake the socket's close, and the path is spent. */
+  function endStream(state: State, ctx: Context<CallMessage>): State {
+    const { phase, link, children } = state;
+    if (link.phase === "offered" || (phase !== "live" && phase !== "connecting")) return state;
+    if (children.leg !== null) ctx.stopChild(children.leg, "Carrier ended the stream");
+    if (phase === "live") return loseLeg(state, ctx);
+    return newLink({ ...state, children: { ...children, leg: null } });
   }
 
   /** Ends the call at the carrier, unless that has happened. Closing the socket alone would not hang up. */
@@ -289,40 +312,45 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     for (const timer of ["turn", "duration", "connect"]) ctx.cancel(timer);
     ctx.timer("ending", ENDING_MS, { type: "endingDue" });
     const ended: State = { ...state, phase: "ending", ending, lastSentence: sentence };
-    const { carrierCallId } = state;
-    if (carrierCallId === null) return save(ended, ctx);
-    if (sentence === null) {
-      ctx.run(
-        "hang up",
-        (signal) => deps.carrier.hangUp(carrierCallId, signal),
-        (outcome) => ({ type: "carrierHungUp", outcome }),
-      );
-    } else {
-      ended.children.leg?.send({ type: "hangUp" }); // the carrier then asks, and hears the sentence
-    }
+    const { carrierCallId, answeredAt, children } = state;
+    if (carrierCallId === null) return ended; // it is being dialed: nothing can be hung up yet
+    const isRinging = settings.direction === "outbound" && answeredAt === null;
+    if (sentence === null || isRinging) hangUpAtCarrier(carrierCallId, ctx);
+    else children.leg?.send({ type: "hangUp" }); // the carrier then asks, and hears the sentence
     return ended;
   }
 
-  /** Nothing more will be said: store how it came out, then stop. */
-  function save(state: State, ctx: Context<CallMessage>): State {
-    if (state.phase === "saving") return state;
-    ctx.cancel("ending");
-    ctx.cancel("hang up");
-    const ending = state.ending ?? { outcome: "answered", reason: "caller_hung_up" };
-    const settled = state.dialogue.utterances.length === 0
-      ? state
-      : tell({ ...state, phase: "live" }, { type: "legLost" }, ctx);
-    const recorded = record(settled, { type: "call_ended", ...ending }, ctx);
-    const saving: State = { ...recorded, phase: "saving", ending };
-    store(saving, ctx);
-    return saving;
+  function hangUpAtCarrier(carrierCallId: string, ctx: Context<CallMessage>): void {
+    ctx.run(
+      "hang up",
+      (signal) => deps.carrier.hangUp(carrierCallId, signal),
+      (outcome) => ({ type: "carrierHungUp", outcome }),
+    );
   }
 
-  function store(state: State, ctx: Context<CallMessage>): void {
-    const { ending, dialogue, answeredAt } = state;
-    if (ending === null) return;
+  /** Nothing more will be said: record how it came out, and store it. */
+  function save(state: State, ctx: Context<CallMessage>): State {
+    if (state.phase === "saving") return state;
+    const ending = state.ending ?? { outcome: "answered", reason: "caller_hung_up" };
+    const settled = converse(state, { type: "legLost" }, ctx);
+    return store(record(settled, { type: "call_ended", ...ending }, ctx), ending, ctx);
+  }
+
+  /** Lets go of line and providers, and stores the end; then the call stops. */
+  function store(state: State, ending: Ending, ctx: Context<CallMessage>): State {
+    const { children, dialogue, answeredAt } = state;
+    for (const child of Object.values(children)) {
+      if (child !== null) ctx.stopChild(child, "Call has ended");
+    }
+    for (const work of ["turn", "duration", "connect", "ending", "hang up"]) ctx.cancel(work);
     const { variables } = dialogue.workflow;
-    const ended = { ...ending, variables, answeredAt, endedAt: ctx.date() };
+    const ended: EndedCall = { ...ending, variables, answeredAt, endedAt: ctx.date() };
+    write(ended, ctx);
+    const saving = { ended, failures: 0 };
+    return { ...state, phase: "saving", ending, saving, children: { ...children, leg: null } };
+  }
+
+  function write(ended: EndedCall, ctx: Context<CallMessage>): void {
     ctx.run(
       "save",
       (signal) => deps.saveEnd(ended, signal),
@@ -338,6 +366,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   ): State {
     const { code, message } = error;
     return record(state, { type: "failed", part, code, message }, ctx);
+  }
+
+  function startDuration(ctx: Context<CallMessage>): void {
+    ctx.timer("duration", graph.limits.maxDurationMs, { type: "durationPassed" });
   }
 
   /** Says the agent's apology, then hangs up; with no leg to say it on, the carrier says it. */
@@ -360,7 +392,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         answeredAt: null,
         ending: null,
         lastSentence: null,
-        saves: 0,
+        saving: null,
       };
       const mayRing = restart === undefined && settings.direction === "outbound";
       ctx.timer("connect", mayRing ? RING_MS : CONNECT_WITHIN_MS, { type: "connectMissed" });
@@ -373,38 +405,49 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     on: {
       historyRead(state, { outcome }, ctx) {
         if (!outcome.ok) return end(state, CRASHED, graph.failureSentence, ctx);
-        const { dialogue, seq, epoch, carrierCallId, isEnded } = rebuild(outcome.value, graph);
-        const link = { ...state.link, epoch: epoch + 1 };
+        const { dialogue, seq, epoch, carrierCallId } = rebuild(outcome.value, graph);
         const rebuilt: State = {
           ...state,
           phase: "connecting",
           carrierCallId: state.carrierCallId ?? carrierCallId,
           dialogue,
           seq,
-          link,
+          link: { ...state.link, epoch: epoch + 1 },
+          answeredAt: epoch === 0 ? null : ctx.date(), // once stored, the first one stays
         };
-        const recorded = fail(rebuilt, "call", { code: "crashed", message: "Rebuilt" }, ctx);
-        return isEnded ? save(recorded, ctx) : recorded;
+        const ended = outcome.value.findLast((event) => event.type === "call_ended");
+        if (ended !== undefined) {
+          return store(rebuilt, { outcome: ended.outcome, reason: ended.reason }, ctx);
+        }
+        if (epoch > 0) startDuration(ctx);
+        return fail(rebuilt, "call", { code: "crashed", message: "Rebuilt" }, ctx);
       },
-      dial(_state, { from, to, reply }, ctx) {
+      dial(state, { from, to, reply }, ctx) {
+        if (state.phase !== "connecting") {
+          reply.fail(new AppError("conflict", "Cannot place a call: it has been hung up"));
+          return save(state, ctx);
+        }
         const timeLimitSeconds = Math.ceil((graph.limits.maxDurationMs + RING_MS) / 1000);
         ctx.run(
           "dial",
           (signal) => deps.carrier.placeCall({ from, to, timeLimitSeconds, ...deps.urls }, signal),
           (outcome) => ({ type: "dialed", outcome, reply }),
         );
+        return state;
       },
       dialed(state, { outcome, reply }, ctx) {
+        if (outcome.ok) reply({ callId: settings.callId });
+        else reply.fail(outcome.error);
+        if (state.phase === "saving") return state;
         if (!outcome.ok) {
-          reply.fail(outcome.error);
-          const ending: Ending = { outcome: "failed", reason: "carrier_ended" };
+          const ending = state.ending ?? { outcome: "failed", reason: "carrier_ended" };
           return save({ ...fail(state, "carrier", outcome.error, ctx), ending }, ctx);
         }
         const { carrierCallId } = outcome.value;
-        reply({ callId: settings.callId });
         ctx.run("save placed", (signal) => deps.savePlaced(carrierCallId, signal), () => ({
           type: "savedMeanwhile",
         }));
+        if (state.phase === "ending") hangUpAtCarrier(carrierCallId, ctx);
         return record({ ...state, carrierCallId }, { type: "call_dialed", carrierCallId }, ctx);
       },
       answer(state, { reply }) {
@@ -413,12 +456,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       resume(state, { carrierCallId, reply }, ctx) {
         const known = state.carrierCallId ?? carrierCallId; // its answer may overtake the API's
         if (carrierCallId !== known) return reply({ type: "hangUp" });
-        // The carrier's word that the stream has ended may overtake the socket's close.
-        const isStale = state.phase === "live" && state.link.phase === "started";
-        if (isStale && state.children.leg !== null) {
-          ctx.stopChild(state.children.leg, "Carrier ended the stream");
-        }
-        const waiting = { ...(isStale ? loseLeg(state, ctx) : state), carrierCallId: known };
+        const waiting = { ...endStream(state, ctx), carrierCallId: known };
         reply(answer(waiting));
         if (waiting.phase !== "ending") return waiting;
         return save(waiting, ctx); // the carrier has its last word
@@ -457,8 +495,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         ctx.cancel("connect");
         const answeredAt = state.answeredAt ?? ctx.date();
         if (state.answeredAt === null) {
-          const { maxDurationMs } = graph.limits;
-          ctx.timer("duration", maxDurationMs, { type: "durationPassed" });
+          startDuration(ctx);
           ctx.run("save live", (signal) => deps.saveLive(answeredAt, signal), () => ({
             type: "savedMeanwhile",
           }));
@@ -491,7 +528,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
             );
         }
       },
-      marked: (state, message, ctx) => tell(state, message, ctx),
+      marked: (state, message, ctx) => tellOfSpeech(state, message, ctx),
       pressed(state, { digit }, ctx) {
         return record(state, { type: "dtmf_pressed", digit }, ctx);
       },
@@ -499,17 +536,18 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       deaf(state, { error }, ctx) {
         return apologise(fail(state, "listener", error, ctx), "provider_failed", ctx);
       },
-      wordsPlaced: (state, message, ctx) => tell(state, message, ctx),
-      synthesisBegan: (state, message, ctx) => tell(state, message, ctx),
-      playoutBegan: (state, message, ctx) => tell(state, message, ctx),
+      wordsPlaced: (state, message, ctx) => tellOfSpeech(state, message, ctx),
+      synthesisBegan: (state, message, ctx) => tellOfSpeech(state, message, ctx),
+      playoutBegan: (state, message, ctx) => tellOfSpeech(state, message, ctx),
       synthesisFailed: (state, message, ctx) => tell(state, message, ctx),
       speakerLost: (state, message, ctx) => tell(state, message, ctx),
       modelSaid: (state, message, ctx) => tell(state, message, ctx),
       modelLost: (state, message, ctx) => tell(state, message, ctx),
-      settleDue: (state, message, ctx) => tell(state, message, ctx),
+      settleDue: (state, message, ctx) => tellOfSpeech(state, message, ctx),
       deadlinePassed: (state, message, ctx) => tell(state, message, ctx),
       durationPassed(state, _message, ctx) {
         const ending: Ending = { outcome: "answered", reason: "max_duration" };
+        if (state.phase !== "live") return end(state, ending, null, ctx); // between two legs
         return tell(state, { type: "end", sentence: graph.failureSentence, ending }, ctx);
       },
       connectMissed(state, _message, ctx) {
@@ -523,7 +561,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         return save({ ...state, ending: state.ending ?? ending }, ctx);
       },
       hangUp(state, _message, ctx) {
-        return end(state, { outcome: "answered", reason: "stopped" }, null, ctx);
+        const outcome = state.answeredAt === null ? "failed" : "answered";
+        return end(state, { outcome, reason: "stopped" }, null, ctx);
       },
       carrierHungUp(state, { outcome }, ctx) {
         const next = outcome.ok ? state : fail(state, "carrier", outcome.error, ctx);
@@ -534,16 +573,21 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       endingDue: (state, _message, ctx) => state.phase === "ending" ? save(state, ctx) : state,
       savedMeanwhile() {},
       saved(state, { outcome }, ctx) {
-        if (outcome.ok || state.saves + 1 >= SAVES_MAX) {
-          ctx.stop();
-          return state;
+        if (outcome.ok || state.saving === null) return ctx.stop();
+        const failures = state.saving.failures + 1;
+        if (failures === SAVES_MAX) {
+          const { callId } = settings;
+          deps.log.error("end of a call not stored", { callId, error: outcome.error });
+          return ctx.stop();
         }
-        ctx.timer("save again", SAVE_AGAIN_MS * 2 ** state.saves, { type: "saveAgain" });
-        return { ...state, saves: state.saves + 1 };
+        ctx.timer("save again", SAVE_AGAIN_MS * 2 ** (failures - 1), { type: "saveAgain" });
+        return { ...state, saving: { ...state.saving, failures } };
       },
-      saveAgain: (state, _message, ctx) => store(state, ctx),
+      saveAgain({ saving }, _message, ctx) {
+        if (saving !== null) write(saving.ended, ctx);
+      },
     },
-    view: ({ phase, link, dialogue, seq, ending, saves }) => ({
+    view: ({ phase, link, dialogue, seq, ending, saving }) => ({
       phase,
       epoch: link.epoch,
       link: link.phase,
@@ -554,7 +598,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       unsettled: dialogue.utterances.length,
       events: seq,
       ending,
-      saves,
+      saveFailures: saving?.failures ?? 0,
     }),
   };
 }

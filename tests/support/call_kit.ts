@@ -13,6 +13,7 @@ import type { CallAnswer } from "@/actors/desk/desk.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
 import type { Ref, StopReason } from "@/actors/runtime/actor.ts";
+import { newLog } from "@/lib/log.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
 import { type Script, simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
@@ -52,6 +53,8 @@ export interface CallKit {
   readonly hangUps: readonly string[];
   /** How the actor stopped; empty while it lives. */
   readonly stops: readonly StopReason[];
+  /** What the call has logged, one JSON line each. */
+  readonly logged: readonly string[];
   readonly streams: readonly MediaStream[];
   /** Asks what to do, as the carrier's webhook does, and opens the media socket. */
   connect(): Promise<MediaStream>;
@@ -75,6 +78,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
   const hangUps: string[] = [];
   const streams: MediaStream[] = [];
   const stops: StopReason[] = [];
+  const logged: string[] = [];
   let tokens = 0;
 
   const settings: CallSettings = {
@@ -117,6 +121,12 @@ export function callKit(options: CallKitOptions = {}): CallKit {
       ends.push(ended);
       return Promise.resolve();
     },
+    log: newLog({
+      level: "debug",
+      pii: false,
+      date: clock.date,
+      write: (line) => void logged.push(line),
+    }),
     ...options.deps,
   };
   const ref = system.spawn(callKind, callId, () => call(settings, deps), {
@@ -171,6 +181,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     ends,
     hangUps,
     stops,
+    logged,
     streams,
     answer,
     resume,

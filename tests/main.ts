@@ -17,7 +17,7 @@ const SYSTEM = /^tests\/system\//;
 
 /** What needs nothing but the npm registry. */
 const PARTS: readonly Part[] = [
-  { name: "unit", owns: (file) => !DATABASE.test(file) && !SYSTEM.test(file), parallel: true },
+  { name: "unit", owns: (file) => !DATABASE.test(file) && !SYSTEM.test(file) },
   { name: "PGlite", owns: (file) => DATABASE.test(file) },
   { name: "PostgreSQL", owns: (file) => DATABASE.test(file), beside: () => postgres() },
 ];

@@ -1,5 +1,7 @@
 /** One part of the tests: some files in one `deno test` process, counted from what that process says it ran. */
 
+import { deadline, systemClock } from "@/lib/clock.ts";
+
 export interface Counts {
   readonly passed: number;
   readonly failed: number;
@@ -12,8 +14,6 @@ export interface Part {
   readonly owns: (file: string) => boolean;
   /** What must run beside it, as a database server. Started only when there is something to run. */
   readonly beside?: () => Promise<Beside>;
-  /** Run files two at a time: only for tests that never look at real time. */
-  readonly parallel?: boolean;
 }
 
 export interface Beside {
@@ -54,25 +54,26 @@ export async function runPart(
   if (own.length === 0) return NONE;
   const beside = await part.beside?.();
   try {
-    const shape = part.parallel ? ["--parallel"] : [];
-    return await runTests([...shape, ...flags, ...own], beside?.env ?? {});
+    return await runTests([...flags, ...own], beside?.env ?? {});
   } finally {
     await beside?.stop();
   }
 }
 
 /** `deno test` with these arguments, its output passed on as it comes. Types are `deno check`'s work. */
-export async function runTests(
+async function runTests(
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  env: Readonly<Record<string, string>>,
 ): Promise<Counts> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--no-check", "--no-prompt", ...args],
+    args: ["test", "-A", "--no-check", "--no-prompt", "--parallel", ...args],
     env: { ...env, ...(Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : {}) },
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
+  const life = deadline(systemClock, PART_MAX_MS, () => new Error("The part took too long"));
+  life.signal.addEventListener("abort", () => child.kill("SIGKILL"));
   let tail = "";
   const decoder = new TextDecoder();
   for await (const bytes of child.stdout) {
@@ -80,11 +81,14 @@ export async function runTests(
     tail = (tail + decoder.decode(bytes, { stream: true })).slice(-SUMMARY_MAX);
   }
   const { success } = await child.status;
+  life.cancel();
   const counts = readSummary(tail);
   if (counts === null) return { ...NONE, failed: 1 };
   return success || counts.failed > 0 ? counts : { ...counts, failed: 1 };
 }
 
+/** A part that hangs is ended after this, and counts as a failure. */
+const PART_MAX_MS = 8 * 60_000;
 /** The summary stands at the very end; this much of the output is kept to find it. */
 const SUMMARY_MAX = 4096;
 

@@ -3,8 +3,8 @@
  *
  * A mark stands behind the first frame of an utterance, at the end of each word, and at the end of all.
  * Until a `clear` is sent, a mark that comes back proves that everything before it has played. After it,
- * the carrier returns the marks it dropped as well, at one instant, and right behind them the mark that was
- * sent with the `clear`; those that had played may still be on their way. A mark that comes back after the
+ * the carrier returns the marks it dropped as well, at one instant, and last of them the mark that was
+ * sent right before the `clear`; those that had played may still be on their way. A mark that comes back after the
  * `clear` has played if the carrier sent caller audio between it and the `clear`'s own mark, or if it came
  * sooner than that mark by more than the line's delay varies. Of any other nothing is known, and its word
  * does not count: what the caller did not hear must not be taken as heard.

@@ -161,8 +161,9 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         send(state, ctx, () => protocol.mark(name));
       },
       clear(state, { mark }, ctx) {
-        send(state, ctx, () => protocol.clear());
+        // The mark first: the clear then returns it as the last of all that it drops, at one instant.
         send(state, ctx, () => protocol.mark(mark));
+        send(state, ctx, () => protocol.clear());
       },
       hangUp(_state, _message, ctx) {
         ctx.stop();

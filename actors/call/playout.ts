@@ -11,7 +11,10 @@ export const LEAD_MS = 300;
 /** Audio that may wait: a reply of ten minutes. More is a synthesiser gone wrong. */
 export const WAITING_MAX_BYTES = 600_000 * BYTES_PER_MS;
 
-/** What goes to the carrier, in order. A frame within which a mark stands is in pieces, so that the mark is exact. */
+/**
+ * What goes to the carrier, in order. Frames stay whole, since carriers that speak this protocol ask for
+ * multiples of 160 bytes and leave gaps for less; a mark within a frame stands behind it, 20 ms late at most.
+ */
 export type Playable =
   | { readonly type: "frame"; readonly audio: Uint8Array }
   | { readonly type: "mark"; readonly name: string };
@@ -43,7 +46,7 @@ export class Playout {
     return true;
   }
 
-  /** A mark for when `atByte` bytes have played: it goes out right behind the last of them. That of the start, at 0, has a place of its own. */
+  /** A mark for when `atByte` bytes have played: it goes out behind the frame of the last of them. That of the start, at 0, has a place of its own. */
   mark(atByte: number, name: string): void {
     this.#marks.push({ atByte: atByte === 0 ? START_MARK_BYTE : atByte, name });
   }
@@ -90,17 +93,9 @@ export class Playout {
   }
 
   #takeFrame(out: Playable[]): void {
-    const frame = this.#nextFrame();
-    let from = 0;
-    for (;;) {
-      const markAt = (this.#marks[0]?.atByte ?? Infinity) - this.#sent;
-      const to = Math.min(FRAME_BYTES, from + markAt);
-      out.push({ type: "frame", audio: frame.subarray(from, to) });
-      this.#sent += to - from;
-      this.#takeMarks(out);
-      if (to === FRAME_BYTES) return;
-      from = to;
-    }
+    out.push({ type: "frame", audio: this.#nextFrame() });
+    this.#sent += FRAME_BYTES;
+    this.#takeMarks(out);
   }
 
   #nextFrame(): Uint8Array {

@@ -204,8 +204,8 @@ Deno.test("a clear goes out with the mark that says when it has been done", asyn
   ref.send({ type: "clear", mark: "4:cut" });
   await settle();
   assert.deepEqual(sent.map((text) => JSON.parse(text)), [
-    { event: "clear", streamSid: STREAM_SID },
     { event: "mark", streamSid: STREAM_SID, mark: { name: "4:cut" } },
+    { event: "clear", streamSid: STREAM_SID },
   ]);
 });
 

@@ -51,7 +51,7 @@ Deno.test("playout sends no part of a frame before the rest has come", () => {
   assert.deepEqual(placesOf(playout.take(5)), [[START, FRAME_BYTES]]);
 });
 
-Deno.test("a mark stands right behind the last byte of its word, within a frame as well", () => {
+Deno.test("a mark stands behind the frame that has the last byte of its word, and frames stay whole", () => {
   const playout = new Playout();
   playout.mark(0, START);
   playout.mark(250, "one");
@@ -62,13 +62,13 @@ Deno.test("a mark stands right behind the last byte of its word, within a frame 
   const items = playout.take(0);
   assert.deepEqual(placesOf(items), [
     [START, 160],
-    ["one", 250],
-    ["two", 250],
+    ["one", 320],
+    ["two", 320],
     ["three", 480],
     ["end", 640],
   ]);
   const sizes = items.flatMap((item) => item.type === "frame" ? [item.audio.length] : []);
-  assert.deepEqual(sizes, [160, 90, 70, 160, 160]);
+  assert.deepEqual(sizes, [160, 160, 160, 160]);
 });
 
 Deno.test("a mark that comes late is sent at the next chance, behind those before it", () => {
@@ -93,7 +93,7 @@ Deno.test("an utterance that was all said has the marks of all its words, those 
   playout.mark(9_999, "two");
   playout.add(audioOf(200));
   playout.end("end", true);
-  assert.deepEqual(placesOf(playout.take(0)), [["one", 100], ["two", 320], ["end", 320]]);
+  assert.deepEqual(placesOf(playout.take(0)), [["one", 160], ["two", 320], ["end", 320]]);
 });
 
 Deno.test("an utterance that broke off has no marks of words without their audio", () => {
@@ -103,7 +103,7 @@ Deno.test("an utterance that broke off has no marks of words without their audio
   playout.mark(201, "three");
   playout.add(audioOf(200));
   playout.end("end", false);
-  assert.deepEqual(placesOf(playout.take(0)), [["one", 100], ["two", 200], ["end", 320]]);
+  assert.deepEqual(placesOf(playout.take(0)), [["one", 160], ["two", 320], ["end", 320]]);
 });
 
 Deno.test("playout is bounded: audio past its bound is not taken", () => {

@@ -18,6 +18,8 @@ import { follow, type Transcript } from "./transcript.ts";
 
 /** A call that goes on for longer is hung up by the caller. */
 export const CALL_MAX_MS = 180_000;
+/** A word that ended so short before a `clear` took effect may be missing: its mark was on its way. */
+const ROUND_TRIP_MS = 150;
 /** Of the range for fiction. */
 export const FROM = "+15550199000";
 
@@ -149,7 +151,7 @@ export async function phone(
 
   const stored = transcript.events.filter((event) => event.type === "agent_said");
   const flights = stream.log.flatMap((entry) =>
-    entry.type === "clear" ? [{ sentAtMs: -Infinity, actedAtMs: entry.atMs }] : []
+    entry.type === "clear" ? [{ sentAtMs: entry.atMs - ROUND_TRIP_MS, actedAtMs: entry.atMs }] : []
   );
   const { extra, missing, missingInFlight, heard } = compareHeard(
     stored,

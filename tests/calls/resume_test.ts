@@ -1,0 +1,171 @@
+/** A media stream is lost and the call is not: the carrier brings another, and the agent goes on. */
+
+import assert from "node:assert/strict";
+import { CONNECT_WITHIN_MS } from "@/actors/call/call.ts";
+import type { CallAnswer } from "@/actors/desk/desk.ts";
+import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
+import { parseGraph, startOf } from "@/lib/workflow/graph.ts";
+import { type CallKit, callKit } from "@/tests/support/call_kit.ts";
+import { newCaller } from "@/tests/support/caller.ts";
+import { compareHeard, playedWords } from "@/tests/support/heard.ts";
+
+const { greeting } = startOf(parseGraph(demoAgent));
+
+/** What the caller heard on all streams together. */
+function heard({ streams }: CallKit): string {
+  return streams.flatMap(playedWords).map(({ text }) => text).join(" ");
+}
+
+function wrong({ events, streams }: CallKit): unknown {
+  const said = events.filter((event) => event.type === "agent_said");
+  const { extra, missing } = compareHeard(said, streams.flatMap(playedWords), []);
+  return { extra, missing };
+}
+
+function pathOf(answer: CallAnswer): { readonly epoch: number; readonly token: string } {
+  assert.ok(answer.type === "connect");
+  return { epoch: Number(answer.mediaPath.split("/")[4]), token: answer.token };
+}
+
+Deno.test("the agent goes on from the first word that was not heard", async () => {
+  const kit = callKit();
+  const first = await kit.connect();
+  await kit.kit.clock.advance(1_700); // within a word
+  first.drop();
+  await kit.kit.clock.advance(2_000);
+  assert.notEqual(heard(kit), "");
+  await kit.reconnect();
+  await kit.kit.clock.advance(7_000);
+  assert.equal(heard(kit), greeting);
+  assert.deepEqual(wrong(kit), { extra: [], missing: [] });
+  await kit.close();
+});
+
+Deno.test("a stream that is lost again and again costs no word", async () => {
+  const kit = callKit();
+  let stream = await kit.connect();
+  for (let i = 0; i < 5; i++) {
+    await kit.kit.clock.advance(800);
+    stream.drop();
+    stream = await kit.reconnect();
+  }
+  await kit.kit.clock.advance(7_000);
+  assert.equal(heard(kit), greeting);
+  assert.deepEqual(wrong(kit), { extra: [], missing: [] });
+  await kit.close();
+});
+
+Deno.test("a resume offers a new epoch and a new token, and the old ones are refused", async () => {
+  const kit = callKit();
+  const first = pathOf(await kit.answer());
+  (await kit.connect()).drop();
+  const second = pathOf(await kit.resume());
+  assert.equal(second.epoch, first.epoch + 1);
+  assert.notEqual(second.token, first.token);
+  assert.equal(await kit.attach(first.epoch, first.token), "refused");
+  assert.equal(await kit.attach(second.epoch, first.token), "refused");
+  assert.equal(await kit.attach(second.epoch, second.token), "ok");
+  assert.equal(await kit.attach(second.epoch, second.token), "taken");
+  await kit.close();
+});
+
+Deno.test("a carrier that asks before its old socket has closed is believed: the old one is closed", async () => {
+  const kit = callKit();
+  const old = await kit.connect();
+  await kit.kit.clock.advance(1_700);
+  await kit.reconnect();
+  assert.equal(old.log.at(-1)?.type, "closed");
+  await kit.kit.clock.advance(7_000);
+  assert.equal(heard(kit), greeting);
+  assert.deepEqual(wrong(kit), { extra: [], missing: [] });
+  await kit.close();
+});
+
+Deno.test("a reply that was being made when the stream was lost is given on the next", async () => {
+  const kit = callKit();
+  const stream = await kit.connect();
+  const { clock } = kit.kit;
+  const caller = newCaller({ clock, stream, lines: demoCaller.slice(0, 1), hangUp() {} });
+  while (!kit.events.some((event) => event.type === "caller_said")) await clock.advance(10);
+  caller.stop();
+  stream.drop(); // the model is thinking
+  await clock.advance(500);
+  await kit.reconnect();
+  await clock.advance(6_000);
+  assert.equal(heard(kit), `${greeting} I can help with that. What is your name, please?`);
+  assert.deepEqual(wrong(kit), { extra: [], missing: [] });
+  await kit.close();
+});
+
+Deno.test("a stream that is lost while the caller speaks keeps what they had said", async () => {
+  const kit = callKit();
+  const { clock } = kit.kit;
+  const first = await kit.connect();
+  const caller = newCaller({ clock, stream: first, lines: demoCaller.slice(0, 1), hangUp() {} });
+  while (caller.lines.length === 0) await clock.advance(20);
+  await clock.advance(1_500);
+  caller.stop();
+  first.drop();
+  const stream = await kit.reconnect();
+  const again = newCaller({ clock, stream, lines: demoCaller, hangUp: () => stream.stop() });
+  await clock.advance(90_000);
+  again.stop();
+  assert.equal(kit.ends[0]?.reason, "agent_hung_up");
+  assert.equal(kit.ends[0]?.variables.time, "half past nine");
+  assert.deepEqual(wrong(kit), { extra: [], missing: [] });
+  await kit.close();
+});
+
+Deno.test("a call whose carrier brings no other stream in time is hung up and ends as leg lost", async () => {
+  const kit = callKit();
+  const stream = await kit.connect();
+  await kit.kit.clock.advance(2_000);
+  stream.drop();
+  await kit.kit.clock.advance(CONNECT_WITHIN_MS - 1);
+  assert.deepEqual(kit.ends, []);
+  await kit.kit.clock.advance(1);
+  assert.equal(kit.hangUps.length, 1);
+  assert.deepEqual(kit.ends.map(({ outcome, reason }) => [outcome, reason]), [
+    ["failed", "leg_lost"],
+  ]);
+  assert.deepEqual(kit.stops, [{ type: "done" }]);
+  await kit.close();
+});
+
+Deno.test("a caller who hangs up says stop: no other stream is awaited", async () => {
+  const kit = callKit();
+  const stream = await kit.connect();
+  await kit.kit.clock.advance(2_000);
+  stream.stop();
+  await kit.kit.settle();
+  assert.deepEqual(kit.ends.map(({ outcome, reason }) => [outcome, reason]), [
+    ["answered", "caller_hung_up"],
+  ]);
+  assert.deepEqual(kit.hangUps, []);
+  await kit.close();
+});
+
+Deno.test("another call's id gets no stream of this call", async () => {
+  const kit = callKit();
+  await kit.connect();
+  const answer = kit.call.ask<CallAnswer>((reply) => ({
+    type: "resume",
+    carrierCallId: `CA${"f".repeat(32)}`,
+    reply,
+  }));
+  await kit.kit.clock.advance(1_000);
+  assert.deepEqual(await answer, { type: "hangUp" });
+  assert.equal(kit.streams[0]?.log.some((entry) => entry.type === "closed"), false);
+  await kit.close();
+});
+
+Deno.test("nothing is played to a leg that is gone", async () => {
+  const kit = callKit();
+  const stream = await kit.connect();
+  await kit.kit.clock.advance(1_700);
+  stream.drop();
+  await kit.kit.clock.advance(10_000);
+  const toLegs = kit.kit.system.deadLetters().filter((letter) => letter.kind === "leg");
+  assert.ok(toLegs.length <= 2, `${toLegs.length} dead letters`); // those of the instant of the loss
+  await kit.close();
+});

@@ -33,6 +33,7 @@ export type SpeakerMessage =
 
 /** What a speaker tells its call. */
 export type FromSpeaker =
+  /** Words whose audio is there: they will be heard, unless the utterance is silenced. */
   | { type: "wordsPlaced"; generation: number; words: readonly PlacedWord[] }
   /** First audio of an utterance came from the synthesiser. */
   | { type: "synthesisBegan"; generation: number; at: number }
@@ -68,7 +69,11 @@ interface Speaking {
   /** Owned by this incarnation; changed in place. */
   readonly clauses: AsyncQueue<string>;
   readonly playout: Playout;
+  /** Words that were placed. */
   readonly wordCount: number;
+  /** Words that were announced, in order, and whose audio has not come. */
+  readonly announced: readonly PlacedWord[];
+  readonly audioBytes: number;
   /** Silent bytes at its beginning so far, while nothing audible has come. */
   readonly leadBytes: number;
   readonly phase: "waiting" | "hasAudio" | "playing";
@@ -118,26 +123,40 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
     return { speaking: null };
   }
 
+  /** Tells of the words whose audio there is up to `audioBytes`, and has the carrier mark their ends. */
+  function place(speaking: Speaking, audioBytes: number): Speaking {
+    const { playout, generation, announced, wordCount } = speaking;
+    const cut = announced.findIndex(({ endByte }) => endByte > audioBytes);
+    const words = cut === -1 ? announced : announced.slice(0, cut);
+    if (words.length === 0) return speaking;
+    call.send({ type: "wordsPlaced", generation, words });
+    words.forEach(({ endByte }, at) => {
+      playout.mark(endByte, markName(generation, { type: "word", index: wordCount + at }));
+    });
+    return {
+      ...speaking,
+      announced: announced.slice(words.length),
+      wordCount: wordCount + words.length,
+    };
+  }
+
   function onSpeech(speaking: Speaking, speech: Speech, ctx: Context<SpeakerMessage>): State {
-    const { playout, generation } = speaking;
+    const { playout, generation, announced } = speaking;
     switch (speech.type) {
       case "words": {
-        const words = speech.words.map(placed);
-        call.send({ type: "wordsPlaced", generation, words });
-        words.forEach(({ endByte }, at) => {
-          const place = { type: "word", index: speaking.wordCount + at } as const;
-          playout.mark(endByte, markName(generation, place));
-        });
-        return { speaking: { ...speaking, wordCount: speaking.wordCount + words.length } };
+        const words = [...announced, ...speech.words.map(placed)];
+        return { speaking: place({ ...speaking, announced: words }, speaking.audioBytes) };
       }
       case "audio": {
         if (speech.audio.length === 0) return { speaking };
         if (!playout.add(speech.audio)) throw new Error("Synthesiser sent audio without end");
-        if (speaking.phase !== "waiting") return { speaking };
+        const audioBytes = speaking.audioBytes + speech.audio.length;
+        const next = place({ ...speaking, audioBytes }, audioBytes);
+        if (speaking.phase !== "waiting") return { speaking: next };
         call.send({ type: "synthesisBegan", generation, at: ctx.now() });
         tickWith(ctx);
         const leadBytes = silentPrefix(speech.audio);
-        return play({ ...speaking, leadBytes, phase: "hasAudio" }, ctx);
+        return play({ ...next, leadBytes, phase: "hasAudio" }, ctx);
       }
     }
   }
@@ -158,8 +177,8 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
           (signal) => tts.synthesize(clauses, options, signal),
           (item) => ({ type: "synthesised", generation, item }),
         );
-        const speaking = { generation, leg, clauses, playout, wordCount: 0, leadBytes: 0 };
-        return { speaking: { ...speaking, phase: "waiting" } };
+        const none = { wordCount: 0, announced: [], audioBytes: 0, leadBytes: 0 };
+        return { speaking: { generation, leg, clauses, playout, ...none, phase: "waiting" } };
       },
       text({ speaking }, { generation, text }) {
         if (speaking?.generation === generation) speaking.clauses.push(text);
@@ -173,18 +192,16 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
       },
       synthesised({ speaking }, { generation, item }, ctx) {
         if (speaking?.generation !== generation) return { speaking }; // that utterance was silenced
-        switch (item.type) {
-          case "item":
-            return onSpeech(speaking, item.value, ctx);
-          case "failed":
-            call.send({ type: "synthesisFailed", generation, error: item.error });
-            break;
-          case "ended":
-            break;
+        if (item.type === "item") return onSpeech(speaking, item.value, ctx);
+        const isComplete = item.type === "ended";
+        // Word times may be estimates: when all was said, what is left has been said by its end.
+        const last = isComplete ? place(speaking, Infinity) : speaking;
+        if (item.type === "failed") {
+          call.send({ type: "synthesisFailed", generation, error: item.error });
         }
-        speaking.playout.end(markName(generation, { type: "end" }), item.type === "ended");
+        last.playout.end(markName(generation, { type: "end" }), isComplete);
         tickWith(ctx);
-        return play(speaking, ctx);
+        return play(last, ctx);
       },
       tick({ speaking }, _message, ctx) {
         return speaking === null ? { speaking } : play(speaking, ctx);

@@ -194,7 +194,9 @@ Deno.test("a synthesis that fails is told, and what it had given is played to it
   assert.deepEqual(told.filter((it) => it.type === "synthesisFailed"), [
     { type: "synthesisFailed", generation: 1, error },
   ]);
-  assert.deepEqual(marksOf(sent), ["1:start", "1:w0", "1:end"]); // "two" has no audio
+  const placed = told.flatMap((it) => it.type === "wordsPlaced" ? it.words : []);
+  assert.deepEqual(placed.map((word) => word.text), ["One"]); // "two" has no audio
+  assert.deepEqual(marksOf(sent), ["1:start", "1:w0", "1:end"]);
   const bytes = sent.reduce((sum, it) => sum + (it.type === "play" ? it.audio.length : 0), 0);
   assert.equal(bytes, 400 * BYTES_PER_MS);
   await end();

@@ -1,7 +1,6 @@
 /** The manual clock that tests run on. */
 
 import assert from "node:assert/strict";
-import { systemClock } from "@/lib/clock.ts";
 import { actorKit } from "./actor_kit.ts";
 import { manualClock } from "./manual_clock.ts";
 

@@ -75,7 +75,7 @@ export type DeskMessage =
   | { type: "call"; callId: string; reply: Reply<CallView | null> }
   | { type: "events"; callId: string; after: number; limit: number; reply: Reply<EventView[]> }
   /** Work beside the mailbox has ended: `deliver` says what follows. */
-  | { type: "done"; deliver: (ctx: Context<DeskMessage>) => void };
+  | { type: "done"; job: number; deliver: () => void };
 
 export const deskKind: Kind<DeskMessage> = {
   name: "desk",
@@ -143,15 +143,18 @@ export interface Line {
   release(): void;
 }
 
-type Work = (signal: AbortSignal) => Promise<(ctx: Context<DeskMessage>) => void>;
+/** What is to be done beside the mailbox; then what follows, in it. */
+type Work = (signal: AbortSignal) => Promise<() => void>;
 
 interface Job {
   readonly work: Work;
+  /** Tells whoever asked, and gives back what was taken for it. */
   readonly failed: (error: AppError) => void;
 }
 
 interface State {
-  readonly inFlight: number;
+  /** By their numbers. */
+  readonly inFlight: ReadonlyMap<number, Job>;
   readonly waiting: readonly Job[];
   /** Numbers the jobs of this desk. */
   readonly started: number;
@@ -160,16 +163,19 @@ interface State {
 
 export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   function start(state: State, job: Job, ctx: Context<DeskMessage>): State {
-    ctx.run(`job ${state.started}`, job.work, (outcome) => ({
+    const number = state.started;
+    ctx.run(`job ${number}`, job.work, (outcome) => ({
       type: "done",
-      deliver: (ctx) => outcome.ok ? outcome.value(ctx) : job.failed(outcome.error),
+      job: number,
+      deliver: () => outcome.ok ? outcome.value() : job.failed(outcome.error),
     }));
-    return { ...state, inFlight: state.inFlight + 1, started: state.started + 1 };
+    const inFlight = new Map(state.inFlight).set(number, job);
+    return { ...state, inFlight, started: number + 1 };
   }
 
   /** The bulkhead: one tenant's flood waits here, and does not starve another. */
   function enter(state: Readonly<State>, job: Job, ctx: Context<DeskMessage>): State {
-    if (state.inFlight < IN_FLIGHT_MAX) return start(state, job, ctx);
+    if (state.inFlight.size < IN_FLIGHT_MAX) return start(state, job, ctx);
     if (state.waiting.length < WAITING_MAX) {
       return { ...state, waiting: [...state.waiting, job] };
     }
@@ -267,7 +273,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   }
 
   return {
-    init: () => ({ inFlight: 0, waiting: [], started: 0, refusedCount: 0 }),
+    init: () => ({ inFlight: new Map(), waiting: [], started: 0, refusedCount: 0 }),
     on: {
       ring(state, { ring, reply }, ctx) {
         if (deps.missing() !== null) return reply({ type: "refused", sentence: NOT_SET_UP });
@@ -328,17 +334,25 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         read(state, ctx, reply, (signal) => deps.call(callId, signal)),
       events: (state, { callId, after, limit, reply }, ctx) =>
         read(state, ctx, reply, (signal) => deps.events(callId, { after, limit }, signal)),
-      done(state, { deliver }, ctx) {
-        deliver(ctx);
-        const next = { ...state, inFlight: state.inFlight - 1 };
-        const [job, ...waiting] = next.waiting;
-        return job === undefined ? next : start({ ...next, waiting }, job, ctx);
+      done(state, { job, deliver }, ctx) {
+        deliver();
+        const inFlight = new Map(state.inFlight);
+        inFlight.delete(job);
+        const [next, ...waiting] = state.waiting;
+        if (next === undefined) return { ...state, inFlight };
+        return start({ ...state, inFlight, waiting }, next, ctx);
       },
     },
     view: ({ inFlight, waiting, refusedCount }) => ({
-      inFlight,
+      inFlight: inFlight.size,
       waiting: waiting.length,
       refusedCount,
     }),
+    stopped({ inFlight, waiting }) {
+      const error = new AppError("actor_stopped", "Cannot finish: the desk has stopped", {
+        retryable: true,
+      });
+      for (const job of [...inFlight.values(), ...waiting]) job.failed(error);
+    },
   };
 }

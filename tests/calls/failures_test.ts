@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { CallDeps } from "@/actors/call/call.ts";
+import type { CallEvent } from "@/actors/call/events.ts";
 import { AppError } from "@/lib/errors.ts";
 import { simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
@@ -230,23 +231,15 @@ async function* until(forever: Promise<never>): AsyncGenerator<never> {
   await forever;
 }
 
-/** Throws in the call actor itself, each time this is recorded for the n-th time. */
-function buggyRecord(
-  kit: { readonly events: CallKit["events"] },
-  times: number,
-): CallDeps["record"] {
-  const events = kit.events as CallKit["events"][number][]; // the kit's own list, which it reads back
-  let left = times;
-  return (seq, event) => {
-    if (event.type === "caller_said" && left-- > 0) throw BUG;
-    events[seq - 1] = event;
-  };
-}
-
+/** A call that has crashed once: a bug in its own handler, which the first so many turns of the caller meet. */
 async function setUpBuggy(times: number) {
-  const events: CallKit["events"][number][] = [];
-  const deps = {
-    record: buggyRecord({ events }, times),
+  const events: CallEvent[] = [];
+  let left = times;
+  const deps: Partial<CallDeps> = {
+    record(seq, event) {
+      if (event.type === "caller_said" && left-- > 0) throw BUG;
+      events[seq - 1] = event;
+    },
     history: () => Promise.resolve([...events]),
   };
   const call = await setUp({ deps });

@@ -1,0 +1,460 @@
+/** A desk: what a carrier and REST are told, how much it takes on, and that no line of the machine is lost. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { callKind, type CallMessage } from "@/actors/call/call.ts";
+import {
+  type Agent,
+  type CallAnswer,
+  type CallView,
+  desk,
+  type DeskDeps,
+  deskKind,
+  type EventView,
+  IN_FLIGHT_MAX,
+  type Line,
+  type NewCall,
+  WAITING_MAX,
+} from "@/actors/desk/desk.ts";
+import type { Actor } from "@/actors/runtime/actor.ts";
+import { AppError } from "@/lib/errors.ts";
+import { demoAgent } from "@/lib/workflow/demo.ts";
+import { parseGraph } from "@/lib/workflow/graph.ts";
+import { actorKit } from "@/tests/support/actor_kit.ts";
+
+const TENANT = "tenant_0198f3c2-0000-7000-8000-000000000001";
+const AGENT: Agent = { agentId: "agent_1", version: 1, graph: parseGraph(demoAgent) };
+const AWAY = new AppError("database_unavailable", "No answer in time", { retryable: true });
+
+/** A call as far as a desk knows it: it answers, and ends when it is told to hang up. */
+function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
+  const ignored = () => {};
+  const connect = {
+    type: "connect",
+    callId: id,
+    mediaPath: "/",
+    token: "",
+    resumePath: "/",
+  } as const;
+  return {
+    init: () => null,
+    on: {
+      answer(_state, { reply }) {
+        got.push("answer");
+        reply(connect);
+      },
+      resume(_state, { reply }) {
+        got.push("resume");
+        reply(connect);
+      },
+      dial(_state, { from, to, reply }) {
+        got.push(`dial ${from} ${to}`);
+        reply({ callId: id });
+      },
+      progressed: (_state, { progress }) => void got.push(progress),
+      hangUp: (_state, _message, ctx) => ctx.stop(),
+      legStarted: ignored,
+      marked: ignored,
+      pressed: ignored,
+      legEnded: ignored,
+      heard: ignored,
+      deaf: ignored,
+      wordsPlaced: ignored,
+      synthesisBegan: ignored,
+      playoutBegan: ignored,
+      synthesisFailed: ignored,
+      speakerLost: ignored,
+      modelSaid: ignored,
+      modelLost: ignored,
+      attach: ignored,
+      connected: ignored,
+      dialed: ignored,
+      deadlinePassed: ignored,
+      settleDue: ignored,
+      durationPassed: ignored,
+      connectMissed: ignored,
+      endingDue: ignored,
+      carrierHungUp: ignored,
+      historyRead: ignored,
+      savedMeanwhile: ignored,
+      saved: ignored,
+      saveAgain: ignored,
+    },
+  };
+}
+
+/** A machine with so many lines, and a database that knows what was inserted. */
+function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskDeps> } = {}) {
+  const { clock, system, settle } = actorKit();
+  const machine = { lines: options.lines ?? 10, taken: 0, draining: false };
+  const rows = new Map<string, CallView & { readonly carrierCallId: string | null }>();
+  const got: string[] = [];
+  let ids = 0;
+
+  function takeLine(): Line | null {
+    if (machine.taken === machine.lines) return null;
+    machine.taken++;
+    let isTaken = true;
+    return {
+      release() {
+        if (isTaken) machine.taken--;
+        isTaken = false;
+      },
+    };
+  }
+
+  const deps: DeskDeps = {
+    tenantId: TENANT,
+    newCallId: () => `call_${++ids}`,
+    agent: (agentId) => Promise.resolve(agentId === AGENT.agentId ? AGENT : null),
+    insertCall(call: NewCall) {
+      const { callId, carrierCallId } = call;
+      const known = carrierCallId === null
+        ? undefined
+        : [...rows.values()].find((row) => row.carrierCallId === carrierCallId);
+      if (known !== undefined) {
+        return Promise.resolve({ callId: known.id, isEnded: known.status === "ended" });
+      }
+      rows.set(callId, { ...viewOf(callId), direction: call.direction, carrierCallId });
+      return Promise.resolve({ callId, isEnded: false });
+    },
+    call: (callId) => Promise.resolve(rows.get(callId) ?? null),
+    callOfCarrier: (carrierCallId) =>
+      Promise.resolve(
+        [...rows.values()].find((it) => it.carrierCallId === carrierCallId)?.id ?? null,
+      ),
+    events: () => Promise.resolve([]),
+    missing: () => null,
+    takeLine,
+    startCall({ callId }, line) {
+      if (machine.draining) return null;
+      return system.spawn(callKind, callId, () => fakeCall(callId, got), {
+        stopped: () => line.release(),
+      });
+    },
+    findCall: (callId) => system.find(callKind, callId),
+    ...options.deps,
+  };
+  system.register(deskKind, () => desk(deps));
+  const ref = system.at(deskKind, TENANT);
+
+  async function ask<T>(question: Promise<T>): Promise<T> {
+    question.catch(() => {});
+    await settle();
+    return await question;
+  }
+
+  const ring = (carrierCallId: string, agentId: string | null = AGENT.agentId) =>
+    ref.ask<CallAnswer>((reply) => ({
+      type: "ring",
+      ring: { from: "+15550001", to: "+15550002", carrierCallId, agentId },
+      reply,
+    }), { timeoutMs: 60_000 });
+  return {
+    clock,
+    system,
+    settle,
+    ref,
+    machine,
+    rows,
+    got,
+    ask,
+    ring,
+    resume: (callId: string) =>
+      ask(
+        ref.ask<CallAnswer>((reply) => ({ type: "resume", callId, carrierCallId: "CA1", reply })),
+      ),
+    place: (agentId = AGENT.agentId) =>
+      ref.ask<{ callId: string }>((reply) => ({
+        type: "placeCall",
+        agentId,
+        from: "+15550001",
+        to: "+15550002",
+        reply,
+      }), { timeoutMs: 60_000 }),
+    read: (callId: string) =>
+      ref.ask<CallView | null>((reply) => ({ type: "call", callId, reply })),
+    view: () => system.inspect("desk", TENANT)?.view,
+    live: () => system.count(callKind.name),
+  };
+}
+
+function viewOf(id: string): CallView {
+  return {
+    id,
+    agentId: AGENT.agentId,
+    direction: "inbound",
+    from: "+15550001",
+    to: "+15550002",
+    status: "live",
+    outcome: null,
+    reason: null,
+    variables: {},
+    startedAt: "2026-01-05T09:00:00.000Z",
+    endedAt: null,
+  };
+}
+
+/** Promises that settle when the test says so. */
+function gateway<T>() {
+  const waiting: PromiseWithResolvers<T>[] = [];
+  return {
+    waiting,
+    pass(): Promise<T> {
+      const entry = Promise.withResolvers<T>();
+      waiting.push(entry);
+      return entry.promise;
+    },
+  };
+}
+
+Deno.test("a ring becomes a row, a call and a way to its socket", async () => {
+  const { ask, ring, rows, machine, live } = setUp();
+  const answer = await ask(ring("CA1"));
+  assert.equal(answer.type === "connect" && answer.callId, "call_1");
+  assert.deepEqual([...rows.keys()], ["call_1"]);
+  assert.deepEqual({ live: live(), taken: machine.taken }, { live: 1, taken: 1 });
+});
+
+Deno.test("a ring that the carrier repeats gets the same call and the same answer", async () => {
+  const { ask, ring, machine, live } = setUp();
+  const first = await ask(ring("CA1"));
+  assert.deepEqual(await ask(ring("CA1")), first);
+  assert.deepEqual({ live: live(), taken: machine.taken }, { live: 1, taken: 1 });
+});
+
+Deno.test("a ring that is repeated before the first one is answered makes one call", async () => {
+  const { ask, ring, machine, live } = setUp();
+  const answers = await ask(Promise.all([ring("CA1"), ring("CA1"), ring("CA1")]));
+  assert.deepEqual(answers[1], answers[0]);
+  assert.deepEqual(answers[2], answers[0]);
+  assert.deepEqual({ live: live(), taken: machine.taken }, { live: 1, taken: 1 });
+});
+
+Deno.test("a ring of a call that has ended is told to hang up", async () => {
+  const { ask, ring, rows, machine } = setUp();
+  rows.set("call_0", { ...viewOf("call_0"), status: "ended", carrierCallId: "CA1" });
+  assert.deepEqual(await ask(ring("CA1")), { type: "hangUp" });
+  assert.equal(machine.taken, 0);
+});
+
+for (const agentId of ["agent_of_nobody", null]) {
+  Deno.test(`a ring for ${agentId ?? "a number without an agent"} is answered with a sentence`, async () => {
+    const { ask, ring, machine, rows } = setUp();
+    const answer = await ask(ring("CA1", agentId));
+    assert.equal(answer.type, "refused");
+    assert.deepEqual({ taken: machine.taken, rows: rows.size }, { taken: 0, rows: 0 });
+  });
+}
+
+Deno.test("a ring while a provider has no key is answered with a sentence, and takes nothing", async () => {
+  const missing = new AppError("not_configured", "No key", { field: "OPENAI_API_KEY" });
+  const { ask, ring, place, machine } = setUp({ deps: { missing: () => missing } });
+  const answer = await ask(ring("CA1"));
+  assert.match(answer.type === "refused" ? answer.sentence : "", /not set up/);
+  await assert.rejects(ask(place()), missing);
+  assert.equal(machine.taken, 0);
+});
+
+Deno.test("a ring when all lines are taken is busy, and one that follows the end of a call is not", async () => {
+  const { ask, ring, place, machine, system, settle } = setUp({ lines: 1 });
+  await ask(ring("CA1"));
+  assert.deepEqual(await ask(ring("CA2")), { type: "busy" });
+  await assert.rejects(ask(place()), { code: "busy", retryable: true });
+  system.find(callKind, "call_1")?.send({ type: "hangUp" });
+  await settle();
+  assert.equal(machine.taken, 0);
+  assert.equal((await ask(ring("CA2"))).type, "connect");
+});
+
+Deno.test("a ring on a machine that drains is busy", async () => {
+  const { ask, ring, machine } = setUp();
+  machine.draining = true;
+  assert.deepEqual(await ask(ring("CA1")), { type: "busy" });
+  assert.equal(machine.taken, 0);
+});
+
+Deno.test("a ring while the database is away fails with its error, and gives the line back", async () => {
+  const { ask, ring, machine } = setUp({ deps: { agent: () => Promise.reject(AWAY) } });
+  await assert.rejects(ask(ring("CA1")), AWAY);
+  assert.equal(machine.taken, 0);
+});
+
+Deno.test("a call that is placed is dialed by its own actor", async () => {
+  const { ask, place, got, machine } = setUp();
+  assert.deepEqual(await ask(place()), { callId: "call_1" });
+  assert.deepEqual(got, ["dial +15550001 +15550002"]);
+  assert.equal(machine.taken, 1);
+});
+
+Deno.test("a call cannot be placed with an agent that is not there, nor on a machine that drains", async () => {
+  const { ask, place, machine } = setUp();
+  await assert.rejects(ask(place("agent_of_nobody")), { code: "not_found", field: "agentId" });
+  machine.draining = true;
+  await assert.rejects(ask(place()), { code: "draining" });
+  assert.equal(machine.taken, 0);
+});
+
+Deno.test("a resume goes to the call that lives", async () => {
+  const { ask, ring, resume, got } = setUp();
+  await ask(ring("CA1"));
+  assert.equal((await resume("call_1")).type, "connect");
+  assert.deepEqual(got, ["answer", "resume"]);
+});
+
+Deno.test("a resume of a call that has ended well, or is unknown, is told to hang up", async () => {
+  const { resume, rows } = setUp();
+  const ended = { ...viewOf("call_0"), status: "ended", outcome: "answered" } as const;
+  rows.set("call_0", { ...ended, carrierCallId: null });
+  assert.deepEqual(await resume("call_0"), { type: "hangUp" });
+  assert.deepEqual(await resume("call_9"), { type: "hangUp" });
+});
+
+Deno.test("a resume of a call that has failed, or whose actor is lost, is answered with an apology", async () => {
+  const { resume, rows } = setUp();
+  const failed = { ...viewOf("call_0"), status: "ended", outcome: "failed" } as const;
+  rows.set("call_0", { ...failed, carrierCallId: null });
+  rows.set("call_1", { ...viewOf("call_1"), carrierCallId: null }); // live, says its row
+  assert.equal((await resume("call_0")).type, "refused");
+  assert.equal((await resume("call_1")).type, "refused");
+});
+
+Deno.test("progress finds its call by our id or the carrier's, and is dropped when there is none", async () => {
+  const { ask, ring, ref, got, settle } = setUp();
+  await ask(ring("CA1"));
+  const news = (callId: string | null, carrierCallId: string) =>
+    ref.send({ type: "progressed", callId, carrierCallId, progress: "completed" });
+  news("call_1", "CA1");
+  news(null, "CA1");
+  news("call_9", "CA9");
+  news(null, "CA9");
+  await settle();
+  assert.deepEqual(got, ["answer", "completed", "completed"]);
+});
+
+Deno.test("a desk works on so much at a time, lets so much wait, and refuses the rest as busy", async () => {
+  const { pass, waiting } = gateway<CallView | null>();
+  const { read, settle, view } = setUp({ deps: { call: pass } });
+  const asked = Array.from({ length: IN_FLIGHT_MAX + WAITING_MAX + 3 }, () => read("call_1"));
+  const settled = Promise.allSettled(asked);
+  await settle();
+  assert.deepEqual(view(), {
+    inFlight: IN_FLIGHT_MAX,
+    waiting: WAITING_MAX,
+    refusedCount: 3,
+  });
+  assert.equal(waiting.length, IN_FLIGHT_MAX);
+  for (let at = 0; at < IN_FLIGHT_MAX + WAITING_MAX; at++) {
+    waiting[at]?.resolve(null);
+    await settle();
+  }
+  const outcomes = await settled;
+  assert.equal(outcomes.filter((it) => it.status === "fulfilled").length, 272);
+  for (const outcome of outcomes.slice(-3)) {
+    assert.equal(outcome.status === "rejected" && outcome.reason.code, "busy");
+  }
+  assert.deepEqual(view(), { inFlight: 0, waiting: 0, refusedCount: 3 });
+});
+
+Deno.test("a ring that finds the desk full is busy, and its line is free again", async () => {
+  const { pass, waiting } = gateway<Agent | null>();
+  const { ring, settle, machine } = setUp({ lines: 1_000, deps: { agent: pass } });
+  const asked = Array.from({ length: IN_FLIGHT_MAX + WAITING_MAX + 1 }, (_, at) => ring(`CA${at}`));
+  const settled = Promise.allSettled(asked);
+  await settle();
+  assert.deepEqual(await asked.at(-1), { type: "busy" });
+  assert.equal(machine.taken, IN_FLIGHT_MAX + WAITING_MAX);
+  for (let at = 0; at < IN_FLIGHT_MAX + WAITING_MAX; at++) {
+    waiting[at]?.resolve(null);
+    await settle();
+  }
+  await settled;
+  assert.equal(machine.taken, 0);
+});
+
+Deno.test("reads are answered with what the tenant's database says", async () => {
+  const asked: unknown[] = [];
+  const event: EventView = { seq: 3, type: "call_started", at: "", payload: {} };
+  const { ask, ref } = setUp({
+    deps: {
+      events(callId, page) {
+        asked.push({ callId, ...page });
+        return Promise.resolve([event]);
+      },
+    },
+  });
+  const events = await ask(ref.ask<EventView[]>((reply) => ({
+    type: "events",
+    callId: "call_1",
+    after: 2,
+    limit: 50,
+    reply,
+  })));
+  assert.deepEqual(events, [event]);
+  assert.deepEqual(asked, [{ callId: "call_1", after: 2, limit: 50 }]);
+});
+
+Deno.test("a desk that crashes answers who waits at once, and loses no line", async () => {
+  const { pass, waiting } = gateway<Agent | null>();
+  const { ring, settle, machine, clock } = setUp({ lines: 100, deps: { agent: pass } });
+  const asked = Array.from({ length: IN_FLIGHT_MAX + 5 }, (_, at) => ring(`CA${at}`));
+  const settled = Promise.allSettled(asked);
+  await settle();
+  waiting[3]?.reject(new TypeError("planted")); // no AppError: a bug
+  await settle();
+  assert.equal(machine.taken, 0);
+  const outcomes = await settled;
+  assert.ok(outcomes.every((it) => it.status === "rejected" && it.reason.code === "actor_stopped"));
+  await clock.advance(1_000);
+  void ring("CA1000").catch(() => {});
+  await settle();
+  assert.equal(machine.taken, 1); // it works again
+  for (const { resolve } of waiting) resolve(null);
+  await settle();
+  assert.equal(machine.taken, 0);
+});
+
+Deno.test("lines taken are the calls that live, whatever happens in whatever order", async () => {
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ type: fc.constant("ring"), sid: fc.nat(12) }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant("place"), sid: fc.constant(0) }) },
+    { weight: 6, arbitrary: fc.record({ type: fc.constant("settle"), sid: fc.nat(40) }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant("fail"), sid: fc.nat(40) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant("bug"), sid: fc.nat(40) }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant("end"), sid: fc.nat(12) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant("drain"), sid: fc.constant(0) }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const { pass, waiting } = gateway<Agent | null>();
+      const { ring, place, machine, system, settle, clock, live } = setUp({
+        lines: 6,
+        deps: { agent: pass },
+      });
+      const asked: Promise<unknown>[] = [];
+      for (const { type, sid } of steps) {
+        const entry = waiting[sid % Math.max(1, waiting.length)];
+        if (type === "ring") asked.push(ring(`CA${sid}`, sid % 4 === 0 ? null : AGENT.agentId));
+        else if (type === "place") asked.push(place());
+        else if (type === "settle") entry?.resolve(sid % 5 === 0 ? null : AGENT);
+        else if (type === "fail") entry?.reject(AWAY);
+        else if (type === "bug") entry?.reject(new TypeError("planted"));
+        else if (type === "drain") machine.draining = true;
+        else {system.list(callKind.name).slice(0, 1).forEach(({ id }) =>
+            system.find(callKind, id)?.send({ type: "hangUp" })
+          );}
+        for (const answer of asked) answer.catch(() => {});
+        await settle();
+        assert.ok(machine.taken >= live() && machine.taken <= machine.lines);
+      }
+      for (let left = -1; left !== waiting.length;) {
+        left = waiting.length;
+        for (const { resolve } of waiting) resolve(AGENT);
+        await clock.advance(1_000); // a desk that crashed comes back
+      }
+      await Promise.allSettled(asked);
+      assert.equal(machine.taken, live());
+    }),
+    { numRuns: 100, seed: 20260105 },
+  );
+});

@@ -63,12 +63,12 @@ export async function getCall(sql: Sql, tenantId: string, callId: string): Promi
 export async function findCarrierCall(
   sql: Sql,
   tenantId: string,
-  carrierCallId: string,
+  { carrier, carrierCallId }: { readonly carrier: string; readonly carrierCallId: string },
 ): Promise<string | null> {
   const [call] = await sql<{ id: string }[]>`
     select 'call_' || id as id from call
-    where tenant_id = ${uuidOf("tenant", tenantId)} and carrier_call_id = ${carrierCallId}
-    limit 1`;
+    where tenant_id = ${uuidOf("tenant", tenantId)}
+      and carrier = ${carrier} and carrier_call_id = ${carrierCallId}`;
   return call?.id ?? null;
 }
 

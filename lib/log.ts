@@ -1,5 +1,7 @@
 /** Structured logs: one JSON line an event on standard error. Standard output belongs to commands. */
 
+import { AppError } from "./errors.ts";
+
 export type Level = "debug" | "info" | "warn" | "error";
 
 /** Personal data (numbers, transcripts, prompts) goes under `pii` and nowhere else. */
@@ -46,7 +48,13 @@ export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 function readable(_key: string, value: unknown): unknown {
   if (value instanceof Error) {
     const { name, message, stack, cause } = value;
-    return { name, message, stack, ...("code" in value ? { code: value.code } : {}), cause };
+    // A failure that was foreseen is told by its code; where it was thrown helps with bugs alone.
+    return value instanceof AppError ? { code: value.code, message, cause } : {
+      name,
+      message,
+      stack,
+      cause,
+    };
   }
   return typeof value === "bigint" ? value.toString() : value;
 }

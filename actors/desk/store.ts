@@ -43,7 +43,7 @@ export function deskStore(
         return { callId: row.id, isEnded: row.status === "ended" };
       }),
     callOfCarrier: (carrierCallId) =>
-      inCall((sql) => findCarrierCall(sql, tenantId, carrierCallId)),
+      inCall((sql) => findCarrierCall(sql, tenantId, { carrier: options.carrier, carrierCallId })),
     call: (callId) =>
       database.asTenant("rest", tenantId, REST_MS, async (sql) => {
         const call = await getCall(sql, tenantId, callId);

@@ -80,7 +80,7 @@ Deno.test("nothing that was said before is played behind the clear", async () =>
   const call = await setUp(() => ({ text: "Yes." }));
   await call.clock.advance(1_500);
   await call.say("Hello there");
-  await call.clock.advance(10_000);
+  await call.clock.advance(5_000);
   const at = call.stream.log.findIndex((entry) => entry.type === "clear");
   const behind = call.stream.log.slice(at).flatMap((entry) =>
     entry.type === "mark" ? [entry.name] : []

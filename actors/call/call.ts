@@ -13,6 +13,7 @@ import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
+import { render } from "@/lib/workflow/template.ts";
 import type { Log } from "@/lib/log.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import {
@@ -196,6 +197,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   }
 
   function record(state: State, event: CallEvent, ctx: Context<CallMessage>): State {
+    // Of a call whose events could not be read their number is unknown: its row alone says how it ended.
+    if (state.seq === 0 && event.type !== "call_started") return state;
     const seq = state.seq + 1;
     deps.record(seq, event, ctx.date());
     return { ...state, seq };
@@ -375,7 +378,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   /** Says the agent's apology, then hangs up; with no leg to say it on, the carrier says it. */
   function apologise(state: State, reason: EndReason, ctx: Context<CallMessage>): State {
     const ending: Ending = { outcome: "failed", reason };
-    const sentence = graph.failureSentence;
+    const sentence = rendered(graph.failureSentence, state);
     if (state.phase === "live") return tell(state, { type: "end", sentence, ending }, ctx);
     return end(state, ending, sentence, ctx);
   }
@@ -404,7 +407,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     },
     on: {
       historyRead(state, { outcome }, ctx) {
-        if (!outcome.ok) return end(state, CRASHED, graph.failureSentence, ctx);
+        if (!outcome.ok) return end(state, CRASHED, rendered(graph.failureSentence, state), ctx);
         const { dialogue, seq, epoch, carrierCallId } = rebuild(outcome.value, graph);
         const rebuilt: State = {
           ...state,
@@ -548,7 +551,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       durationPassed(state, _message, ctx) {
         const ending: Ending = { outcome: "answered", reason: "max_duration" };
         if (state.phase !== "live") return end(state, ending, null, ctx); // between two legs
-        return tell(state, { type: "end", sentence: graph.failureSentence, ending }, ctx);
+        const sentence = rendered(graph.timeUpSentence, state);
+        return tell(state, { type: "end", sentence, ending }, ctx);
       },
       connectMissed(state, _message, ctx) {
         if (state.phase !== "connecting" && state.phase !== "rebuilding") return state;
@@ -604,6 +608,11 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
 }
 
 const CRASHED: Ending = { outcome: "failed", reason: "crashed" };
+
+/** A sentence of the graph, with what is known put in. */
+function rendered(template: string, { dialogue }: Pick<State, "dialogue">): string {
+  return render(template, dialogue.workflow.variables);
+}
 
 /** How a call came out when the carrier says that it is over; null while it is not. */
 function endingOf(progress: CallProgress, wasAnswered: boolean): Ending | null {

@@ -11,6 +11,8 @@ export const demoAgent: Graph = {
     "brief. You only book appointments, and give no medical advice.",
   keyterms: ["Bright Smile", "toothache", "check-up", "hygienist"],
   idlePrompt: "Are you still there?",
+  idleFarewell: "I cannot hear you. Please call us again. Goodbye.",
+  timeUpSentence: "I am sorry, we are out of time. Please call us again. Goodbye.",
   failureSentence: "I am sorry, I cannot finish this right now. Please call us again.",
   limits: { maxDurationMs: 300_000, idleMs: 8_000, idlePromptCount: 2 },
   nodes: [

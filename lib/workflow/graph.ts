@@ -19,6 +19,10 @@ export interface Graph {
   readonly keyterms: readonly string[];
   /** Said verbatim when the caller has been silent for `limits.idleMs`. */
   readonly idlePrompt: string;
+  /** Said verbatim before hanging up on a caller who has not answered the idle prompts. */
+  readonly idleFarewell: string;
+  /** Said verbatim before hanging up, when the call has lasted for `limits.maxDurationMs`. */
+  readonly timeUpSentence: string;
   /** Said verbatim before hanging up, when the conversation cannot go on. */
   readonly failureSentence: string;
   readonly limits: GraphLimits;
@@ -163,6 +167,8 @@ const GraphJson = z.strictObject({
   persona: prompt,
   keyterms: z.array(z.string().trim().min(1).max(100)).max(KEYTERMS_MAX).default([]),
   idlePrompt: sentence.default("Are you still there?"),
+  idleFarewell: sentence.default("I cannot hear you, so I will hang up now. Goodbye."),
+  timeUpSentence: sentence.default("I am sorry, we are out of time. Please call again. Goodbye."),
   failureSentence: sentence.default("I am sorry, something went wrong. Please call again later."),
   limits: LimitsJson.prefault({}),
   nodes: z.array(NodeJson).min(1).max(NODES_MAX),

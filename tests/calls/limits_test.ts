@@ -7,7 +7,7 @@ import { callKit, type CallKitOptions } from "@/tests/support/call_kit.ts";
 import { compareHeard, playedWords } from "@/tests/support/heard.ts";
 
 const DEMO = parseGraph(demoAgent);
-const SORRY = DEMO.failureSentence;
+const TIME_UP = DEMO.timeUpSentence;
 const PROMPT = DEMO.idlePrompt;
 
 function limited(limits: Partial<GraphLimits>): Graph {
@@ -38,7 +38,7 @@ Deno.test("a call that lasts too long is ended with a sentence", async () => {
   await call.clock.advance(9_999);
   assert.ok(!call.heard().includes("sorry"));
   await call.clock.advance(10_000);
-  assert.ok(call.heard().endsWith(SORRY));
+  assert.ok(call.heard().endsWith(TIME_UP));
   assert.deepEqual(call.endOf(), ["answered max_duration"]);
   assert.equal(call.hangUps.length, 1);
   assert.deepEqual(call.wrong(), NONE);
@@ -56,7 +56,7 @@ Deno.test("a call that lasts too long is ended while the agent speaks, in the mi
     }),
   });
   await call.clock.advance(20_000);
-  assert.ok(call.heard().endsWith(SORRY));
+  assert.ok(call.heard().endsWith(TIME_UP));
   assert.deepEqual(call.endOf(), ["answered max_duration"]);
   assert.deepEqual(call.wrong(), NONE);
   await call.close();
@@ -78,16 +78,16 @@ Deno.test("time does not begin anew with another stream", async () => {
   call.stream.drop();
   const stream = await call.reconnect();
   await call.clock.advance(12_000);
-  assert.ok(playedWords(stream).map(({ text }) => text).join(" ").endsWith(SORRY));
+  assert.ok(playedWords(stream).map(({ text }) => text).join(" ").endsWith(TIME_UP));
   assert.deepEqual(call.endOf(), ["answered max_duration"]);
   await call.close();
 });
 
-Deno.test("a caller who says nothing is asked twice, then the call is hung up", async () => {
+Deno.test("a caller who says nothing is asked twice, then told goodbye and hung up on", async () => {
   const call = await setUp({});
   await call.clock.advance(60_000);
   const { greeting } = DEMO.nodes.find((node) => node.type === "start") ?? assert.fail();
-  assert.equal(call.heard(), `${greeting} ${PROMPT} ${PROMPT}`);
+  assert.equal(call.heard(), `${greeting} ${PROMPT} ${PROMPT} ${DEMO.idleFarewell}`);
   assert.deepEqual(call.endOf(), ["answered caller_silent"]);
   assert.equal(call.hangUps.length, 1);
   assert.deepEqual(call.wrong(), NONE);

@@ -5,11 +5,14 @@ import { DEMO_NUMBER } from "@/db/demo.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
 import { demoCaller } from "@/lib/workflow/demo.ts";
-import { FROM, ownServer, phone, type Phoned, runningServer } from "./phone.ts";
+import { FROM, phone, type Phoned, runningServer } from "./phone.ts";
+import { serverProcess } from "./server_process.ts";
 
 const CALLS_MAX = 1_000;
 /** Between two rings: carriers do not ring all at one instant. */
 const RING_EVERY_MS = 50;
+/** Each call's events are read so often: the load is the calls, not the readers. */
+const LOOK_EVERY_MS = 2_000;
 
 /** `matched`: booked to the end, with a transcript that is what was heard. Gaps are what the callers heard. */
 export async function run(args: readonly string[]): Promise<Record<string, unknown>> {
@@ -21,7 +24,9 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   if (!Number.isInteger(calls) || calls < 1 || calls > CALLS_MAX) {
     throw new AppError("invalid", `--calls takes 1 to ${CALLS_MAX}`, { field: "--calls" });
   }
-  const target = values.url === undefined ? await ownServer() : await runningServer(values.url);
+  const target = values.url === undefined
+    ? await serverProcess({ MAX_CALLS: String(calls) })
+    : await runningServer(values.url);
   const options = {
     lines: demoCaller,
     agentId: null,
@@ -35,7 +40,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   async function one(nth: number): Promise<Phoned | null> {
     await sleep(systemClock, nth * RING_EVERY_MS);
     try {
-      return await phone(target, options, () => {});
+      return await phone(target, options, () => {}, LOOK_EVERY_MS);
     } catch (error) {
       reasons.push(messageOf(error));
       return null;

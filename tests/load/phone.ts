@@ -116,6 +116,7 @@ export async function phone(
   target: Target,
   options: PhoneOptions,
   told: (event: CallEvent) => void,
+  lookEveryMs = 200,
 ): Promise<Phoned> {
   const { lines, agentId, from, to, bargeInAtMs } = options;
   const query = agentId === null ? "" : `?agentId=${encodeURIComponent(agentId)}`;
@@ -143,7 +144,7 @@ export async function phone(
   });
   const cancel = systemClock.timer(CALL_MAX_MS, () => phoned.hangUp());
   const callId = callIdOf(phoned);
-  const following = follow({ ...target, callId, clock: systemClock, told });
+  const following = follow({ ...target, callId, clock: systemClock, told, lookEveryMs });
   const { by, reason } = await phoned.ended;
   cancel();
   caller.stop();

@@ -19,10 +19,10 @@ export interface FollowOptions {
   readonly operatorToken: string;
   readonly callId: string;
   readonly clock: Clock;
+  readonly lookEveryMs: number;
   told(event: CallEvent): void;
 }
 
-const POLL_MS = 200;
 const PAGE = 500;
 /** Longer than any call of ours, and the writes at its end. */
 const FOLLOW_MAX_MS = 240_000;
@@ -41,7 +41,7 @@ export async function follow(options: FollowOptions): Promise<Transcript> {
     if (end !== undefined) {
       return { events, ...end, variables: variablesOf(events), isComplete: true };
     }
-    await sleep(clock, POLL_MS);
+    await sleep(clock, options.lookEveryMs);
   }
   return {
     events,

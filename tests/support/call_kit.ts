@@ -60,6 +60,8 @@ export interface CallKit {
   connect(): Promise<MediaStream>;
   answer(): Promise<CallAnswer>;
   resume(): Promise<CallAnswer>;
+  /** Opens the media socket that an answer tells of. */
+  open(answer: CallAnswer): Promise<MediaStream>;
   /** As `connect`, when a stream has ended. */
   reconnect(): Promise<MediaStream>;
   attach(epoch: number, token: string): Promise<Attachment>;
@@ -186,6 +188,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     answer,
     resume,
     attach,
+    open,
     reconnect: async () => await open(await resume()),
     connect: async () => await open(await answer()),
     async close() {

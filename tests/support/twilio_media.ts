@@ -56,6 +56,8 @@ export interface MediaStream {
   readonly log: readonly MediaLog[];
   /** Clock time of the stream's `start`: 0 of every media timestamp. */
   readonly startedAtMs: number;
+  /** False once either side has ended it. */
+  isOpen(): boolean;
   /**
    * Speaks from the next frame on, after what was said before it. Resolves with the clock time at
    * which its last frame left, or null when the stream ended first.
@@ -234,6 +236,7 @@ export function newMediaStream(options: MediaStreamOptions): MediaStream {
     player,
     log,
     startedAtMs,
+    isOpen: () => open,
     say(audio) {
       if (!open) return Promise.resolve(null);
       const { promise, resolve } = Promise.withResolvers<number | null>();

@@ -169,3 +169,16 @@ Deno.test("nothing is played to a leg that is gone", async () => {
   assert.ok(toLegs.length <= 2, `${toLegs.length} dead letters`); // those of the instant of the loss
   await kit.close();
 });
+
+Deno.test("a stream that starts twice is closed with 1008, and the call waits for another, not for ever", async () => {
+  const kit = callKit({ faults: { duplicateStart: true } });
+  const stream = await kit.connect();
+  await kit.kit.clock.advance(1_000);
+  const last = stream.log.at(-1);
+  assert.equal(last?.type === "closed" && last.code, 1008);
+  assert.deepEqual(kit.stops, []);
+  assert.equal((await kit.resume()).type, "connect");
+  await kit.kit.clock.advance(CONNECT_WITHIN_MS);
+  assert.deepEqual(kit.ends.map(({ reason }) => reason), ["leg_lost"]);
+  await kit.close();
+});

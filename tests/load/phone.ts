@@ -145,10 +145,11 @@ export async function phone(
   const cancel = systemClock.timer(CALL_MAX_MS, () => phoned.hangUp());
   const callId = callIdOf(phoned);
   const following = follow({ ...target, callId, clock: systemClock, told, lookEveryMs });
-  const { by, reason } = await phoned.ended;
-  cancel();
-  caller.stop();
-  const transcript = await following;
+  const [{ by, reason }, transcript] = await Promise.all([phoned.ended, following]).finally(() => {
+    cancel();
+    caller?.stop();
+    phoned.hangUp();
+  });
 
   const stored = transcript.events.filter((event) => event.type === "agent_said");
   const flights = stream.log.flatMap((entry) =>

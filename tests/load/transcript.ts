@@ -58,6 +58,10 @@ async function read(options: FollowOptions, after: number): Promise<CallEvent[]>
     `${url}/api/v1/calls/${callId}/events?after=${after}&limit=${PAGE}`,
     { headers: { Authorization: `Bearer ${operatorToken}` } },
   );
+  if (response.status === 503 || response.status === 504) { // busy: the next look may do
+    await response.body?.cancel();
+    return [];
+  }
   if (!response.ok) throw new Error(`Cannot read the transcript: ${await response.text()}`);
   const { events } = await response.json() as { events: EventView[] }; // our own server's answer
   return events.map(({ type, payload }) => ({ type, ...Object(payload) }) as CallEvent);

@@ -97,6 +97,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   });
   const publicUrl = config.publicUrl ?? `http://localhost:${listener.port}`;
 
+  /** Whose the live calls are: a desk finds none but its own. */
+  const tenants = new Map<string, string>();
   let lines = 0;
   function takeLine(): Line | null {
     if (lines >= config.maxCalls || system.phase !== "running") return null;
@@ -125,9 +127,11 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       urls: { answerUrl: `${resumeUrl}/resume`, statusUrl: `${resumeUrl}/status` },
       log,
     };
+    tenants.set(settings.callId, settings.tenantId);
     return system.spawn(callKind, settings.callId, () => call(settings, deps), {
       stopped(reason) {
         line.release();
+        tenants.delete(settings.callId);
         if (reason.type === "done") return;
         const { callId } = settings;
         log.error("call broke off", { callId, reason });
@@ -151,7 +155,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       missing: () => providers instanceof AppError ? providers : null,
       takeLine,
       startCall,
-      findCall: (callId) => system.find(callKind, callId),
+      findCall: (callId) => tenants.get(callId) === tenantId ? system.find(callKind, callId) : null,
+      log,
     }));
 
   async function notReady(): Promise<string[]> {

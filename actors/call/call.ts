@@ -20,13 +20,14 @@ import {
   type Dialogue,
   type DialogueEvent,
   type Effect,
-  type Ending,
   newDialogue,
   SETTLE_MS,
   takeEvent,
 } from "./dialogue.ts";
+import { CALLER_HUNG_UP, CRASHED, type Ending, endingOf } from "./ending.ts";
 import type { CallEvent, CallOutcome, CallPart, EndReason } from "./events.ts";
 import { type FromLeg, leg, legKind, type LegMessage } from "./leg.ts";
+import { admit, type Attachment, connectAnswer, type Link, offer } from "./link.ts";
 import { type FromListener, listener, listenerKind, type ListenerMessage } from "./listener.ts";
 import { type FromModel, model, modelKind, type ModelMessage } from "./model.ts";
 import { rebuild } from "./rebuild.ts";
@@ -50,7 +51,7 @@ export type CallMessage =
   /** From the media route: the socket of an `attach` that was answered with ok. */
   | { type: "connected"; socket: MessageSocket }
   /** From the desk: the carrier reports how the call goes. */
-  | { type: "progressed"; progress: CallProgress }
+  | { type: "progressed"; carrierCallId: string; progress: CallProgress }
   /** From operators. */
   | { type: "hangUp" }
   | {
@@ -69,8 +70,6 @@ export type CallMessage =
   | { type: "savedMeanwhile" }
   | { type: "saved"; outcome: Outcome<void> }
   | { type: "saveAgain" };
-
-export type Attachment = "ok" | "taken" | "refused";
 
 export const callKind: Kind<CallMessage> = {
   name: "call",
@@ -138,13 +137,6 @@ interface Children {
   readonly speaker: Ref<SpeakerMessage>;
   readonly model: Ref<ModelMessage>;
   readonly leg: Ref<LegMessage> | null;
-}
-
-/** The media stream that is awaited or there. A new one gets the next epoch and another token. */
-interface Link {
-  readonly epoch: number;
-  readonly token: string;
-  readonly phase: "offered" | "attached" | "started";
 }
 
 interface State {
@@ -255,19 +247,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   }
 
   function newLink(state: State): State {
-    const epoch = state.link.epoch + 1;
-    return { ...state, link: { epoch, token: deps.newToken(), phase: "offered" } };
-  }
-
-  function connectAnswer({ link }: State): CallAnswer {
-    const { callId } = settings;
-    return {
-      type: "connect",
-      callId,
-      mediaPath: `/media/${deps.nodeId}/${callId}/${link.epoch}/${link.token}`,
-      token: link.token,
-      resumePath: `/twilio/calls/${callId}/resume`,
-    };
+    return { ...state, link: offer(state.link.epoch + 1, deps.newToken()) };
   }
 
   function answer(state: State): CallAnswer {
@@ -275,7 +255,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       case "rebuilding":
       case "connecting":
       case "live":
-        return connectAnswer(state);
+        return connectAnswer(state.link, { callId: settings.callId, nodeId: deps.nodeId });
       case "ending":
       case "saving":
         if (state.lastSentence === null) return { type: "hangUp" };
@@ -334,7 +314,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   /** Nothing more will be said: record how it came out, and store it. */
   function save(state: State, ctx: Context<CallMessage>): State {
     if (state.phase === "saving") return state;
-    const ending = state.ending ?? { outcome: "answered", reason: "caller_hung_up" };
+    const ending = state.ending ?? CALLER_HUNG_UP;
     const settled = converse(state, { type: "legLost" }, ctx);
     return store(record(settled, { type: "call_ended", ...ending }, ctx), ending, ctx);
   }
@@ -388,7 +368,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       const state: State = {
         phase: restart === undefined ? "connecting" : "rebuilding",
         carrierCallId: settings.carrierCallId,
-        link: { epoch: 1, token: deps.newToken(), phase: "offered" },
+        link: offer(1, deps.newToken()),
         children: spawnChildren(ctx),
         dialogue: newDialogue(graph),
         seq: 0,
@@ -466,12 +446,11 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       },
       attach(state, { epoch, token, reply }) {
         const { link } = state;
-        if (state.phase !== "connecting" || epoch !== link.epoch || token !== link.token) {
-          return reply(link.phase === "offered" ? "refused" : "taken");
-        }
-        if (link.phase !== "offered") return reply("taken");
-        reply("ok");
-        return { ...state, link: { ...link, phase: "attached" } };
+        const attachment = admit(link, { epoch, token });
+        if (attachment === "ok" && state.phase !== "connecting") return reply("refused");
+        reply(attachment);
+        if (attachment === "ok") return { ...state, link: { ...link, phase: "attached" } };
+        return state;
       },
       connected(state, { socket }, ctx) {
         const { link, children, phase, carrierCallId } = state;
@@ -526,7 +505,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           case "live":
             if (!stopped) return loseLeg(legless, ctx);
             return save(
-              { ...legless, ending: { outcome: "answered", reason: "caller_hung_up" } },
+              { ...legless, ending: CALLER_HUNG_UP },
               ctx,
             );
         }
@@ -559,7 +538,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         const reason = state.answeredAt === null ? "never_connected" : "leg_lost";
         return end(state, { outcome: "failed", reason }, null, ctx);
       },
-      progressed(state, { progress }, ctx) {
+      progressed(state, { carrierCallId, progress }, ctx) {
+        if (carrierCallId !== state.carrierCallId) return state;
         const ending = endingOf(progress, state.answeredAt !== null);
         if (ending === null || state.phase === "saving") return state;
         return save({ ...state, ending: state.ending ?? ending }, ctx);
@@ -607,30 +587,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   };
 }
 
-const CRASHED: Ending = { outcome: "failed", reason: "crashed" };
-
 /** A sentence of the graph, with what is known put in. */
 function rendered(template: string, { dialogue }: Pick<State, "dialogue">): string {
   return render(template, dialogue.workflow.variables);
-}
-
-/** How a call came out when the carrier says that it is over; null while it is not. */
-function endingOf(progress: CallProgress, wasAnswered: boolean): Ending | null {
-  switch (progress) {
-    case "queued":
-    case "ringing":
-    case "in_progress":
-      return null;
-    case "completed":
-      return wasAnswered
-        ? { outcome: "answered", reason: "caller_hung_up" }
-        : { outcome: "failed", reason: "never_connected" };
-    case "busy":
-      return { outcome: "busy", reason: "carrier_ended" };
-    case "no_answer":
-    case "canceled":
-      return { outcome: "no_answer", reason: "carrier_ended" };
-    case "failed":
-      return { outcome: "failed", reason: "carrier_ended" };
-  }
 }

@@ -8,17 +8,12 @@ import { begin, type WorkflowState } from "@/lib/workflow/engine.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Clauses } from "./clauses.ts";
 import type { Entry } from "./conversation.ts";
-import type { CallEvent, CallOutcome, EndReason } from "./events.ts";
+import type { Ending } from "./ending.ts";
+import type { CallEvent } from "./events.ts";
 import type { Milestones } from "./gap.ts";
 import type { MarkArrival, PlacedWord, Utterance } from "./ledger.ts";
 import { Scene } from "./scene.ts";
 import type { Turn, TurnLimits } from "./turns.ts";
-
-/** How the call is to end once its last words are over. */
-export interface Ending {
-  readonly outcome: CallOutcome;
-  readonly reason: EndReason;
-}
 
 /** An answer of the model on its way. */
 export interface Reply {
@@ -47,6 +42,7 @@ export interface Dialogue {
   readonly milestones: Milestones;
   /** When the caller's last word so far ended. */
   readonly callerEndedAt: number | null;
+  /** How the call is to end once its last words are over. */
   readonly ending: Ending | null;
   /** What was to be said and has no sound: said again once the utterance before is over, or a leg is back. */
   readonly unsaid: string | null;

@@ -17,7 +17,8 @@ import { promptFor } from "@/lib/workflow/prompt.ts";
 import { render } from "@/lib/workflow/template.ts";
 import { addText, lastClause, noClauses } from "./clauses.ts";
 import { addSaid, type Entry, promptMessages, trimToHeard, wordsOf } from "./conversation.ts";
-import type { Dialogue, DialogueEvent, Effect, Ending, Reply, Scenario } from "./dialogue.ts";
+import type { Dialogue, DialogueEvent, Effect, Reply, Scenario } from "./dialogue.ts";
+import { AGENT_HUNG_UP, type Ending } from "./ending.ts";
 import type { CallEvent, CallPart } from "./events.ts";
 import { gapOf, type Milestone, reach } from "./gap.ts";
 import {
@@ -40,8 +41,6 @@ const REQUEST_FAILURES_MAX = 1;
 const SPEECH_FAILURES_MAX = 1;
 const ANSWER_MAX_TOKENS = 400; // about a minute of speech
 const TEMPERATURE = 0.3;
-
-const AGENT_ENDED: Ending = { outcome: "answered", reason: "agent_hung_up" };
 
 /** Lives for one call of `takeEvent`: changes the dialogue, and collects what follows. */
 export class Scene {
@@ -498,7 +497,7 @@ export class Scene {
     if (unsaid !== null && unsaid !== "") this.#say(unsaid, ending !== null);
     else if (ending !== null) return this.#hangUp(null);
     else if (workflow.outcome !== null) {
-      return this.#endWith(farewellOf(graph, workflow), AGENT_ENDED);
+      return this.#endWith(farewellOf(graph, workflow), AGENT_HUNG_UP);
     }
     if (isOwed && ending === null) return this.#request(0);
     this.#finish();
@@ -534,7 +533,7 @@ export class Scene {
   }
 
   #hangUp(sentence: string | null): void {
-    const ending = this.dialogue.ending ?? AGENT_ENDED;
+    const ending = this.dialogue.ending ?? AGENT_HUNG_UP;
     this.#set({ ending });
     this.effects.push({ type: "hangUp", ending, sentence });
   }

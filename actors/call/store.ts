@@ -66,12 +66,12 @@ export function callStore(
       }),
     async breakOff(reason, at) {
       const { signal } = new AbortController(); // each has a deadline of its own
-      const events = await store.history(signal);
       const ended = { outcome: "failed", reason } as const;
-      if (!events.some((event) => event.type === "call_ended")) {
+      const events = await store.history(signal).catch(() => null); // then the row alone says it
+      if (events !== null && !events.some((event) => event.type === "call_ended")) {
         store.record(events.length + 1, { type: "call_ended", ...ended }, at);
       }
-      const moved = events.findLast((event) => event.type === "workflow_moved");
+      const moved = events?.findLast((event) => event.type === "workflow_moved");
       const variables = moved?.type === "workflow_moved" ? moved.workflow.variables : {};
       await store.saveEnd({ ...ended, variables, answeredAt: null, endedAt: at }, signal);
     },

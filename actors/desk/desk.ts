@@ -2,7 +2,8 @@
 
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallMessage, CallSettings } from "@/actors/call/call.ts";
-import { AppError } from "@/lib/errors.ts";
+import { AppError, type ErrorCode } from "@/lib/errors.ts";
+import type { Log } from "@/lib/log.ts";
 import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 
@@ -90,6 +91,8 @@ export const deskKind: Kind<DeskMessage> = {
 /** One tenant's work on the database at a time, and what may wait: more is answered with busy. */
 export const IN_FLIGHT_MAX = 16;
 export const WAITING_MAX = 256;
+/** A carrier repeats an announcement five times at most (Twilio's connection overrides). */
+const REPEATS_MAX = 16;
 
 /** What the caller hears when a call cannot be taken. */
 const NOT_SET_UP = "This line is not set up yet. Please call again later. Goodbye.";
@@ -112,6 +115,13 @@ export interface NewCall {
   readonly carrierCallId: string | null;
 }
 
+/** The row of a call that rings; one that is not new may have ended. */
+export interface InsertedCall {
+  readonly callId: string;
+  readonly isNew: boolean;
+  readonly isEnded: boolean;
+}
+
 /** Everything here is bound to the desk's tenant. */
 export interface DeskDeps {
   readonly tenantId: string;
@@ -119,7 +129,9 @@ export interface DeskDeps {
   /** The published version; null when there is no such agent here, or none is published. */
   agent(agentId: string, signal: AbortSignal): Promise<Agent | null>;
   /** Writes the call's row. A carrier's call that is known already keeps the id it has: that one comes back. */
-  insertCall(call: NewCall, signal: AbortSignal): Promise<{ callId: string; isEnded: boolean }>;
+  insertCall(call: NewCall, signal: AbortSignal): Promise<InsertedCall>;
+  /** Ends the row of a call that was not taken: it failed, for this reason. */
+  endCall(callId: string, reason: string, signal: AbortSignal): Promise<void>;
   call(callId: string, signal: AbortSignal): Promise<CallView | null>;
   /** The call that the carrier knows by this id. */
   callOfCarrier(carrierCallId: string, signal: AbortSignal): Promise<string | null>;
@@ -130,7 +142,9 @@ export interface DeskDeps {
   takeLine(): Line | null;
   /** Null when this machine has begun to drain. The line is released when the call has ended. */
   startCall(settings: CallSettings, line: Line): Ref<CallMessage> | null;
+  /** A live call of this tenant. */
   findCall(callId: string): Ref<CallMessage> | null;
+  readonly log: Log;
 }
 
 export interface Page {
@@ -162,6 +176,39 @@ interface State {
 }
 
 export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
+  /** Who awaits the answer to a ring, by the carrier's call id. Changed in place, by this life alone. */
+  const asking = new Map<string, Reply<CallAnswer>[]>();
+
+  /** A carrier that repeats its announcement gets the answer to the first; null: that is on its way. */
+  function join(carrierCallId: string, reply: Reply<CallAnswer>): Reply<CallAnswer> | null {
+    const before = asking.get(carrierCallId);
+    if (before !== undefined) {
+      if (before.length < REPEATS_MAX) before.push(reply);
+      else reply({ type: "busy" });
+      return null;
+    }
+    const replies = [reply];
+    asking.set(carrierCallId, replies);
+    function tell(answer: (reply: Reply<CallAnswer>) => void): void {
+      asking.delete(carrierCallId);
+      replies.forEach(answer);
+    }
+    return Object.assign(
+      (answer: CallAnswer) => tell((reply) => reply(answer)),
+      { fail: (error: AppError) => tell((reply) => reply.fail(error)) },
+    );
+  }
+
+  /** From now on the call is found by its row: who asks again asks it. */
+  function handOver(
+    call: Ref<CallMessage>,
+    carrierCallId: string,
+    reply: Reply<CallAnswer>,
+  ): void {
+    asking.delete(carrierCallId);
+    call.send({ type: "answer", reply });
+  }
+
   function start(state: State, job: Job, ctx: Context<DeskMessage>): State {
     const number = state.started;
     ctx.run(`job ${number}`, job.work, (outcome) => ({
@@ -204,17 +251,17 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   function ringing(ring: Ring, line: Line, reply: Reply<CallAnswer>): Work {
     return async (signal) => {
       const agent = ring.agentId === null ? null : await deps.agent(ring.agentId, signal);
-      if (agent === null) return refuse(line, reply, NO_SUCH_AGENT);
-      const { from, to, carrierCallId } = ring;
-      const { callId, isEnded } = await deps.insertCall({
-        callId: deps.newCallId(),
-        agent,
-        direction: "inbound",
-        from,
-        to,
-        carrierCallId,
-      }, signal);
+      if (agent === null) {
+        notTaken(ring, "not_found", "agentId");
+        return refuse(line, reply, NO_SUCH_AGENT);
+      }
+      const { carrierCallId } = ring;
+      const { callId, isNew, isEnded } = await insert(ring, agent, signal);
       if (isEnded) return refuse(line, reply, null); // the carrier repeats an old announcement
+      if (!isNew && deps.findCall(callId) === null) { // its actor went with another process
+        await deps.endCall(callId, "crashed", signal);
+        return refuse(line, reply, WENT_WRONG);
+      }
       return () => {
         const found = deps.findCall(callId); // a repetition of a call that is live
         if (found !== null) line.release();
@@ -225,11 +272,51 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           carrierCallId,
           graph: agent.graph,
         }, line);
-        if (call !== null) return void call.send({ type: "answer", reply });
+        if (call !== null) return handOver(call, carrierCallId, reply);
         line.release();
         reply({ type: "busy" });
       };
     };
+  }
+
+  function insert(
+    { from, to, carrierCallId }: Ring,
+    agent: Agent,
+    signal: AbortSignal,
+  ): Promise<InsertedCall> {
+    const callId = deps.newCallId();
+    return deps.insertCall(
+      { callId, agent, direction: "inbound", from, to, carrierCallId },
+      signal,
+    );
+  }
+
+  /** A call that cannot be held is on record all the same, with the reason. */
+  function turningAway(ring: Ring, missing: AppError, reply: Reply<CallAnswer>): Work {
+    return async (signal) => {
+      const agent = ring.agentId === null ? null : await deps.agent(ring.agentId, signal);
+      if (agent !== null) {
+        const { callId, isEnded } = await insert(ring, agent, signal);
+        if (!isEnded) await deps.endCall(callId, missing.code, signal);
+      }
+      return () => reply({ type: "refused", sentence: NOT_SET_UP });
+    };
+  }
+
+  /** All lines are taken; one of them may be this very call, which the carrier announces again. */
+  function repeating({ carrierCallId }: Ring, reply: Reply<CallAnswer>): Work {
+    return async (signal) => {
+      const callId = await deps.callOfCarrier(carrierCallId, signal);
+      return () => {
+        const live = callId === null ? null : deps.findCall(callId);
+        if (live === null) reply({ type: "busy" });
+        else handOver(live, carrierCallId, reply);
+      };
+    };
+  }
+
+  function notTaken({ carrierCallId }: Ring, code: ErrorCode, field: string | undefined): void {
+    deps.log.warn("call not taken", { tenantId: deps.tenantId, carrierCallId, code, field });
   }
 
   function refuse(line: Line, reply: Reply<CallAnswer>, sentence: string | null): () => void {
@@ -275,10 +362,20 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   return {
     init: () => ({ inFlight: new Map(), waiting: [], started: 0, refusedCount: 0 }),
     on: {
-      ring(state, { ring, reply }, ctx) {
-        if (deps.missing() !== null) return reply({ type: "refused", sentence: NOT_SET_UP });
+      ring(state, { ring, reply: asked }, ctx) {
+        const reply = join(ring.carrierCallId, asked);
+        if (reply === null) return state;
+        const missing = deps.missing();
+        if (missing !== null) {
+          notTaken(ring, missing.code, missing.field);
+          const failed = (): void => reply({ type: "refused", sentence: NOT_SET_UP });
+          return enter(state, { work: turningAway(ring, missing, reply), failed }, ctx);
+        }
         const line = deps.takeLine();
-        if (line === null) return reply({ type: "busy" });
+        if (line === null) {
+          const failed = (): void => reply({ type: "busy" });
+          return enter(state, { work: repeating(ring, reply), failed }, ctx);
+        }
         const failed = (error: AppError): void => {
           line.release();
           if (error.code === "busy") reply({ type: "busy" });
@@ -303,13 +400,14 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       },
       progressed(state, { callId, carrierCallId, progress }, ctx) {
         if (callId !== null) {
-          deps.findCall(callId)?.send({ type: "progressed", progress });
+          deps.findCall(callId)?.send({ type: "progressed", carrierCallId, progress });
           return state;
         }
         const work: Work = async (signal) => {
           const found = await deps.callOfCarrier(carrierCallId, signal);
           return () => {
-            if (found !== null) deps.findCall(found)?.send({ type: "progressed", progress });
+            const live = found === null ? null : deps.findCall(found);
+            live?.send({ type: "progressed", carrierCallId, progress });
           };
         };
         // Lost progress is made up for: the media socket of a call that is over closes.

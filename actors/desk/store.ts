@@ -1,7 +1,7 @@
 /** What a desk reads and writes of its tenant. */
 
 import { getPublishedVersion } from "@/db/agents.ts";
-import { type Call, findCarrierCall, getCall, insertCall } from "@/db/calls.ts";
+import { type Call, findCarrierCall, getCall, insertCall, updateCallEnded } from "@/db/calls.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import { listEvents } from "@/db/events.ts";
 import type { Clock } from "@/lib/clock.ts";
@@ -16,7 +16,7 @@ export function deskStore(
   database: Database,
   tenantId: string,
   options: { readonly clock: Clock; readonly carrier: string },
-): Pick<DeskDeps, "agent" | "insertCall" | "call" | "callOfCarrier" | "events"> {
+): Pick<DeskDeps, "agent" | "insertCall" | "endCall" | "call" | "callOfCarrier" | "events"> {
   function inCall<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     return database.asTenant("calls", tenantId, CALL_MS, work);
   }
@@ -40,7 +40,13 @@ export function deskStore(
           carrierCallId: call.carrierCallId,
           startedAt: options.clock.date(),
         });
-        return { callId: row.id, isEnded: row.status === "ended" };
+        return { callId: row.id, isNew: row.id === call.callId, isEnded: row.status === "ended" };
+      }),
+    endCall: (callId, reason) =>
+      inCall(async (sql) => {
+        const endedAt = options.clock.date();
+        const end = { outcome: "failed", reason, variables: {}, endedAt } as const;
+        await updateCallEnded(sql, tenantId, callId, end);
       }),
     callOfCarrier: (carrierCallId) =>
       inCall((sql) => findCarrierCall(sql, tenantId, { carrier: options.carrier, carrierCallId })),

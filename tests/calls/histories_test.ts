@@ -10,7 +10,7 @@ import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
 import { AppError } from "@/lib/errors.ts";
 import { actorKit, prng } from "@/tests/support/actor_kit.ts";
-import { callKit } from "@/tests/support/call_kit.ts";
+import { callKit, CARRIER_CALL_ID } from "@/tests/support/call_kit.ts";
 import { type Caller, newCaller } from "@/tests/support/caller.ts";
 import {
   type Fault,
@@ -96,7 +96,9 @@ async function live(seed: number) {
     await clock.advance(STEP_MS);
     if (chance(0.003)) line.stream?.drop();
     if (chance(0.001)) call.call.send({ type: "hangUp" });
-    if (chance(0.001)) call.call.send({ type: "progressed", progress: "completed" });
+    if (chance(0.001)) {
+      call.call.send({ type: "progressed", carrierCallId: CARRIER_CALL_ID, progress: "completed" });
+    }
     if (line.stream?.isOpen() !== false) continue;
     await clock.advance(random() * 2_000);
     if (call.stops.length === 0) await follow(call.resume());

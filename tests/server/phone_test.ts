@@ -1,7 +1,9 @@
 /** A call through real sockets, a real database and the real protocols of its carrier and providers. */
 
 import assert from "node:assert/strict";
-import { DEMO_AGENT_ID, DEMO_NUMBER } from "@/db/demo.ts";
+import { listCalls } from "@/db/calls.ts";
+import type { Database } from "@/db/client.ts";
+import { DEMO_AGENT_ID, DEMO_NUMBER, DEMO_TENANT_ID } from "@/db/demo.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { phone, type PhoneOptions } from "@/tests/load/phone.ts";
 import { testDatabase } from "@/tests/support/database.ts";
@@ -24,12 +26,12 @@ const CALLER: PhoneOptions = {
 
 async function withServer(
   env: Readonly<Record<string, string>>,
-  test: (kit: ServerKit) => Promise<void>,
+  test: (kit: ServerKit, database: Database) => Promise<void>,
 ): Promise<void> {
   const database = await open();
   const kit = await serverKit({ database, env });
   try {
-    await test(kit);
+    await test(kit, database);
   } finally {
     await kit.close();
     await database.close();
@@ -142,11 +144,23 @@ Deno.test("a number that is nobody's, and an agent that does not exist, are told
 });
 
 Deno.test("a provider without its key is told in a sentence, and the server has started all the same", async () => {
-  await withServer({ STT_PROVIDER: "deepgram" }, async (kit) => {
+  await withServer({ STT_PROVIDER: "deepgram" }, async (kit, database) => {
     const ready = await kit.rest("/ready");
     assert.deepEqual([ready.status, await ready.json()], [200, { status: "ok" }]);
     const phoned = await place(kit, DEMO_NUMBER);
     assert.match(sentenceOf(phoned.log), /not set up/);
+    const told = kit.logged.filter((line) => line.includes("not_configured"));
+    assert.equal(told.length, 1);
+    assert.match(told[0] ?? "", /DEEPGRAM_API_KEY/);
+    const calls = await database.asTenant(
+      "rest",
+      DEMO_TENANT_ID,
+      5_000,
+      (sql) => listCalls(sql, DEMO_TENANT_ID, { limit: 1 }),
+    );
+    assert.equal(calls[0]?.carrierCallId, phoned.carrierCallId);
+    assert.equal(calls[0]?.outcome, "failed");
+    assert.equal(calls[0]?.reason, "not_configured");
   });
 });
 

@@ -1,7 +1,6 @@
 /** A whole call at virtual time: the real actors and codecs between simulated providers and a simulated carrier. */
 
 import {
-  type Attachment,
   call,
   type CallDeps,
   callKind,
@@ -9,6 +8,7 @@ import {
   type CallSettings,
   type EndedCall,
 } from "@/actors/call/call.ts";
+import type { Attachment } from "@/actors/call/link.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { newTicker } from "@/actors/call/ticker.ts";

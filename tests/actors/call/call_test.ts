@@ -8,7 +8,12 @@ import type { CallEvent } from "@/actors/call/events.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
-import { type CallKit, callKit, type CallKitOptions } from "@/tests/support/call_kit.ts";
+import {
+  type CallKit,
+  callKit,
+  type CallKitOptions,
+  CARRIER_CALL_ID,
+} from "@/tests/support/call_kit.ts";
 
 const AWAY = new AppError("database_unavailable", "No answer in time", { retryable: true });
 const REFUSED = new AppError("provider_failed", "Refused", { status: 500 });
@@ -157,7 +162,7 @@ for (
   Deno.test(`a placed call that the carrier reports as ${progress} ends as ${end}`, async () => {
     const kit = await placed();
     for (const news of ["queued", "ringing", progress, progress] as const) {
-      kit.call.send({ type: "progressed", progress: news });
+      kit.call.send({ type: "progressed", carrierCallId: CARRIER_CALL_ID, progress: news });
     }
     await kit.kit.settle();
     assert.deepEqual(endOf(kit), [end]);
@@ -170,10 +175,10 @@ Deno.test("a live call that the carrier reports as completed was hung up by the 
   const kit = callKit();
   await kit.connect();
   await kit.kit.clock.advance(1_000);
-  kit.call.send({ type: "progressed", progress: "in_progress" });
+  kit.call.send({ type: "progressed", carrierCallId: CARRIER_CALL_ID, progress: "in_progress" });
   await kit.kit.settle();
   assert.deepEqual(kit.stops, []);
-  kit.call.send({ type: "progressed", progress: "completed" });
+  kit.call.send({ type: "progressed", carrierCallId: CARRIER_CALL_ID, progress: "completed" });
   await kit.kit.settle();
   assert.deepEqual(endOf(kit), ["answered caller_hung_up"]);
   await kit.close();

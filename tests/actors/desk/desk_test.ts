@@ -17,6 +17,7 @@ import {
   WAITING_MAX,
 } from "@/actors/desk/desk.ts";
 import type { Actor } from "@/actors/runtime/actor.ts";
+import { silentLog } from "@/lib/log.ts";
 import { AppError } from "@/lib/errors.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
@@ -113,10 +114,21 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
         ? undefined
         : [...rows.values()].find((row) => row.carrierCallId === carrierCallId);
       if (known !== undefined) {
-        return Promise.resolve({ callId: known.id, isEnded: known.status === "ended" });
+        return Promise.resolve({
+          callId: known.id,
+          isNew: false,
+          isEnded: known.status === "ended",
+        });
       }
       rows.set(callId, { ...viewOf(callId), direction: call.direction, carrierCallId });
-      return Promise.resolve({ callId, isEnded: false });
+      return Promise.resolve({ callId, isNew: true, isEnded: false });
+    },
+    endCall(callId, reason) {
+      const row = rows.get(callId);
+      if (row !== undefined) {
+        rows.set(callId, { ...row, status: "ended", outcome: "failed", reason });
+      }
+      return Promise.resolve();
     },
     call: (callId) => Promise.resolve(rows.get(callId) ?? null),
     callOfCarrier: (carrierCallId) =>
@@ -133,6 +145,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
       });
     },
     findCall: (callId) => system.find(callKind, callId),
+    log: silentLog,
     ...options.deps,
   };
   system.register(deskKind, () => desk(deps));
@@ -457,4 +470,31 @@ Deno.test("lines taken are the calls that live, whatever happens in whatever ord
     }),
     { numRuns: 100, seed: 20260105 },
   );
+});
+
+Deno.test("a call that is live is answered again though all lines are taken", async () => {
+  const { ask, ring } = setUp({ lines: 1 });
+  const first = await ask(ring("CA1"));
+  assert.deepEqual(await ask(ring("CA1")), first);
+  assert.deepEqual(await ask(ring("CA2")), { type: "busy" });
+});
+
+Deno.test("a call whose actor went with another process ends as crashed, and the caller is told", async () => {
+  const { ask, ring, rows, machine } = setUp();
+  rows.set("call_old", { ...viewOf("call_old"), status: "live", carrierCallId: "CA1" });
+  assert.equal((await ask(ring("CA1"))).type, "refused");
+  assert.deepEqual([rows.get("call_old")?.status, rows.get("call_old")?.reason], [
+    "ended",
+    "crashed",
+  ]);
+  assert.equal(machine.taken, 0);
+});
+
+Deno.test("a call that cannot be held for want of a key is on record, with the reason", async () => {
+  const error = new AppError("not_configured", "Speech needs A_KEY", { field: "A_KEY" });
+  const { ask, ring, rows, machine } = setUp({ deps: { missing: () => error } });
+  assert.equal((await ask(ring("CA1"))).type, "refused");
+  const [row] = rows.values();
+  assert.deepEqual([row?.outcome, row?.reason], ["failed", "not_configured"]);
+  assert.equal(machine.taken, 0);
 });

@@ -11,7 +11,9 @@ import { startDeepgram } from "@/tests/support/deepgram.ts";
 import { startElevenLabs } from "@/tests/support/elevenlabs.ts";
 import { startOpenAI } from "@/tests/support/openai.ts";
 import { type ServerKit, serverKit } from "@/tests/support/server.ts";
+import { playedWords } from "@/tests/support/heard.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
+import type { MediaStream } from "@/tests/support/twilio_media.ts";
 
 const { open } = await testDatabase();
 
@@ -116,6 +118,35 @@ Deno.test("a call over Deepgram Flux and Aura carries the real words", async () 
   }
 });
 
+Deno.test("a media socket that breaks is opened anew, and the agent goes on from the first word not heard", async () => {
+  await withServer({}, async (kit) => {
+    const phoned = await place(kit, DEMO_NUMBER);
+    const first = phoned.stream;
+    assert.ok(first);
+    await until(() => heardOf(first).then((words) => words.length >= 3 ? words : null));
+    phoned.breakStream();
+    const before = await heardOf(first);
+    const second = await until(() =>
+      new Promise<MediaStream | null>((resolve) => {
+        systemClock.timer(20, () => resolve(phoned.stream));
+      })
+    );
+    assert.notEqual(second, first);
+    const after = await until(() =>
+      heardOf(second).then((words) => words.at(-1) === "you?" ? words : null)
+    );
+    phoned.hangUp();
+    await phoned.ended;
+    const greeting = "Bright Smile Dental, Nora speaking. How can I help you?".split(" ");
+    assert.equal(after.join(" "), greeting.slice(greeting.length - after.length).join(" "));
+    // The word that was being said is repeated, and one whose mark was on its way may be.
+    assert.ok(
+      before.length + after.length >= greeting.length,
+      [...before, "/", ...after].join(" "),
+    );
+  });
+});
+
 Deno.test("operators see a live call and stop it; its record says why", async () => {
   await withServer({}, async (kit) => {
     const phoned = await place(kit, DEMO_NUMBER);
@@ -201,6 +232,13 @@ Deno.test("an outbound call rings, is answered by the agent, and is stored", asy
     await database.close();
   }
 });
+
+/** The words that the caller has heard so far, looked at a little later. */
+function heardOf(stream: MediaStream): Promise<string[]> {
+  return new Promise((resolve) => {
+    systemClock.timer(50, () => resolve(playedWords(stream).map((word) => word.text)));
+  });
+}
 
 function place(kit: ServerKit, to: string, query = "") {
   return placeInbound({

@@ -81,6 +81,8 @@ export interface FakeCall {
   say(audio: Uint8Array): Promise<number | null>;
   /** What the caller heard from the first stream's start on, over all streams, with the silence between. */
   played(): Uint8Array;
+  /** The media socket breaks, without a `stop`; the call goes on as its TwiML says. */
+  breakStream(): void;
   /** The caller hangs up. */
   hangUp(): void;
   /** The server ends it over the API. False when it has ended already. */
@@ -96,6 +98,7 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
   const { promise: ended, resolve } = Promise.withResolvers<Ending>();
   let status: CallStatus = options.direction === "inbound" ? "ringing" : "queued";
   let stream: MediaStream | null = null;
+  let streamBroken = (): void => {};
   let answeredAtMs = clock.now();
   let statusCount = 0;
 
@@ -208,6 +211,7 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
     if (over.signal.aborted) return socket.close(1000, "");
     const { promise, resolve: streamEnded } = Promise.withResolvers<void>();
     over.signal.addEventListener("abort", () => streamEnded(), { once: true });
+    streamBroken = streamEnded;
     stream = newMediaStream({
       socket,
       clock,
@@ -267,6 +271,10 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
     ended,
     say: (audio) => stream?.say(audio) ?? Promise.resolve(null),
     played: () => joinPlayed(streams),
+    breakStream() {
+      stream?.drop();
+      streamBroken();
+    },
     hangUp: () => void end("caller", "hung up", status === "ringing" ? "canceled" : "completed"),
     complete() {
       if (over.signal.aborted) return false;

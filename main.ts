@@ -1,10 +1,10 @@
 /** Ringmaster: reads the settings, wires everything, serves, and drains when it is told to stop. */
 
-import { call, type CallDeps, callKind, type CallMessage } from "@/actors/call/call.ts";
-import type { CallSettings } from "@/actors/call/call.ts";
+import { type CallDeps, callKind } from "@/actors/call/call.ts";
 import { callStore } from "@/actors/call/store.ts";
+import { newSwitchboard } from "@/actors/call/switchboard.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
-import { desk, deskKind, type Line } from "@/actors/desk/desk.ts";
+import { desk, deskKind } from "@/actors/desk/desk.ts";
 import { deskStore } from "@/actors/desk/store.ts";
 import { gate, gateKind } from "@/actors/gate/gate.ts";
 import { recorder, recorderKind, type RecorderMessage } from "@/actors/recorder/recorder.ts";
@@ -16,7 +16,7 @@ import { connect, type Database } from "@/db/client.ts";
 import { DEMO_TENANT_ID, seedDemo } from "@/db/demo.ts";
 import { numberOwner } from "@/db/lookups.ts";
 import { migrate } from "@/db/migrate.ts";
-import { type Clock, sleep, systemClock } from "@/lib/clock.ts";
+import { type Clock, systemClock } from "@/lib/clock.ts";
 import { type Config, environment, readConfig } from "@/lib/config.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
 import { newId, newToken } from "@/lib/ids.ts";
@@ -31,7 +31,7 @@ import { newStt } from "@/lib/providers/stt/mod.ts";
 import { newTts } from "@/lib/providers/tts/mod.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { newApp } from "@/routes/app.ts";
-import { type AttachAnswer, media } from "@/routes/media.ts";
+import { media } from "@/routes/media.ts";
 import { newOperatorApp } from "@/routes/operator.ts";
 import { listen } from "@/routes/server.ts";
 import project from "./deno.json" with { type: "json" };
@@ -40,7 +40,6 @@ import project from "./deno.json" with { type: "json" };
 const DRAIN_MS = 280_000;
 /** Calls that are told to end have this long to hang up and to store how they came out. */
 const STOP_MS = 5_000;
-const POLL_MS = 50;
 const FLUSH_MS = 10_000;
 const LOOKUP_MS = 1_000;
 const READY_MS = 1_000;
@@ -63,6 +62,8 @@ export interface ServerOptions {
   readonly log: Log;
   /** Keeps the embedded database in memory, and its secrets nowhere. */
   readonly isTemporary?: boolean;
+  /** Told once when too many errors have reached nobody: the process should drain and end. */
+  readonly untrusted?: () => void;
   /** A migrated database to use in place of the configured one; it is not closed. */
   readonly database?: Database;
 }
@@ -78,7 +79,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   const system = newSystem({ clock, log });
   system.watchLag();
-  const containment = containUnhandled({ clock, log, tooMany: () => void drain() });
+  const containment = containUnhandled({ clock, log, tooMany: () => options.untrusted?.() });
   const ticker = newTicker(clock);
   const events = system.spawn(recorderKind, "recorder", () => recorder({ database, log }));
   const providers = providersOf(config, clock);
@@ -97,51 +98,29 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   });
   const publicUrl = config.publicUrl ?? `http://localhost:${listener.port}`;
 
-  /** Whose the live calls are: a desk finds none but its own. */
-  const tenants = new Map<string, string>();
-  let lines = 0;
-  function takeLine(): Line | null {
-    if (lines >= config.maxCalls || system.phase !== "running") return null;
-    lines++;
-    let isTaken = true;
-    return {
-      release() {
-        if (isTaken) lines--;
-        isTaken = false;
-      },
-    };
-  }
-
-  function startCall(settings: CallSettings, line: Line): Ref<CallMessage> | null {
-    if (system.phase !== "running" || providers instanceof AppError) return null;
-    const store = callStore(settings, { database, recorder: events });
-    const resumeUrl = `${publicUrl}/twilio/calls/${settings.callId}`;
-    const deps: CallDeps = {
-      ...providers,
-      ...store,
-      nodeId: config.nodeId,
-      carrier,
-      newProtocol: twilioMedia,
-      ticker,
-      newToken,
-      urls: { answerUrl: `${resumeUrl}/resume`, statusUrl: `${resumeUrl}/status` },
-      log,
-    };
-    tenants.set(settings.callId, settings.tenantId);
-    return system.spawn(callKind, settings.callId, () => call(settings, deps), {
-      stopped(reason) {
-        line.release();
-        tenants.delete(settings.callId);
-        if (reason.type === "done") return;
-        const { callId } = settings;
-        log.error("call broke off", { callId, reason });
-        store.breakOff(reason.type === "crashed" ? "crashed" : "stopped", clock.date()).catch(
-          (error) => log.error("end of a call not stored", { callId, error }),
-        );
-      },
-    });
-  }
-
+  const switchboard = newSwitchboard({
+    system,
+    lines: config.maxCalls,
+    clock,
+    log,
+    store: (settings) => callStore(settings, { database, recorder: events }),
+    deps({ callId }) {
+      if (providers instanceof AppError) throw providers; // the desk has told so before
+      const url = `${publicUrl}/twilio/calls/${callId}`;
+      const urls = { answerUrl: `${url}/resume`, statusUrl: `${url}/status` };
+      const { nodeId } = config;
+      return {
+        ...providers,
+        nodeId,
+        carrier,
+        newProtocol: twilioMedia,
+        ticker,
+        newToken,
+        urls,
+        log,
+      };
+    },
+  });
   const door = system.spawn(gateKind, "gate", () =>
     gate({
       numberOwner: (number) =>
@@ -153,9 +132,9 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       tenantId,
       newCallId: () => newId("call"),
       missing: () => providers instanceof AppError ? providers : null,
-      takeLine,
-      startCall,
-      findCall: (callId) => tenants.get(callId) === tenantId ? system.find(callKind, callId) : null,
+      takeLine: switchboard.takeLine,
+      startCall: switchboard.start,
+      findCall: (callId) => switchboard.find(tenantId, callId),
       log,
     }));
 
@@ -179,16 +158,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   upgrade = media({
     publicUrl,
     twilioAuthToken: carrierToken.reveal(),
-    attach: async ({ callId, epoch, token }) => {
-      const found = system.find(callKind, callId);
-      if (found === null) return "missing";
-      return await found.ask<AttachAnswer>((reply) => ({ type: "attach", epoch, token, reply }));
-    },
-    connected(callId, socket) {
-      const found = system.find(callKind, callId);
-      if (found === null) return socket.close(1008, "Call has ended");
-      found.send({ type: "connected", socket });
-    },
+    attach: switchboard.attach,
+    connected: switchboard.connected,
     log,
   });
   const operator = await listen(
@@ -204,10 +175,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   let stopping: Promise<void> | null = null;
   function stop(): Promise<void> {
     stopping ??= (async () => {
-      for (const { id } of system.list(callKind.name)) {
-        system.find(callKind, id)?.send({ type: "hangUp" });
-      }
-      await callsEnded(STOP_MS);
+      switchboard.hangUpAll();
+      await switchboard.emptied(STOP_MS);
       await flush(events, log);
       await system.shutdown();
       await Promise.all([listener.close(), operator.close()]);
@@ -220,13 +189,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   async function drain(): Promise<void> {
     log.info("draining", { calls: system.count(callKind.name) });
     system.drain({ serves: ["desk", "gate", "recorder", "call"] });
-    await callsEnded(DRAIN_MS);
+    await switchboard.emptied(DRAIN_MS);
     await stop();
-  }
-
-  async function callsEnded(withinMs: number): Promise<void> {
-    const until = clock.now() + withinMs;
-    while (system.count(callKind.name) > 0 && clock.now() < until) await sleep(clock, POLL_MS);
   }
 
   return {
@@ -317,17 +281,19 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 async function serve(config: Config, log: Log): Promise<void> {
-  const server = await startServer(config, { log });
+  const server = await startServer(config, { log, untrusted: () => end(1) });
+  let isEnding = false;
+  /** Drains, then ends the process; asked again, it stops at once. */
+  function end(code: number): void {
+    const ended = isEnding ? server.stop() : server.drain();
+    isEnding = true;
+    void ended.then(() => Deno.exit(code));
+  }
   const made = config.operator.token === null ? `, operator token ${server.operatorToken}` : "";
   const operator = `http://${config.operator.host}:${server.operatorPort}`;
   say(`Ringmaster ${project.version} at ${server.publicUrl}, operators at ${operator}${made}`);
-  let signals = 0;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    Deno.addSignalListener(signal, () => {
-      signals++;
-      const ended = signals === 1 ? server.drain() : server.stop();
-      void ended.then(() => Deno.exit(0));
-    });
+    Deno.addSignalListener(signal, () => end(0));
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallMessage, CallSettings } from "@/actors/call/call.ts";
+import type { Line } from "@/actors/call/switchboard.ts";
 import { AppError, type ErrorCode } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
 import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
@@ -150,11 +151,6 @@ export interface DeskDeps {
 export interface Page {
   readonly after: number;
   readonly limit: number;
-}
-
-/** A line of this machine: given back once, when its call has ended or never began. */
-export interface Line {
-  release(): void;
 }
 
 /** What is to be done beside the mailbox; then what follows, in it. */

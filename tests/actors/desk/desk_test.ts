@@ -12,10 +12,10 @@ import {
   deskKind,
   type EventView,
   IN_FLIGHT_MAX,
-  type Line,
   type NewCall,
   WAITING_MAX,
 } from "@/actors/desk/desk.ts";
+import type { Line } from "@/actors/call/switchboard.ts";
 import type { Actor } from "@/actors/runtime/actor.ts";
 import { silentLog } from "@/lib/log.ts";
 import { AppError } from "@/lib/errors.ts";

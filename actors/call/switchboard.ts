@@ -1,0 +1,114 @@
+/** The switchboard: the lines of this machine, and the live calls on them. */
+
+import type { Ref } from "@/actors/runtime/actor.ts";
+import type { System } from "@/actors/runtime/system.ts";
+import { type Clock, sleep } from "@/lib/clock.ts";
+import type { Log } from "@/lib/log.ts";
+import type { MessageSocket } from "@/lib/socket.ts";
+import { call, type CallDeps, callKind, type CallMessage, type CallSettings } from "./call.ts";
+import type { Attachment } from "./link.ts";
+import type { CallStore } from "./store.ts";
+
+/** A line: given back once, when its call has ended or never began. */
+export interface Line {
+  release(): void;
+}
+
+export interface Switchboard {
+  /** Takes a line, synchronously, so that no two calls get the last one. Null: all are taken, or we drain. */
+  takeLine(): Line | null;
+  /** Starts a call on a line, which is released when it has ended. Null: we have begun to drain. */
+  start(settings: CallSettings, line: Line): Ref<CallMessage> | null;
+  /** A live call of this tenant. */
+  find(tenantId: string, callId: string): Ref<CallMessage> | null;
+  /** May a socket with this path be opened? The path is spent by the answer `ok`. */
+  attach(path: {
+    readonly callId: string;
+    readonly epoch: number;
+    readonly token: string;
+  }): Promise<Attachment | "missing">;
+  /** The socket of a path that was attached. */
+  connected(callId: string, socket: MessageSocket): void;
+  hangUpAll(): void;
+  /** Resolves when no call lives, or `withinMs` have passed. */
+  emptied(withinMs: number): Promise<void>;
+}
+
+export interface SwitchboardOptions {
+  readonly system: System;
+  readonly lines: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: (settings: CallSettings) => CallStore;
+  /** What a call needs beside its store. */
+  readonly deps: (
+    settings: CallSettings,
+  ) => Omit<CallDeps, "record" | "history" | "savePlaced" | "saveLive" | "saveEnd">;
+}
+
+const POLL_MS = 50;
+
+export function newSwitchboard(options: SwitchboardOptions): Switchboard {
+  const { system, clock, log } = options;
+  /** Whose the live calls are: nobody finds one but its tenant. */
+  const tenants = new Map<string, string>();
+  let taken = 0;
+
+  /** Ends the record of a call whose actor did not come to it. */
+  async function breakOff(callId: string, store: CallStore, why: "crashed" | "stopped") {
+    try {
+      await store.breakOff(why, clock.date());
+    } catch (error) {
+      log.error("end of a call not stored", { callId, error });
+    }
+  }
+
+  return {
+    takeLine() {
+      if (taken >= options.lines || system.phase !== "running") return null;
+      taken++;
+      let isTaken = true;
+      return {
+        release() {
+          if (isTaken) taken--;
+          isTaken = false;
+        },
+      };
+    },
+    start(settings, line) {
+      if (system.phase !== "running") return null;
+      const { callId, tenantId } = settings;
+      const store = options.store(settings);
+      const deps: CallDeps = { ...store, ...options.deps(settings) };
+      tenants.set(callId, tenantId);
+      return system.spawn(callKind, callId, () => call(settings, deps), {
+        stopped(reason) {
+          line.release();
+          tenants.delete(callId);
+          if (reason.type === "done") return;
+          log.error("call broke off", { callId, reason });
+          void breakOff(callId, store, reason.type === "crashed" ? "crashed" : "stopped");
+        },
+      });
+    },
+    find: (tenantId, callId) =>
+      tenants.get(callId) === tenantId ? system.find(callKind, callId) : null,
+    async attach({ callId, epoch, token }) {
+      const found = system.find(callKind, callId);
+      if (found === null) return "missing";
+      return await found.ask<Attachment>((reply) => ({ type: "attach", epoch, token, reply }));
+    },
+    connected(callId, socket) {
+      const found = system.find(callKind, callId);
+      if (found === null) socket.close(1008, "Call has ended");
+      else found.send({ type: "connected", socket });
+    },
+    hangUpAll() {
+      for (const callId of tenants.keys()) system.find(callKind, callId)?.send({ type: "hangUp" });
+    },
+    async emptied(withinMs) {
+      const until = clock.now() + withinMs;
+      while (system.count(callKind.name) > 0 && clock.now() < until) await sleep(clock, POLL_MS);
+    },
+  };
+}

@@ -3,8 +3,8 @@
 import { z } from "zod";
 import { BYTES_PER_MS, SILENCE } from "@/lib/audio/frame.ts";
 import { type DeepgramOptions, openDeepgram, readMessage } from "@/lib/providers/deepgram.ts";
-import { feed } from "@/lib/providers/feed.ts";
 import { providerError } from "@/lib/providers/http.ts";
+import { ms, type Reader, recognise } from "./deepgram_session.ts";
 import type { Recognition, SpeechToText } from "./stt.ts";
 
 export interface FluxOptions extends DeepgramOptions {
@@ -44,34 +44,14 @@ export function deepgramFlux(options: FluxOptions): SpeechToText {
             ...(model.endsWith("-multi") ? { language_hint: language.split("-", 1) } : {}),
           }),
       );
-      const { connection, socket, messages } = link;
-      const feeding = feed(audio, {
-        socket,
-        send(chunk) {
-          connection.sendMedia(chunk);
-          socket.expectReply(REPLY_TIMEOUT_MS);
-        },
-        finish() {
-          connection.sendCloseStream({ type: "CloseStream" });
-          socket.expectReply(REPLY_TIMEOUT_MS);
-        },
+      const { connection } = link;
+      yield* recognise(link, audio, {
+        provider: PROVIDER,
+        reader: fluxReader(),
+        replyTimeoutMs: REPLY_TIMEOUT_MS,
         idle: { clock, afterMs: SILENCE_AFTER_MS, send: () => connection.sendMedia(SILENT_AUDIO) },
+        signal,
       });
-      const reader = fluxReader();
-      try {
-        for await (const message of messages) {
-          for (const recognition of reader.read(message)) {
-            yield recognition;
-            signal.throwIfAborted();
-          }
-        }
-        if (!feeding.isFinished()) {
-          throw providerError(PROVIDER, "it closed while audio was flowing");
-        }
-        yield* reader.end();
-      } finally {
-        feeding.stop();
-      }
     },
   };
 }
@@ -103,12 +83,7 @@ type TurnInfo = Extract<z.infer<typeof FluxMessage>, { type: "TurnInfo" }>;
  * Turns Flux's messages into ours. A turn's text is whole in each of them and becomes final at its
  * end only: EagerEndOfTurn is a guess that TurnResumed may take back, so both are interims here.
  */
-export function fluxReader(): {
-  /** Throws AppError("provider_failed") for a message that is not of the protocol. */
-  read(message: unknown): Recognition[];
-  /** What is left to say: Flux ends no turn at CloseStream, so its last Update is final as it stands. */
-  end(): Recognition[];
-} {
+export function fluxReader(): Reader {
   let turn: TurnInfo | null = null;
 
   function finish(last: TurnInfo): Recognition[] {
@@ -148,14 +123,11 @@ export function fluxReader(): {
           return [];
       }
     },
+    // Flux ends no turn at CloseStream, so its last Update is final as it stands.
     end: () => turn === null ? [] : finish(turn),
   };
 }
 
 function meanOf(values: readonly number[]): number {
   return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function ms(seconds: number): number {
-  return Math.round(seconds * 1000);
 }

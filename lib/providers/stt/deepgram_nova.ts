@@ -2,8 +2,8 @@
 
 import { z } from "zod";
 import { type DeepgramOptions, openDeepgram, readMessage } from "@/lib/providers/deepgram.ts";
-import { feed } from "@/lib/providers/feed.ts";
 import { providerError } from "@/lib/providers/http.ts";
+import { ms, type Reader, recognise } from "./deepgram_session.ts";
 import type { Recognition, SpeechToText } from "./stt.ts";
 
 export interface NovaOptions extends DeepgramOptions {
@@ -46,17 +46,11 @@ export function deepgramNova(options: NovaOptions): SpeechToText {
             ...(keyterms.length > 0 ? { keyterm: keyterms } : {}),
           }),
       );
-      const { connection, socket, messages } = link;
-      const feeding = feed(audio, {
-        socket,
-        send(chunk) {
-          connection.sendMedia(chunk);
-          socket.expectReply(REPLY_TIMEOUT_MS);
-        },
-        finish() {
-          connection.sendCloseStream({ type: "CloseStream" });
-          socket.expectReply(REPLY_TIMEOUT_MS);
-        },
+      const { connection, socket } = link;
+      yield* recognise(link, audio, {
+        provider: PROVIDER,
+        reader: novaReader(),
+        replyTimeoutMs: REPLY_TIMEOUT_MS,
         idle: {
           clock,
           afterMs: KEEP_ALIVE_MS,
@@ -65,22 +59,8 @@ export function deepgramNova(options: NovaOptions): SpeechToText {
             socket.expectNothing(); // without audio there is nothing to say
           },
         },
+        signal,
       });
-      const reader = novaReader();
-      try {
-        for await (const message of messages) {
-          for (const recognition of reader.read(message)) {
-            yield recognition;
-            signal.throwIfAborted();
-          }
-        }
-        if (!feeding.isFinished()) {
-          throw providerError(PROVIDER, "it closed while audio was flowing");
-        }
-        yield* reader.end();
-      } finally {
-        feeding.stop();
-      }
     },
   };
 }
@@ -124,12 +104,7 @@ interface Utterance {
  * Turns Deepgram's messages into ours. Finals add up until `speech_final` or UtteranceEnd, whichever
  * comes; both may, and then the later one finds nothing to end, or the next utterance, which is left alone.
  */
-export function novaReader(): {
-  /** Throws AppError("provider_failed") for a message that is not of the protocol. */
-  read(message: unknown): Recognition[];
-  /** What is left to say when the stream has ended. */
-  end(): Recognition[];
-} {
+export function novaReader(): Reader {
   let utterance: Utterance | null = null;
 
   function begin(atSeconds: number): Recognition[] {
@@ -194,7 +169,3 @@ export function novaReader(): {
 }
 
 const NOTHING = { transcript: "", confidence: 0, words: [] };
-
-function ms(seconds: number): number {
-  return Math.round(seconds * 1000);
-}

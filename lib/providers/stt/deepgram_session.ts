@@ -1,0 +1,66 @@
+/** A recogniser session with Deepgram, of either version: audio goes in beside the messages that come out. */
+
+import type { DeepgramLink } from "@/lib/providers/deepgram.ts";
+import { feed, type IdleOptions } from "@/lib/providers/feed.ts";
+import { providerError } from "@/lib/providers/http.ts";
+import type { Recognition } from "./stt.ts";
+
+/** The parts that both versions' connections have in common. */
+interface Listening {
+  sendMedia(audio: Uint8Array): void;
+  sendCloseStream(message: { readonly type: "CloseStream" }): void;
+}
+
+/** Turns messages into recognitions. */
+export interface Reader {
+  /** Throws AppError("provider_failed") for a message that is not of the protocol. */
+  read(message: unknown): Recognition[];
+  /** What is left to say when the stream has ended. */
+  end(): Recognition[];
+}
+
+export interface SessionOptions {
+  readonly provider: string;
+  readonly reader: Reader;
+  /** While audio flows something comes within so long, or the connection is dead. */
+  readonly replyTimeoutMs: number;
+  readonly idle: IdleOptions;
+  readonly signal: AbortSignal;
+}
+
+/** Seconds as Deepgram counts, in whole milliseconds. */
+export function ms(seconds: number): number {
+  return Math.round(seconds * 1000);
+}
+
+/** Feeds the audio, and ends when all of it has been recognised. */
+export async function* recognise(
+  { connection, socket, messages }: DeepgramLink<Listening>,
+  audio: AsyncIterable<Uint8Array>,
+  { provider, reader, replyTimeoutMs, idle, signal }: SessionOptions,
+): AsyncIterable<Recognition> {
+  const feeding = feed(audio, {
+    socket,
+    send(chunk) {
+      connection.sendMedia(chunk);
+      socket.expectReply(replyTimeoutMs);
+    },
+    finish() {
+      connection.sendCloseStream({ type: "CloseStream" });
+      socket.expectReply(replyTimeoutMs);
+    },
+    idle,
+  });
+  try {
+    for await (const message of messages) {
+      for (const recognition of reader.read(message)) {
+        yield recognition;
+        signal.throwIfAborted();
+      }
+    }
+    if (!feeding.isFinished()) throw providerError(provider, "it closed while audio was flowing");
+    yield* reader.end();
+  } finally {
+    feeding.stop();
+  }
+}

@@ -135,7 +135,6 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       takeLine: switchboard.takeLine,
       startCall: switchboard.start,
       findCall: (callId) => switchboard.find(tenantId, callId),
-      log,
     }));
 
   async function notReady(): Promise<string[]> {

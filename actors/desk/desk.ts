@@ -3,8 +3,7 @@
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallMessage, CallSettings } from "@/actors/call/call.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
-import { AppError, type ErrorCode } from "@/lib/errors.ts";
-import type { Log } from "@/lib/log.ts";
+import { AppError } from "@/lib/errors.ts";
 import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 
@@ -55,7 +54,7 @@ export interface EventView {
 }
 
 export type DeskMessage =
-  /** The carrier announces an inbound call. */
+  /** The carrier announces an inbound call. Fails with not_found, or with not_configured, which goes on record. */
   | { type: "ring"; ring: Ring; reply: Reply<CallAnswer> }
   /** A call we placed was answered, or a media stream ended: what now? */
   | { type: "resume"; callId: string; carrierCallId: string; reply: Reply<CallAnswer> }
@@ -94,11 +93,6 @@ export const IN_FLIGHT_MAX = 16;
 export const WAITING_MAX = 256;
 /** A carrier repeats an announcement five times at most (Twilio's connection overrides). */
 const REPEATS_MAX = 16;
-
-/** What the caller hears when a call cannot be taken. */
-const NOT_SET_UP = "This line is not set up yet. Please call again later. Goodbye.";
-const NO_SUCH_AGENT = "There is nobody to answer this call. Goodbye.";
-const WENT_WRONG = "I am sorry, something went wrong. Please call again. Goodbye.";
 
 /** The agent that leads a call: its published version. */
 export interface Agent {
@@ -145,7 +139,6 @@ export interface DeskDeps {
   startCall(settings: CallSettings, line: Line): Ref<CallMessage> | null;
   /** A live call of this tenant. */
   findCall(callId: string): Ref<CallMessage> | null;
-  readonly log: Log;
 }
 
 export interface Page {
@@ -248,15 +241,22 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     return async (signal) => {
       const agent = ring.agentId === null ? null : await deps.agent(ring.agentId, signal);
       if (agent === null) {
-        notTaken(ring, "not_found", "agentId");
-        return refuse(line, reply, NO_SUCH_AGENT);
+        const message = ring.agentId === null
+          ? "No agent is assigned to the number"
+          : `No agent answers: "${ring.agentId}" is not one that is published`;
+        throw new AppError("not_found", message, { field: "agentId" });
       }
       const { carrierCallId } = ring;
       const { callId, isNew, isEnded } = await insert(ring, agent, signal);
-      if (isEnded) return refuse(line, reply, null); // the carrier repeats an old announcement
-      if (!isNew && deps.findCall(callId) === null) { // its actor went with another process
+      if (isEnded) { // the carrier repeats an old announcement
+        return () => {
+          line.release();
+          reply({ type: "hangUp" });
+        };
+      }
+      if (!isNew && deps.findCall(callId) === null) {
         await deps.endCall(callId, "crashed", signal);
-        return refuse(line, reply, WENT_WRONG);
+        throw wentDown(callId);
       }
       return () => {
         const found = deps.findCall(callId); // a repetition of a call that is live
@@ -295,7 +295,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         const { callId, isEnded } = await insert(ring, agent, signal);
         if (!isEnded) await deps.endCall(callId, missing.code, signal);
       }
-      return () => reply({ type: "refused", sentence: NOT_SET_UP });
+      return () => reply.fail(missing);
     };
   }
 
@@ -308,17 +308,6 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         if (live === null) reply({ type: "busy" });
         else handOver(live, carrierCallId, reply);
       };
-    };
-  }
-
-  function notTaken({ carrierCallId }: Ring, code: ErrorCode, field: string | undefined): void {
-    deps.log.warn("call not taken", { tenantId: deps.tenantId, carrierCallId, code, field });
-  }
-
-  function refuse(line: Line, reply: Reply<CallAnswer>, sentence: string | null): () => void {
-    return () => {
-      line.release();
-      reply(sentence === null ? { type: "hangUp" } : { type: "refused", sentence });
     };
   }
 
@@ -363,8 +352,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         if (reply === null) return state;
         const missing = deps.missing();
         if (missing !== null) {
-          notTaken(ring, missing.code, missing.field);
-          const failed = (): void => reply({ type: "refused", sentence: NOT_SET_UP });
+          const failed = (): void => reply.fail(missing);
           return enter(state, { work: turningAway(ring, missing, reply), failed }, ctx);
         }
         const line = deps.takeLine();
@@ -389,7 +377,8 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           const call = await deps.call(callId, signal);
           return () => {
             const failed = call?.outcome === "failed" || call?.status === "live";
-            reply(failed ? { type: "refused", sentence: WENT_WRONG } : { type: "hangUp" });
+            if (failed) reply.fail(wentDown(callId));
+            else reply({ type: "hangUp" });
           };
         };
         return enter(state, { work, failed: reply.fail }, ctx);
@@ -449,4 +438,9 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       for (const job of [...inFlight.values(), ...waiting]) job.failed(error);
     },
   };
+}
+
+/** A call that was live, and whose actor is no more. */
+function wentDown(callId: string): AppError {
+  return new AppError("actor_stopped", `Call "${callId}" went with another process`);
 }

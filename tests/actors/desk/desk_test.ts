@@ -17,7 +17,6 @@ import {
 } from "@/actors/desk/desk.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Actor } from "@/actors/runtime/actor.ts";
-import { silentLog } from "@/lib/log.ts";
 import { AppError } from "@/lib/errors.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
@@ -145,7 +144,6 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
       });
     },
     findCall: (callId) => system.find(callKind, callId),
-    log: silentLog,
     ...options.deps,
   };
   system.register(deskKind, () => desk(deps));
@@ -252,19 +250,17 @@ Deno.test("a ring of a call that has ended is told to hang up", async () => {
 });
 
 for (const agentId of ["agent_of_nobody", null]) {
-  Deno.test(`a ring for ${agentId ?? "a number without an agent"} is answered with a sentence`, async () => {
+  Deno.test(`a ring for ${agentId ?? "a number without an agent"} is not found`, async () => {
     const { ask, ring, machine, rows } = setUp();
-    const answer = await ask(ring("CA1", agentId));
-    assert.equal(answer.type, "refused");
+    await assert.rejects(ask(ring("CA1", agentId)), { code: "not_found", field: "agentId" });
     assert.deepEqual({ taken: machine.taken, rows: rows.size }, { taken: 0, rows: 0 });
   });
 }
 
-Deno.test("a ring while a provider has no key is answered with a sentence, and takes nothing", async () => {
+Deno.test("a ring while a provider has no key is told which, and takes no line", async () => {
   const missing = new AppError("not_configured", "No key", { field: "OPENAI_API_KEY" });
   const { ask, ring, place, machine } = setUp({ deps: { missing: () => missing } });
-  const answer = await ask(ring("CA1"));
-  assert.match(answer.type === "refused" ? answer.sentence : "", /not set up/);
+  await assert.rejects(ask(ring("CA1")), missing);
   await assert.rejects(ask(place()), missing);
   assert.equal(machine.taken, 0);
 });
@@ -323,13 +319,13 @@ Deno.test("a resume of a call that has ended well, or is unknown, is told to han
   assert.deepEqual(await resume("call_9"), { type: "hangUp" });
 });
 
-Deno.test("a resume of a call that has failed, or whose actor is lost, is answered with an apology", async () => {
+Deno.test("a resume of a call that has failed, or whose actor is lost, fails", async () => {
   const { resume, rows } = setUp();
   const failed = { ...viewOf("call_0"), status: "ended", outcome: "failed" } as const;
   rows.set("call_0", { ...failed, carrierCallId: null });
   rows.set("call_1", { ...viewOf("call_1"), carrierCallId: null }); // live, says its row
-  assert.equal((await resume("call_0")).type, "refused");
-  assert.equal((await resume("call_1")).type, "refused");
+  await assert.rejects(resume("call_0"), { code: "actor_stopped" });
+  await assert.rejects(resume("call_1"), { code: "actor_stopped" });
 });
 
 Deno.test("progress finds its call by our id or the carrier's, and is dropped when there is none", async () => {
@@ -482,7 +478,7 @@ Deno.test("a call that is live is answered again though all lines are taken", as
 Deno.test("a call whose actor went with another process ends as crashed, and the caller is told", async () => {
   const { ask, ring, rows, machine } = setUp();
   rows.set("call_old", { ...viewOf("call_old"), status: "live", carrierCallId: "CA1" });
-  assert.equal((await ask(ring("CA1"))).type, "refused");
+  await assert.rejects(ask(ring("CA1")), { code: "actor_stopped" });
   assert.deepEqual([rows.get("call_old")?.status, rows.get("call_old")?.reason], [
     "ended",
     "crashed",
@@ -493,7 +489,7 @@ Deno.test("a call whose actor went with another process ends as crashed, and the
 Deno.test("a call that cannot be held for want of a key is on record, with the reason", async () => {
   const error = new AppError("not_configured", "Speech needs A_KEY", { field: "A_KEY" });
   const { ask, ring, rows, machine } = setUp({ deps: { missing: () => error } });
-  assert.equal((await ask(ring("CA1"))).type, "refused");
+  await assert.rejects(ask(ring("CA1")), error);
   const [row] = rows.values();
   assert.deepEqual([row?.outcome, row?.reason], ["failed", "not_configured"]);
   assert.equal(machine.taken, 0);

@@ -139,7 +139,7 @@ function apologise({ log }: AppDeps, error: Error, c: Context<Env>): Response {
 
 function sentenceFor({ code, field }: AppError): string {
   if (code === "not_found") {
-    return field === undefined ? SENTENCES.unknownAgent : SENTENCES.unknownNumber;
+    return field === "agentId" ? SENTENCES.unknownAgent : SENTENCES.unknownNumber;
   }
   if (code === "not_configured") return SENTENCES.notConfigured;
   if (code === "busy" || code === "draining" || code === "mailbox_full") return SENTENCES.busy;

@@ -172,10 +172,11 @@ Deno.test("a webhook that Twilio did not sign touches nothing", async () => {
 });
 
 Deno.test("a caller hears a sentence when nobody can be reached, and the reason is logged once", async () => {
-  const failing = (code: ErrorCode): AppError => new AppError(code, "No");
+  const failing = (code: ErrorCode, field?: string): AppError =>
+    new AppError(code, "No", field === undefined ? {} : { field });
   const rows: [Parameters<typeof setUp>[0], string, string | undefined][] = [
     [{ owner: null }, SENTENCES.unknownNumber, "not_found"],
-    [{ answer: failing("not_found") }, SENTENCES.unknownAgent, "not_found"],
+    [{ answer: failing("not_found", "agentId") }, SENTENCES.unknownAgent, "not_found"],
     [{ answer: failing("not_configured") }, SENTENCES.notConfigured, "not_configured"],
     [{ answer: failing("busy") }, SENTENCES.busy, "busy"],
     [{ answer: failing("draining") }, SENTENCES.busy, "draining"],

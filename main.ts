@@ -26,6 +26,7 @@ import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { twilio } from "@/lib/providers/carrier/twilio.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
+import { limitedFetch } from "@/lib/providers/http.ts";
 import { newLlm } from "@/lib/providers/llm/mod.ts";
 import { newStt } from "@/lib/providers/stt/mod.ts";
 import { newTts } from "@/lib/providers/tts/mod.ts";
@@ -41,6 +42,8 @@ const DRAIN_MS = 280_000;
 /** Calls that are told to end have this long to hang up and to store how they came out. */
 const STOP_MS = 5_000;
 const FLUSH_MS = 10_000;
+/** Twilio's API answers within a second or two; a page of it is a few kilobytes. */
+const TWILIO_LIMITS = { headMs: 10_000, idleMs: 5_000, totalMs: 15_000, maxBytes: 1024 * 1024 };
 const LOOKUP_MS = 1_000;
 const READY_MS = 1_000;
 
@@ -75,7 +78,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   const secrets = await secretsOf(config, isTemporary);
   const carrierToken = config.twilio.authToken ?? secrets.carrierToken;
   const operatorToken = (config.operator.token ?? secrets.operatorToken).reveal();
-  const carrier = await carrierOf(config);
+  const carrier = await carrierOf(config, clock);
 
   const system = newSystem({ clock, log });
   system.watchLag();
@@ -232,9 +235,11 @@ async function secretsOf(config: Config, isTemporary: boolean): Promise<LocalSec
   return await takeLocalSecrets(config.database.dataDir);
 }
 
-async function carrierOf({ twilio: { accountSid, authToken, apiUrl } }: Config): Promise<Carrier> {
+async function carrierOf({ twilio: settings }: Config, clock: Clock): Promise<Carrier> {
+  const { accountSid, authToken, apiUrl } = settings;
   if (accountSid === null || authToken === null) return inboundOnly();
-  return await twilio({ accountSid, authToken: authToken.reveal(), apiUrl });
+  const fetch = limitedFetch({ provider: "twilio", clock, ...TWILIO_LIMITS });
+  return await twilio({ accountSid, authToken: authToken.reveal(), apiUrl, fetch });
 }
 
 /** The providers of every call; or what is missing, which callers are told while the rest works. */

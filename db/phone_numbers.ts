@@ -25,17 +25,3 @@ export async function insertPhoneNumber(
     on conflict do nothing`;
   return rows.count === 1;
 }
-
-/** In the order of the numbers; `after` is the last one already seen. */
-export async function listPhoneNumbers(
-  sql: Sql,
-  tenantId: string,
-  page: { readonly limit: number; readonly after?: string },
-): Promise<PhoneNumber[]> {
-  return await sql<PhoneNumber[]>`
-    select 'number_' || id as id, number, 'agent_' || agent_id as agent_id
-    from phone_number
-    where tenant_id = ${uuidOf("tenant", tenantId)} and number > ${page.after ?? ""}
-    order by number
-    limit ${page.limit}`;
-}

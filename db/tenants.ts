@@ -15,11 +15,3 @@ export async function insertTenant(sql: Sql, tenant: Tenant): Promise<boolean> {
     on conflict do nothing`;
   return rows.count === 1;
 }
-
-export async function getTenant(sql: Sql, tenantId: string): Promise<Tenant | null> {
-  const [tenant] = await sql<Tenant[]>`
-    select 'tenant_' || id as id, name
-    from tenant
-    where id = ${uuidOf("tenant", tenantId)}`;
-  return tenant ?? null;
-}

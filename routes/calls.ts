@@ -18,9 +18,16 @@ const NewCall = z.strictObject({
   to: z.e164(),
   from: z.e164(),
 });
+const CallId = z.string().refine((id) => uuidOf("call", id) !== null, "Not a call's id");
 const Page = z.strictObject({
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(100),
+});
+
+/** `before`: the id of the last call already seen; newest first. */
+const CallPage = z.strictObject({
+  before: CallId.optional(),
+  limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(50),
 });
 
 /** Behind the operator's token until there is a login (#3): one tenant, that of the token. */
@@ -33,6 +40,14 @@ export function calls({ desk, api }: AppDeps): Hono<Env> {
         { timeoutMs: PLACE_MS },
       );
       return c.json({ id: placed.callId }, 201);
+    })
+    .get("/", async (c) => {
+      const page = check(c.req.query(), CallPage);
+      const list = await desk(api.tenantId).ask<CallView[]>(
+        (reply) => ({ type: "calls", ...page, reply }),
+        { timeoutMs: ASK_MS },
+      );
+      return c.json({ calls: list });
     })
     .get("/:id", async (c) => {
       const callId = callIdOf(c.req.param("id"));

@@ -74,6 +74,8 @@ export type DeskMessage =
     reply: Reply<{ callId: string }>;
   }
   | { type: "call"; callId: string; reply: Reply<CallView | null> }
+  /** Newest first; `before` is the id of the last one already seen. */
+  | { type: "calls"; before?: string | undefined; limit: number; reply: Reply<CallView[]> }
   | { type: "events"; callId: string; after: number; limit: number; reply: Reply<EventView[]> }
   /** Work beside the mailbox has ended: `deliver` says what follows. */
   | { type: "done"; job: number; deliver: () => void };
@@ -128,6 +130,7 @@ export interface DeskDeps {
   /** Ends the row of a call that was not taken: it failed, for this reason. */
   endCall(callId: string, reason: string, signal: AbortSignal): Promise<void>;
   call(callId: string, signal: AbortSignal): Promise<CallView | null>;
+  calls(page: CallPage, signal: AbortSignal): Promise<CallView[]>;
   /** The call that the carrier knows by this id. */
   callOfCarrier(carrierCallId: string, signal: AbortSignal): Promise<string | null>;
   events(callId: string, page: Page, signal: AbortSignal): Promise<EventView[]>;
@@ -139,6 +142,11 @@ export interface DeskDeps {
   startCall(settings: CallSettings, line: Line): Ref<CallMessage> | null;
   /** A live call of this tenant. */
   findCall(callId: string): Ref<CallMessage> | null;
+}
+
+export interface CallPage {
+  readonly before?: string;
+  readonly limit: number;
 }
 
 export interface Page {
@@ -415,6 +423,13 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       },
       call: (state, { callId, reply }, ctx) =>
         read(state, ctx, reply, (signal) => deps.call(callId, signal)),
+      calls: (state, { before, limit, reply }, ctx) =>
+        read(
+          state,
+          ctx,
+          reply,
+          (signal) => deps.calls(before === undefined ? { limit } : { before, limit }, signal),
+        ),
       events: (state, { callId, after, limit, reply }, ctx) =>
         read(state, ctx, reply, (signal) => deps.events(callId, { after, limit }, signal)),
       done(state, { job, deliver }, ctx) {

@@ -1,7 +1,14 @@
 /** What a desk reads and writes of its tenant. */
 
 import { getPublishedVersion } from "@/db/agents.ts";
-import { type Call, findCarrierCall, getCall, insertCall, updateCallEnded } from "@/db/calls.ts";
+import {
+  type Call,
+  findCarrierCall,
+  getCall,
+  insertCall,
+  listCalls,
+  updateCallEnded,
+} from "@/db/calls.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import { listEvents } from "@/db/events.ts";
 import type { Clock } from "@/lib/clock.ts";
@@ -16,7 +23,10 @@ export function deskStore(
   database: Database,
   tenantId: string,
   options: { readonly clock: Clock; readonly carrier: string },
-): Pick<DeskDeps, "agent" | "insertCall" | "endCall" | "call" | "callOfCarrier" | "events"> {
+): Pick<
+  DeskDeps,
+  "agent" | "insertCall" | "endCall" | "call" | "calls" | "callOfCarrier" | "events"
+> {
   function inCall<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     return database.asTenant("calls", tenantId, CALL_MS, work);
   }
@@ -54,6 +64,11 @@ export function deskStore(
       database.asTenant("rest", tenantId, REST_MS, async (sql) => {
         const call = await getCall(sql, tenantId, callId);
         return call && toView(call);
+      }),
+    calls: (page) =>
+      database.asTenant("rest", tenantId, REST_MS, async (sql) => {
+        const calls = await listCalls(sql, tenantId, page);
+        return calls.map(toView);
       }),
     events: (callId, page) =>
       database.asTenant("rest", tenantId, REST_MS, async (sql) => {

@@ -3,28 +3,16 @@
 grant select (number, tenant_id, agent_id) on phone_number to ringmaster_lookup;
 create policy lookup on phone_number for select to ringmaster_lookup using (true);
 
-grant select (id, tenant_id) on call to ringmaster_lookup;
-create policy lookup on call for select to ringmaster_lookup using (true);
-
 -- Whose number this is, and the agent that answers it.
 create function number_owner(wanted text) returns table (tenant_id uuid, agent_id uuid)
 language sql stable security definer set search_path = '' as $$
   select p.tenant_id, p.agent_id from public.phone_number p where p.number = wanted
 $$;
 
--- Whose call this is. Ids are UUIDv7, made once: one call at most has it.
-create function call_tenant(wanted uuid) returns table (tenant_id uuid)
-language sql stable security definer set search_path = '' as $$
-  select c.tenant_id from public.call c where c.id = wanted limit 1
-$$;
-
-create index call_id on call (id);
-
 -- A function can be given only to a role that may create in its schema.
 grant create on schema public to ringmaster_lookup;
 alter function number_owner(text) owner to ringmaster_lookup;
-alter function call_tenant(uuid) owner to ringmaster_lookup;
 revoke create on schema public from ringmaster_lookup;
 
-revoke all on function number_owner(text), call_tenant(uuid) from public;
-grant execute on function number_owner(text), call_tenant(uuid) to ringmaster_app;
+revoke all on function number_owner(text) from public;
+grant execute on function number_owner(text) to ringmaster_app;

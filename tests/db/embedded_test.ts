@@ -5,7 +5,6 @@ import { connect, type Database } from "@/db/client.ts";
 import { takeDataDir } from "@/db/data_dir.ts";
 import { startEmbedded } from "@/db/embedded.ts";
 import { migrate } from "@/db/migrate.ts";
-import { getTenant } from "@/db/tenants.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { silentLog } from "@/lib/log.ts";
 import { embeddedTestDatabase } from "@/tests/support/database.ts";
@@ -37,11 +36,11 @@ Deno.test("what was committed is there when the folder is opened again", async (
   }
   await using database = await openAt(data);
   assert.deepEqual(await migrate(database, { log: silentLog }), []);
-  const tenant = await database.asTenant(
+  const [tenant] = await database.asTenant(
     "rest",
     tenantId,
     DEADLINE_MS,
-    (sql) => getTenant(sql, tenantId),
+    (sql) => sql<{ name: string }[]>`select name from tenant`,
   );
   assert.equal(tenant?.name, "Clinic");
 });

@@ -1,11 +1,11 @@
 /** The look-ups, which find a tenant by what an outsider shows. */
 
 import assert from "node:assert/strict";
-import { callTenant, numberOwner } from "@/db/lookups.ts";
-import { insertPhoneNumber, listPhoneNumbers } from "@/db/phone_numbers.ts";
+import { numberOwner } from "@/db/lookups.ts";
+import { insertPhoneNumber } from "@/db/phone_numbers.ts";
 import { newId } from "@/lib/ids.ts";
 import { testDatabase } from "@/tests/support/database.ts";
-import { DEADLINE_MS, insertedCall, newStaffedTenant } from "@/tests/support/rows.ts";
+import { DEADLINE_MS, newStaffedTenant } from "@/tests/support/rows.ts";
 
 const { open } = await testDatabase();
 
@@ -43,31 +43,4 @@ Deno.test("a number is taken once, whoever asks", async () => {
   };
   assert.deepEqual([await insert("+15550100121"), await insert("+15550100121")], [true, false]);
   await assert.rejects(insert("5550100122"), /violates check constraint/);
-});
-
-Deno.test("numbers are listed in their order, page by page", async () => {
-  await using database = await open();
-  const { tenantId, agentId } = await newStaffedTenant(database);
-  const list = await database.asTenant("rest", tenantId, DEADLINE_MS, async (sql) => {
-    for (const number of ["+15550100133", "+15550100131", "+15550100132"]) {
-      await insertPhoneNumber(sql, tenantId, { id: newId("number"), number, agentId });
-    }
-    return [
-      ...await listPhoneNumbers(sql, tenantId, { limit: 2 }),
-      ...await listPhoneNumbers(sql, tenantId, { limit: 2, after: "+15550100132" }),
-    ];
-  });
-  assert.deepEqual(list.map(({ number }) => number.slice(-1)), ["1", "2", "3"]);
-});
-
-Deno.test("a call leads to its tenant", async () => {
-  await using database = await open();
-  const staffed = await newStaffedTenant(database);
-  const call = await insertedCall(database, staffed);
-  const tenants = await database.lookup("calls", DEADLINE_MS, async (sql) => [
-    await callTenant(sql, call.id),
-    await callTenant(sql, newId("call")),
-    await callTenant(sql, "call_nonsense"),
-  ]);
-  assert.deepEqual(tenants, [staffed.tenantId, null, null]);
 });

@@ -22,6 +22,7 @@ const EVENT: EventView = { seq: 1, type: "started", at: VIEW.startedAt, payload:
 
 function desk(message: DeskMessage): void {
   if (message.type === "call") message.reply(message.callId === CALL ? VIEW : null);
+  else if (message.type === "calls") message.reply([VIEW]);
   else if (message.type === "events") message.reply([EVENT]);
   else if (message.type === "placeCall") message.reply({ callId: CALL });
 }
@@ -45,6 +46,17 @@ async function send(
   const response = await app.request(`/api/v1/calls${path}`, request);
   return { status: response.status, headers: response.headers, body: await response.text() };
 }
+
+Deno.test("calls are listed from the tenant's desk, page by page", async () => {
+  const fakes = setUp({ desk });
+  const list = await send(fakes, `?before=${CALL}&limit=10`);
+  assert.deepEqual([list.status, JSON.parse(list.body)], [200, { calls: [VIEW] }]);
+  assert.deepEqual(fakes.sent, [{ tenantId: TENANT, type: "calls", before: CALL, limit: 10 }]);
+  for (const query of ["?before=call_1", "?limit=0", "?limit=501", "?after=1"]) {
+    const wrong = await send(fakes, query);
+    assert.equal(wrong.status, 400, query);
+  }
+});
 
 Deno.test("a call and its events are read from the tenant's desk", async () => {
   const fakes = setUp({ desk });

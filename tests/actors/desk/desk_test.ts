@@ -130,6 +130,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
       return Promise.resolve();
     },
     call: (callId) => Promise.resolve(rows.get(callId) ?? null),
+    calls: ({ limit }) => Promise.resolve([...rows.values()].slice(0, limit)),
     callOfCarrier: (carrierCallId) =>
       Promise.resolve(
         [...rows.values()].find((it) => it.carrierCallId === carrierCallId)?.id ?? null,

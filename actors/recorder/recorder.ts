@@ -8,7 +8,7 @@ import type { Log } from "@/lib/log.ts";
 
 export type { NewEvent } from "@/db/events.ts";
 
-const GROUP_MS = 25; // with the commit itself, an event is on disk within 50 ms (bench recorder)
+const GROUP_MS = 20; // with the commit itself, an event is on disk within 50 ms (bench recorder)
 const BATCH_MAX = 1_000; // events of one transaction
 const COMMIT_MS = 5_000;
 const RETRY_MIN_MS = 100;

@@ -73,10 +73,10 @@ function setUp() {
 Deno.test("events are committed together before the first of them is 50 ms old", async () => {
   await using test = setUp();
   test.append(event(1));
-  await test.kit.clock.advance(20);
+  await test.kit.clock.advance(15);
   test.append(event(2), event(3, tenants[1]));
   assert.deepEqual(test.database.commits, []);
-  await test.kit.clock.advance(29);
+  await test.kit.clock.advance(34);
   assert.deepEqual(test.database.commits, [{ tenantIds: [...tenants], seqs: [1, 2, 3] }]);
 });
 

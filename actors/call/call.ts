@@ -173,6 +173,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
             endpointingMs: ENDPOINTING_MS,
           },
           call: self,
+          isEarly: settings.direction === "inbound",
         })),
       speaker: ctx.spawn(
         speakerKind,

@@ -1,6 +1,6 @@
 /** A listener: feeds the caller's audio to a recogniser and tells the call what it hears. */
 
-import type { Actor, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
+import type { Actor, Context, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
 import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import type { AppError } from "@/lib/errors.ts";
@@ -35,32 +35,43 @@ export interface ListenerDeps {
   readonly stt: SpeechToText;
   readonly options: TranscribeOptions;
   readonly call: Pick<Ref<FromListener>, "send">;
+  /** True opens the session before there is audio; false for a call that may ring for long. */
+  readonly isEarly: boolean;
 }
 
 interface State {
   /** Owned by this incarnation; changed in place. */
   readonly audio: AsyncQueue<Uint8Array>;
+  readonly isOpen: boolean;
   readonly fedBytes: number;
   /** When the last frame came in. */
   readonly fedAt: number;
 }
 
 export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
-  const { stt, options, call } = deps;
+  const { stt, options, call, isEarly } = deps;
+
+  function open(state: State, ctx: Context<ListenerMessage>): State {
+    ctx.stream(
+      "recogniser",
+      (signal) => stt.transcribe(state.audio, options, signal),
+      (item) => ({ type: "recognised", item }),
+    );
+    return { ...state, isOpen: true };
+  }
+
   return {
     init(ctx) {
       const audio = newAsyncQueue<Uint8Array>(UNTAKEN_MAX_FRAMES);
-      ctx.stream(
-        "recogniser",
-        (signal) => stt.transcribe(audio, options, signal),
-        (item) => ({ type: "recognised", item }),
-      );
-      return { audio, fedBytes: 0, fedAt: ctx.now() };
+      const state = { audio, isOpen: false, fedBytes: 0, fedAt: ctx.now() };
+      return isEarly ? open(state, ctx) : state;
     },
     on: {
       frame(state, { audio }, ctx) {
-        state.audio.push(audio);
-        return { ...state, fedBytes: state.fedBytes + audio.length, fedAt: ctx.now() };
+        const { isOpen, fedBytes } = state;
+        const hearing = isOpen ? state : open(state, ctx);
+        hearing.audio.push(audio);
+        return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now() };
       },
       recognised(state, { item }) {
         switch (item.type) {
@@ -79,8 +90,9 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         }
       },
     },
-    view: ({ audio, fedBytes }) => ({
+    view: ({ audio, isOpen, fedBytes }) => ({
       provider: stt.provider,
+      isOpen,
       fedMs: fedBytes / BYTES_PER_MS,
       waitingFrames: audio.length,
       droppedFrames: audio.droppedCount,

@@ -21,6 +21,10 @@ const FINAL = { type: "final", text: "hello", startMs: 0, endMs: 40, confidence:
 
 /** Each session of the recogniser is the next of these; the last one again and again. */
 function setUp(...sessions: readonly Transcribe[]) {
+  return setUpWith({ isEarly: true }, sessions);
+}
+
+function setUpWith({ isEarly }: { isEarly: boolean }, sessions: readonly Transcribe[]) {
   const { clock, system, settle } = actorKit();
   const told: FromListener[] = [];
   const stops: StopReason[] = [];
@@ -37,7 +41,7 @@ function setUp(...sessions: readonly Transcribe[]) {
   const ref = system.spawn(
     listenerKind,
     "listener",
-    () => listener({ stt, options: OPTIONS, call }),
+    () => listener({ stt, options: OPTIONS, call, isEarly }),
     {
       stopped: (reason) => stops.push(reason),
     },
@@ -165,6 +169,7 @@ Deno.test("audio that nobody takes is bounded: the oldest goes", async () => {
   }
   assert.deepEqual(view(), {
     provider: "test",
+    isOpen: true,
     fedMs: (UNTAKEN_MAX_FRAMES + 100) * 20,
     waitingFrames: UNTAKEN_MAX_FRAMES,
     droppedFrames: 100,
@@ -220,4 +225,16 @@ Deno.test("a listener that stops ends its recogniser's session", async () => {
   stop();
   await settle();
   assert.equal(wasAborted, true);
+});
+
+Deno.test("a call that may ring for long has no recogniser before its first audio, and loses none of it", async () => {
+  const taken: number[] = [];
+  const test = setUpWith({ isEarly: false }, [taking(taken)]);
+  await test.settle();
+  assert.equal(test.opened(), 0);
+  for (const fill of [1, 2, 3]) test.frame(fill);
+  await test.settle();
+  assert.deepEqual([test.opened(), taken], [1, [1, 2, 3]]);
+  test.stop();
+  await test.settle();
 });

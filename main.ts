@@ -20,7 +20,7 @@ import { type Clock, systemClock } from "@/lib/clock.ts";
 import { type Config, environment, readConfig } from "@/lib/config.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
 import { newId, newToken } from "@/lib/ids.ts";
-import { type LocalSecrets, takeLocalSecrets, temporarySecrets } from "@/lib/local_secrets.ts";
+import { type LocalSecrets, takeLocalSecrets } from "@/lib/local_secrets.ts";
 import { type Log, newLog } from "@/lib/log.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
@@ -52,8 +52,6 @@ export interface Server {
   readonly operatorPort: number;
   readonly publicUrl: string;
   readonly operatorToken: string;
-  /** What the carrier must sign with. */
-  readonly carrierToken: string;
   /** Takes no new calls, waits for those that live, then stops. */
   drain(): Promise<void>;
   /** Stops at once: live calls end. */
@@ -76,8 +74,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   const { log, clock = systemClock, isTemporary = false } = options;
   const database = options.database ?? await prepareDatabase(config, { clock, log, isTemporary });
   const secrets = await secretsOf(config, isTemporary);
-  const carrierToken = config.twilio.authToken ?? secrets.carrierToken;
-  const operatorToken = (config.operator.token ?? secrets.operatorToken).reveal();
+  const carrierToken = (config.twilio.authToken ?? secrets?.carrierToken)?.reveal() ?? null;
+  const operatorToken = (config.operator.token ?? secrets?.operatorToken)?.reveal() ?? newToken();
   const carrier = await carrierOf(config, clock);
 
   const system = newSystem({ clock, log });
@@ -142,15 +140,15 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   async function notReady(): Promise<string[]> {
     const reasons = system.phase === "running" ? [] : ["draining"];
-    const database_ = database.lookup("rest", READY_MS, (sql) => sql`select 1`);
-    return await database_.then(() => reasons, () => [...reasons, "database"]);
+    const answered = database.lookup("rest", READY_MS, (sql) => sql`select 1`);
+    return await answered.then(() => reasons, () => [...reasons, "database"]);
   }
 
   app = newApp({
     gate: door,
     desk: (tenantId) => system.at(deskKind, tenantId),
     publicUrl,
-    twilioAuthToken: carrierToken.reveal(),
+    twilioAuthToken: carrierToken,
     api: { token: operatorToken, tenantId: DEMO_TENANT_ID },
     version: project.version,
     notReady,
@@ -159,7 +157,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   });
   upgrade = media({
     publicUrl,
-    twilioAuthToken: carrierToken.reveal(),
+    twilioAuthToken: carrierToken,
     attach: switchboard.attach,
     connected: switchboard.connected,
     log,
@@ -200,7 +198,6 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     operatorPort: operator.port,
     publicUrl,
     operatorToken,
-    carrierToken: carrierToken.reveal(),
     drain,
     stop,
   };
@@ -230,8 +227,9 @@ async function prepareDatabase(
   return database;
 }
 
-async function secretsOf(config: Config, isTemporary: boolean): Promise<LocalSecrets> {
-  if (isTemporary || config.database.type === "postgres") return temporarySecrets();
+/** Null for a process that keeps nothing on this machine. */
+async function secretsOf(config: Config, isTemporary: boolean): Promise<LocalSecrets | null> {
+  if (isTemporary || config.database.type === "postgres") return null;
   return await takeLocalSecrets(config.database.dataDir);
 }
 

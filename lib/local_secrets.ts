@@ -33,11 +33,6 @@ export async function readLocalSecrets(dataDir: string): Promise<LocalSecrets | 
   }
 }
 
-/** For a process that keeps nothing. */
-export function temporarySecrets(): LocalSecrets {
-  return secrets({ carrierToken: newToken(), operatorToken: newToken() });
-}
-
 function secrets(json: { carrierToken: string; operatorToken: string }): LocalSecrets {
   return {
     carrierToken: new Secret(json.carrierToken),

@@ -160,11 +160,12 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   const limits = { idleMs: graph.limits.idleMs, bargeInWords: BARGE_IN_WORDS };
   const scenario = { graph, limits };
 
+  /** Their ids fit into an operator's path as they are: `call_….listener`. */
   function spawnChildren(ctx: Context<CallMessage>): Children {
     const self = ctx.self;
     const options = { language: graph.language, voice: graph.voice };
     return {
-      listener: ctx.spawn(listenerKind, `${ctx.self.id}/listener`, () =>
+      listener: ctx.spawn(listenerKind, `${ctx.self.id}.listener`, () =>
         listener({
           stt: deps.stt,
           options: {
@@ -177,12 +178,12 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         })),
       speaker: ctx.spawn(
         speakerKind,
-        `${ctx.self.id}/speaker`,
+        `${ctx.self.id}.speaker`,
         () => speaker({ tts: deps.tts, options, ticker: deps.ticker, call: self }),
       ),
       model: ctx.spawn(
         modelKind,
-        `${ctx.self.id}/model`,
+        `${ctx.self.id}.model`,
         () => model({ model: deps.llm, call: self }),
       ),
       leg: null,
@@ -462,7 +463,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         const { epoch, token } = link;
         const ref = ctx.spawn(
           legKind,
-          `${ctx.self.id}/leg/${epoch}`,
+          `${ctx.self.id}.leg.${epoch}`,
           () =>
             leg({ epoch, token, carrierCallId }, {
               socket,

@@ -195,6 +195,27 @@ Deno.test("a provider without its key is told in a sentence, and the server has 
   });
 });
 
+Deno.test("a carrier that no token was set for is told in a sentence, and the rest works", async () => {
+  const database = await open();
+  const kit = await serverKit({ database, isWithoutCarrier: true });
+  try {
+    const phoned = await place(kit, DEMO_NUMBER);
+    assert.match(sentenceOf(phoned.log), /not set up/);
+    assert.equal(kit.logged.filter((line) => line.includes("TWILIO_AUTH_TOKEN")).length, 1);
+    const placed = await kit.rest("/api/v1/calls", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ agentId: DEMO_AGENT_ID, to: "+15550123456", from: DEMO_NUMBER }),
+    });
+    assert.equal(placed.status, 503);
+    const { code, field } = await placed.json();
+    assert.deepEqual([code, field], ["not_configured", "TWILIO_ACCOUNT_SID"]);
+  } finally {
+    await kit.close();
+    await database.close();
+  }
+});
+
 Deno.test("the most calls there may be are held, and the next caller hears the busy tone", async () => {
   await withServer({ MAX_CALLS: "1" }, async (kit) => {
     const first = await place(kit, DEMO_NUMBER);

@@ -1,35 +1,22 @@
 /** Ringmaster: reads the settings, wires everything, serves, and drains when it is told to stop. */
 
-import { type CallDeps, callKind } from "@/actors/call/call.ts";
-import { callStore } from "@/actors/call/store.ts";
-import { newSwitchboard } from "@/actors/call/switchboard.ts";
-import { newTicker } from "@/actors/call/ticker.ts";
-import { desk, deskKind } from "@/actors/desk/desk.ts";
-import { deskStore } from "@/actors/desk/store.ts";
-import { gate, gateKind } from "@/actors/gate/gate.ts";
-import { recorder, recorderKind, type RecorderMessage } from "@/actors/recorder/recorder.ts";
-import type { Ref } from "@/actors/runtime/actor.ts";
+import { type HouseKeys, openHouse } from "@/actors/house.ts";
 import { prometheusText } from "@/actors/runtime/prometheus.ts";
-import { newSystem } from "@/actors/runtime/system.ts";
 import { containUnhandled } from "@/actors/runtime/unhandled.ts";
 import { connect, type Database } from "@/db/client.ts";
 import { DEMO_TENANT_ID, seedDemo } from "@/db/demo.ts";
-import { numberOwner } from "@/db/lookups.ts";
 import { migrate } from "@/db/migrate.ts";
+import { SCOPES } from "@/lib/access.ts";
 import { type Clock, systemClock } from "@/lib/clock.ts";
 import { type Config, environment, readConfig } from "@/lib/config.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
-import { newId, newToken } from "@/lib/ids.ts";
-import { type LocalSecrets, takeLocalSecrets } from "@/lib/local_secrets.ts";
+import { newToken } from "@/lib/ids.ts";
+import { type LocalSecrets, takeLocalSecrets, temporarySecrets } from "@/lib/local_secrets.ts";
 import { type Log, newLog } from "@/lib/log.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { twilio } from "@/lib/providers/carrier/twilio.ts";
-import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
-import { newLlm } from "@/lib/providers/llm/mod.ts";
-import { newStt } from "@/lib/providers/stt/mod.ts";
-import { newTts } from "@/lib/providers/tts/mod.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { newApp } from "@/routes/app.ts";
 import { media } from "@/routes/media.ts";
@@ -37,14 +24,8 @@ import { newOperatorApp } from "@/routes/operator.ts";
 import { listen } from "@/routes/server.ts";
 import project from "./deno.json" with { type: "json" };
 
-/** A drain waits for live calls this long: under Fly's most, `kill_timeout = "300s"`. */
-const DRAIN_MS = 280_000;
-/** Calls that are told to end have this long to hang up and to store how they came out. */
-const STOP_MS = 5_000;
-const FLUSH_MS = 10_000;
 /** Twilio's API answers within a second or two; a page of it is a few kilobytes. */
 const TWILIO_LIMITS = { headMs: 10_000, idleMs: 5_000, totalMs: 15_000, maxBytes: 1024 * 1024 };
-const LOOKUP_MS = 1_000;
 const READY_MS = 1_000;
 
 export interface Server {
@@ -74,21 +55,17 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   const { log, clock = systemClock, isTemporary = false } = options;
   const database = options.database ?? await prepareDatabase(config, { clock, log, isTemporary });
   const secrets = await secretsOf(config, isTemporary);
-  const carrierToken = (config.twilio.authToken ?? secrets?.carrierToken)?.reveal() ?? null;
+  const localToken = isTemporary ? null : secrets?.carrierToken; // a simulated carrier finds it there
+  const carrierToken = (config.twilio.authToken ?? localToken)?.reveal() ?? null;
   const operatorToken = (config.operator.token ?? secrets?.operatorToken)?.reveal() ?? newToken();
   const carrier = await carrierOf(config, clock);
-
-  const system = newSystem({ clock, log });
-  system.watchLag();
   const containment = containUnhandled({ clock, log, tooMany: () => options.untrusted?.() });
-  const ticker = newTicker(clock);
-  const events = system.spawn(recorderKind, "recorder", () => recorder({ database, log }));
-  const providers = providersOf(config, clock);
 
   let app: ReturnType<typeof newApp> | null = null;
   let upgrade: ReturnType<typeof media> | null = null;
   const listener = await listen({
-    fetch: (request) => app?.fetch(request) ?? new Response(null, { status: 503 }),
+    fetch: (request, bindings) =>
+      app?.fetch(request, bindings) ?? new Response(null, { status: 503 }),
   }, {
     hostname: config.listen.host,
     port: config.listen.port,
@@ -98,45 +75,30 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       upgrade?.(request) ?? Promise.resolve({ type: "refuse", status: 503, body: "" }),
   });
   const publicUrl = config.publicUrl ?? `http://localhost:${listener.port}`;
-
-  const switchboard = newSwitchboard({
-    system,
-    lines: config.maxCalls,
+  const house = openHouse({
+    config,
+    database,
+    carrier,
+    publicUrl,
+    keys: keysOf(config, secrets),
     clock,
     log,
-    store: (settings) => callStore(settings, { database, recorder: events }),
-    deps({ callId }) {
-      if (providers instanceof AppError) throw providers; // the desk has told so before
-      const url = `${publicUrl}/twilio/calls/${callId}`;
-      const urls = { answerUrl: `${url}/resume`, statusUrl: `${url}/status` };
-      const { nodeId } = config;
-      return {
-        ...providers,
-        nodeId,
-        carrier,
-        newProtocol: twilioMedia,
-        ticker,
-        newToken,
-        urls,
-        log,
-      };
+    async authenticate({ token }) { // TODO(#3): keys and access tokens
+      if (token !== operatorToken) {
+        throw new AppError("unauthenticated", "No valid bearer token", { field: "Authorization" });
+      }
+      return await Promise.resolve({
+        kind: "operator",
+        id: "operator",
+        tenantId: DEMO_TENANT_ID,
+        role: null,
+        scopes: new Set(SCOPES),
+        sessionId: null,
+        configVersion: 1,
+      });
     },
   });
-  const door = system.spawn(gateKind, "gate", () =>
-    gate({
-      numberOwner: (number) =>
-        database.lookup("calls", LOOKUP_MS, (sql) => numberOwner(sql, number)),
-    }));
-  system.register(deskKind, (tenantId) =>
-    desk({
-      ...deskStore(database, tenantId, { clock, carrier: carrier.provider }),
-      tenantId,
-      newCallId: () => newId("call"),
-      missing: () => providers instanceof AppError ? providers : null,
-      takeLine: switchboard.takeLine,
-      startCall: switchboard.start,
-      findCall: (callId) => switchboard.find(tenantId, callId),
-    }));
+  const { system, switchboard } = house;
 
   async function notReady(): Promise<string[]> {
     const reasons = system.phase === "running" ? [] : ["draining"];
@@ -145,11 +107,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   }
 
   app = newApp({
-    gate: door,
-    desk: (tenantId) => system.at(deskKind, tenantId),
+    gate: house.gate,
+    desk: house.desk,
     publicUrl,
     twilioAuthToken: carrierToken,
-    api: { token: operatorToken, tenantId: DEMO_TENANT_ID },
     version: project.version,
     notReady,
     clock,
@@ -175,10 +136,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   let stopping: Promise<void> | null = null;
   function stop(): Promise<void> {
     stopping ??= (async () => {
-      switchboard.hangUpAll();
-      await switchboard.emptied(STOP_MS);
-      await flush(events, log);
-      await system.shutdown();
+      await house.close();
       await Promise.all([listener.close(), operator.close()]);
       containment.release();
       if (options.database === undefined) await database.close();
@@ -186,19 +144,15 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     return stopping;
   }
 
-  async function drain(): Promise<void> {
-    log.info("draining", { calls: system.count(callKind.name) });
-    system.drain({ serves: ["desk", "gate", "recorder", "call"] });
-    await switchboard.emptied(DRAIN_MS);
-    await stop();
-  }
-
   return {
     port: listener.port,
     operatorPort: operator.port,
     publicUrl,
     operatorToken,
-    drain,
+    async drain() {
+      await house.drain();
+      await stop();
+    },
     stop,
   };
 }
@@ -227,10 +181,19 @@ async function prepareDatabase(
   return database;
 }
 
-/** Null for a process that keeps nothing on this machine. */
+/** Null for one of many machines: what they share is set, not made. */
 async function secretsOf(config: Config, isTemporary: boolean): Promise<LocalSecrets | null> {
-  if (isTemporary || config.database.type === "postgres") return null;
+  if (isTemporary) return temporarySecrets();
+  if (config.database.type === "postgres") return null;
   return await takeLocalSecrets(config.database.dataDir);
+}
+
+/** The house's keys: as set, else of this machine, else none. */
+function keysOf({ auth }: Config, secrets: LocalSecrets | null): HouseKeys | null {
+  const keyEncryptionKeys = auth.keyEncryptionKeys ??
+    (secrets && [{ name: "local", key: secrets.keyEncryptionKey }]);
+  const pepper = auth.pepper ?? secrets?.pepper ?? null;
+  return keyEncryptionKeys && pepper && { keyEncryptionKeys, pepper };
 }
 
 async function carrierOf({ twilio: settings }: Config, clock: Clock): Promise<Carrier> {
@@ -238,31 +201,6 @@ async function carrierOf({ twilio: settings }: Config, clock: Clock): Promise<Ca
   if (accountSid === null || authToken === null) return inboundOnly();
   const fetch = limitedFetch({ provider: "twilio", clock, ...TWILIO_LIMITS });
   return await twilio({ accountSid, authToken: authToken.reveal(), apiUrl, fetch });
-}
-
-/** The providers of every call; or what is missing, which callers are told while the rest works. */
-function providersOf(
-  config: Config,
-  clock: Clock,
-): Pick<CallDeps, "stt" | "llm" | "tts"> | AppError {
-  try {
-    return {
-      stt: newStt(config.stt, clock),
-      llm: newLlm(config.llm, clock),
-      tts: newTts(config.tts, clock),
-    };
-  } catch (error) {
-    if (error instanceof AppError && error.code === "not_configured") return error;
-    throw error;
-  }
-}
-
-async function flush(events: Ref<RecorderMessage>, log: Log): Promise<void> {
-  try {
-    await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: FLUSH_MS });
-  } catch (error) {
-    log.error("events not flushed", { error });
-  }
 }
 
 async function main(args: readonly string[]): Promise<void> {

@@ -1,7 +1,7 @@
 /** The database: PostgreSQL at a URL or the embedded one, in transactions bound to their tenants. */
 
 import type { Clock } from "@/lib/clock.ts";
-import { uuidOf } from "@/lib/ids.ts";
+import { type IdPrefix, uuidOf } from "@/lib/ids.ts";
 import type { Log } from "@/lib/log.ts";
 import { type Embedded, startEmbedded } from "./embedded.ts";
 import { newPool, type Pool, type Sql } from "./pool.ts";
@@ -32,6 +32,16 @@ export interface Database extends AsyncDisposable {
   asTenant<T>(
     pool: PoolName,
     tenantIds: string | readonly string[],
+    deadlineMs: number,
+    work: (sql: Sql) => Promise<T>,
+  ): Promise<T>;
+  /**
+   * A transaction of one person, who sees and writes what is theirs alone (sessions, tokens), and of
+   * the tenants that have been found to be theirs.
+   */
+  asPerson<T>(
+    pool: PoolName,
+    who: { readonly personId: string; readonly tenantIds: readonly string[] },
     deadlineMs: number,
     work: (sql: Sql) => Promise<T>,
   ): Promise<T>;
@@ -68,14 +78,19 @@ function database(
 ): Database {
   function bound<T>(
     pool: PoolName,
-    tenants: readonly string[],
+    { tenantIds = [], personId = null }: {
+      readonly tenantIds?: readonly string[];
+      readonly personId?: string | null;
+    },
     deadlineMs: number,
     work: (sql: Sql) => Promise<T>,
   ): Promise<T> {
-    const list = `{${tenants.map(tenantUuid).join(",")}}`;
+    const tenants = `{${tenantIds.map((id) => known("tenant", id)).join(",")}}`;
+    const person = personId === null ? "" : known("person", personId);
     return pools[pool].run("app", deadlineMs, async (sql) => {
       await sql`
-        select set_config('app.tenants', ${list}, true),
+        select set_config('app.tenants', ${tenants}, true),
+          set_config('app.person', ${person}, true),
           set_config('statement_timeout', ${String(deadlineMs)}, true)`;
       return await work(sql);
     });
@@ -88,17 +103,20 @@ function database(
 
   return {
     isEmbedded,
-    asTenant: (pool, tenantIds, deadlineMs, work) =>
-      bound(pool, typeof tenantIds === "string" ? [tenantIds] : tenantIds, deadlineMs, work),
-    lookup: (pool, deadlineMs, work) => bound(pool, [], deadlineMs, work),
+    asTenant(pool, tenants, deadlineMs, work) {
+      const tenantIds = typeof tenants === "string" ? [tenants] : tenants;
+      return bound(pool, { tenantIds }, deadlineMs, work);
+    },
+    asPerson: (pool, who, deadlineMs, work) => bound(pool, who, deadlineMs, work),
+    lookup: (pool, deadlineMs, work) => bound(pool, {}, deadlineMs, work),
     asOwner: (deadlineMs, work) => pools.owner.run("owner", deadlineMs, work),
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-function tenantUuid(id: string): string {
-  const uuid = uuidOf("tenant", id);
-  if (uuid === null) throw new Error(`Not a tenant's id: "${id}"`);
+function known(prefix: IdPrefix, id: string): string {
+  const uuid = uuidOf(prefix, id);
+  if (uuid === null) throw new Error(`Not a ${prefix}'s id: "${id}"`);
   return uuid;
 }

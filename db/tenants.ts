@@ -1,11 +1,22 @@
 /** Tenants: whose everything else is. */
 
+import type { TenantStatus } from "@/lib/access.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import type { Sql } from "./client.ts";
+import { asJson } from "./json.ts";
 
 export interface Tenant {
   readonly id: string;
   readonly name: string;
+}
+
+/** Its settings are JSON, checked by who writes and reads them. */
+export interface TenantRow extends Tenant {
+  readonly status: TenantStatus;
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Grows with every change that a gate or a desk may have cached; the ETag of the settings. */
+  readonly configVersion: number;
+  readonly createdAt: Date;
 }
 
 /** False when there is one with this id. */
@@ -14,4 +25,35 @@ export async function insertTenant(sql: Sql, tenant: Tenant): Promise<boolean> {
     insert into tenant (id, name) values (${uuidOf("tenant", tenant.id)}, ${tenant.name})
     on conflict do nothing`;
   return rows.count === 1;
+}
+
+export async function getTenant(sql: Sql, tenantId: string): Promise<TenantRow | null> {
+  const [tenant] = await sql<TenantRow[]>`
+    select 'tenant_' || id as id, name, status, settings, config_version::int as config_version,
+      created_at
+    from tenant where id = ${uuidOf("tenant", tenantId)}`;
+  return tenant ?? null;
+}
+
+/** False when its version is no longer the `expected` one; a null `expected` is any. */
+export async function updateTenant(
+  sql: Sql,
+  tenantId: string,
+  change: { readonly name: string; readonly settings: Readonly<Record<string, unknown>> },
+  expected: number | null,
+): Promise<boolean> {
+  const rows = await sql`
+    update tenant set name = ${change.name}, settings = ${asJson(sql, change.settings)}
+    where id = ${uuidOf("tenant", tenantId)}
+      and (${expected}::bigint is null or config_version = ${expected})`;
+  return rows.count === 1;
+}
+
+/** Returns the new version. */
+export async function bumpConfigVersion(sql: Sql, tenantId: string): Promise<number> {
+  const [tenant] = await sql<{ version: number }[]>`
+    update tenant set config_version = config_version + 1 where id = ${uuidOf("tenant", tenantId)}
+    returning config_version::int as version`;
+  if (!tenant) throw new Error(`No tenant "${tenantId}"`);
+  return tenant.version;
 }

@@ -28,12 +28,36 @@ export interface Config {
   readonly tts: { readonly provider: "simulated" } | ElevenLabsConfig | AuraConfig;
   /** Live calls this machine holds at most. */
   readonly maxCalls: number;
+  /** Who may call the API from a browser, and under which names it answers. */
+  readonly edge: { readonly origins: readonly string[]; readonly hosts: readonly string[] };
+  /** What passwords, tokens, keys and secrets are kept with. Null: those features are not configured. */
+  readonly auth: {
+    /** By name; the first one seals, all of them open. */
+    readonly keyEncryptionKeys: readonly KeyEncryptionKey[] | null;
+    /** Under the hashes of keys and tokens. */
+    readonly pepper: Secret | null;
+    readonly signup: "open" | "invited";
+  };
+  /** With a null URL, mail is written to the folder `mail` of the data folder. */
+  readonly mail: { readonly from: string; readonly smtpUrl: Secret | null };
+  /** Upstash Redis over REST, for limits; null: in memory. */
+  readonly redis: { readonly url: string; readonly token: Secret } | null;
+  /** `host:port` that tenants' URLs may reach although they are private. */
+  readonly outboundAllow: readonly string[];
+  /** How many machines share the limits when Redis is away. */
+  readonly machines: number;
   readonly log: { readonly level: Level; readonly pii: boolean };
 }
 
 export interface Address {
   readonly host: string;
   readonly port: number;
+}
+
+export interface KeyEncryptionKey {
+  readonly name: string;
+  /** Base64 of 32 bytes. */
+  readonly key: Secret;
 }
 
 /** A provider at its address. A null key: the provider was chosen, and answers `not_configured`. */
@@ -81,12 +105,38 @@ function isAddress(text: string, schemes: readonly string[]): boolean {
   return url !== null && schemes.includes(url.protocol) && !/[?#]/.test(text);
 }
 
+function isOrigin(text: string): boolean {
+  return isAddress(text, ["http:", "https:"]) && URL.parse(text)?.origin === text;
+}
+
 function oneOf<const T extends readonly string[]>(...values: T) {
   return z.enum(values, { error: `must be one of ${values.join(", ")}` });
 }
 
 const text = z.string();
 const secret = text.transform((value) => new Secret(value));
+
+/** Names between commas; empty ones are dropped. */
+const list = text.transform((value) => value.split(",").map((part) => part.trim()).filter(Boolean));
+
+const wholeNumber = text.refine((value) => /^[1-9]\d{0,5}$/.test(value), {
+  error: "must be a whole number from 1 to 999999",
+}).transform(Number);
+
+const KEK = /^([\w-]{1,32}):([A-Za-z0-9+/]{43}=)$/;
+const keyEncryptionKeys = list
+  .refine((keys) => keys.length > 0 && keys.every((key) => KEK.test(key)), {
+    error: "must be NAME:KEY,… with keys of 32 bytes in base64",
+  })
+  .transform((keys) =>
+    keys.map((text): KeyEncryptionKey => {
+      const [, name = "", key = ""] = KEK.exec(text) ?? [];
+      return { name, key: new Secret(key) };
+    })
+  )
+  .refine((keys) => new Set(keys.map(({ name }) => name)).size === keys.length, {
+    error: "must have different names",
+  });
 
 /** Every setting by its name; what it is for stands in `.env.example`. */
 const Settings = z.object({
@@ -124,9 +174,29 @@ const Settings = z.object({
   ELEVENLABS_MODEL: text.default("eleven_flash_v2_5"),
   ELEVENLABS_VOICE: text.default("21m00Tcm4TlvDq8ikWAM"),
 
-  MAX_CALLS: text.refine((value) => /^[1-9]\d{0,5}$/.test(value), {
-    error: "must be a whole number from 1 to 999999",
-  }).transform(Number).default(300),
+  ALLOWED_ORIGINS: list.refine((origins) => origins.every(isOrigin), {
+    error: "must be origins, as https://app.example.com",
+  }).default([]),
+  ALLOWED_HOSTS: list.default([]),
+  KEY_ENCRYPTION_KEYS: keyEncryptionKeys.optional(),
+  TOKEN_PEPPER: text.min(32, { error: "must have at least 32 characters" })
+    .transform((value) => new Secret(value)).optional(),
+  SIGNUP: oneOf("open", "invited").default("open"),
+  MAIL_FROM: text.default("Ringmaster <no-reply@localhost>"),
+  SMTP_URL: text.refine((value) => /^smtps?:$/.test(URL.parse(value)?.protocol ?? ""), {
+    error: "must be a URL with smtp: or smtps:",
+  }).transform((value) => new Secret(value)).optional(),
+  UPSTASH_REDIS_REST_URL: address("http:", "https:").optional(),
+  UPSTASH_REDIS_REST_TOKEN: secret.optional(),
+  OUTBOUND_ALLOW: list.refine(
+    (hosts) => hosts.every((host) => /^[\w.:[\]-]+:\d{1,5}$/.test(host)),
+    {
+      error: "must be HOST:PORT,…",
+    },
+  ).default([]),
+  MACHINES: wholeNumber.default(1),
+
+  MAX_CALLS: wholeNumber.default(300),
   LOG_LEVEL: oneOf("debug", "info", "warn", "error").default("info"),
   LOG_PII: oneOf("true", "false").default("false"),
 
@@ -178,8 +248,27 @@ function toConfig(set: Settings): Config {
     llm: toLlm(set),
     tts: toTts(set),
     maxCalls: set.MAX_CALLS,
+    edge: { origins: set.ALLOWED_ORIGINS, hosts: set.ALLOWED_HOSTS },
+    auth: {
+      keyEncryptionKeys: set.KEY_ENCRYPTION_KEYS ?? null,
+      pepper: set.TOKEN_PEPPER ?? null,
+      signup: set.SIGNUP,
+    },
+    mail: { from: set.MAIL_FROM, smtpUrl: set.SMTP_URL ?? null },
+    redis: toRedis(set),
+    outboundAllow: set.OUTBOUND_ALLOW,
+    machines: set.MACHINES,
     log: { level: set.LOG_LEVEL, pii: set.LOG_PII === "true" },
   };
+}
+
+/** Half of it is a mistake that would be noticed only under load. */
+function toRedis(set: Settings): Config["redis"] {
+  const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = set;
+  if (url === undefined && token === undefined) return null;
+  if (url !== undefined && token !== undefined) return { url, token };
+  const field = url === undefined ? "UPSTASH_REDIS_REST_URL" : "UPSTASH_REDIS_REST_TOKEN";
+  throw new AppError("invalid", `Cannot read the settings: ${field} is missing`, { field });
 }
 
 /** A provider is the one that was named, else one whose key is there, else the simulated one. */

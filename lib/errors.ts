@@ -5,9 +5,16 @@ export type ErrorCode =
   | "invalid" // the input is wrong: `field` names where
   | "unauthenticated" // no credential, or one that does not verify
   | "forbidden" // the credential does not reach this far
+  | "tenant_suspended" // the company's access is off
   | "not_found" // no such thing, or another tenant's
   | "conflict" // the thing is not in a state that allows it
+  | "gone" // it was there and has expired or been used
+  | "edit_conflict" // somebody else changed it since: `If-Match` is of an older version
+  | "key_reused" // an `Idempotency-Key` came again with another body
   | "too_large" // over a named limit
+  | "wrong_type" // the body is of a media type that is not taken here
+  | "rate_limited" // too many requests: `retryAfterS` says when
+  | "quota_exceeded" // the tenant's plan allows no more
   | "busy" // at capacity: try later
   | "draining" // this machine takes no new work
   | "mailbox_full" // an actor's queue is at its bound
@@ -16,13 +23,16 @@ export type ErrorCode =
   | "not_configured" // a setting is missing: `field` names it
   | "provider_failed" // a provider refused, broke or answered nonsense
   | "database_unavailable" // a query missed its deadline or lost its connection
-  | "data_dir_locked"; // another process holds the embedded database
+  | "data_dir_locked" // another process holds the embedded database
+  | "internal"; // a bug of ours, contained and logged where it was thrown
 
 export interface ErrorOptions {
   /** True when the same request may work later. */
   readonly retryable?: boolean;
   /** The input field or setting that is wrong, as its sender writes it: `turns[0].text`, `DEEPGRAM_API_KEY`. */
   readonly field?: string;
+  /** Seconds until a refused request may come again. */
+  readonly retryAfterS?: number;
   /** A provider's HTTP status, where there was one. */
   readonly status?: number;
   readonly cause?: unknown;
@@ -33,6 +43,7 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly field: string | undefined;
+  readonly retryAfterS: number | undefined;
   readonly status: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
@@ -40,6 +51,7 @@ export class AppError extends Error {
     this.code = code;
     this.retryable = options.retryable ?? false;
     this.field = options.field;
+    this.retryAfterS = options.retryAfterS;
     this.status = options.status;
   }
 }

@@ -2,7 +2,10 @@
 
 import { systemClock } from "./clock.ts";
 
-export type IdPrefix = "tenant" | "agent" | "version" | "number" | "call" | "event" | "request";
+export type IdPrefix =
+  | ("tenant" | "person" | "member" | "session" | "invitation" | "key")
+  | ("agent" | "version" | "number" | "call" | "event" | "request")
+  | ("credential" | "audit" | "receipt" | "job" | "endpoint" | "delivery");
 
 /** Milliseconds since the epoch, and 10 random bytes. Tests pass their own. */
 export interface IdSource {

@@ -1,23 +1,38 @@
 /** The public application: what every request passes, and which file answers it. */
 
-import { Hono } from "hono";
-import { bearer } from "./bearer.ts";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { authenticated, visiting } from "./authenticated.ts";
+import { jsonGuard } from "./body.ts";
 import { calls } from "./calls.ts";
 import type { AppDeps } from "./deps.ts";
 import type { Env } from "./env.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { requestId, securityHeaders } from "./headers.ts";
 import { health } from "./health.ts";
+import { tenant } from "./tenant.ts";
 import { twilio } from "./twilio.ts";
 
-export function newApp(deps: AppDeps): Hono<Env> {
-  return new Hono<Env>()
-    .use(requestId())
-    .use(securityHeaders())
-    .route("/", health(deps))
-    .route("/twilio", twilio(deps))
-    .use("/api/*", bearer(deps.api.token))
-    .route("/api/v1/calls", calls(deps))
-    .notFound(onNotFound())
-    .onError(onError(deps.log));
+/** What is served under `/api/v1`, one line a resource. */
+function api() {
+  return new OpenAPIHono<Env>()
+    .route("/tenant", tenant)
+    .route("/calls", calls);
+}
+
+/** The API as its client sees it: `hc<Api>(url)`. */
+export type Api = ReturnType<typeof api>;
+
+export function newApp(deps: AppDeps): OpenAPIHono<Env> {
+  const app = new OpenAPIHono<Env>();
+  app.use(requestId());
+  app.use(securityHeaders());
+  app.route("/", health(deps));
+  app.route("/twilio", twilio(deps));
+  app.use("/api/v1/*", visiting(deps));
+  app.use("/api/v1/*", authenticated(deps));
+  app.use("/api/v1/*", jsonGuard());
+  app.route("/api/v1", api());
+  app.notFound(onNotFound());
+  app.onError(onError(deps.log));
+  return app;
 }

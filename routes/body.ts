@@ -1,7 +1,7 @@
 /** Reading what a sender wrote: bounded before it is parsed, checked before it is used. */
 
-import type { Context } from "hono";
-import type { ZodType } from "zod";
+import type { Context, MiddlewareHandler } from "hono";
+import type { core, ZodType } from "zod";
 import { AppError } from "@/lib/errors.ts";
 
 /** Of a JSON body or a form. */
@@ -36,20 +36,26 @@ export async function readText(c: Context): Promise<string> {
   }
 }
 
-/** The JSON body as the schema has it. */
-export async function readJson<T>(c: Context, schema: ZodType<T>): Promise<T> {
-  if (!/^application\/json\b/i.test(c.req.header("content-type") ?? "")) {
-    throw new AppError("invalid", "Body is not application/json", { field: "Content-Type" });
-  }
-  const text = await readText(c);
-  boundJson(text);
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new AppError("invalid", "Body is not JSON", { cause });
-  }
-  return check(json, schema);
+/**
+ * Reads and parses the JSON body of a request, where it has one, before its route validates it: what
+ * `JSON.parse` must not see does not get that far.
+ */
+export function jsonGuard(): MiddlewareHandler {
+  return async (c, next) => {
+    const isBodiless = c.req.raw.body === null && c.req.header("content-type") === undefined;
+    if (c.req.method === "GET" || c.req.method === "HEAD" || isBodiless) return await next();
+    if (!/^application\/json\b/i.test(c.req.header("content-type") ?? "")) {
+      throw new AppError("wrong_type", "Body is not application/json", { field: "Content-Type" });
+    }
+    const text = await readText(c);
+    boundJson(text);
+    try {
+      c.req.bodyCache.json = Promise.resolve(JSON.parse(text));
+    } catch (cause) {
+      throw new AppError("invalid", "Body is not JSON", { cause });
+    }
+    await next();
+  };
 }
 
 /** A form's fields as the schema has them; of a name that comes twice, the first counts. */
@@ -62,10 +68,14 @@ export function readForm<T>(form: URLSearchParams, schema: ZodType<T>): T {
 export function check<T>(value: unknown, schema: ZodType<T>): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
+  throw wrongInput(parsed.error.issues[0]);
+}
+
+/** What is wrong, by its path. An unknown key is named itself. */
+export function wrongInput(issue: core.$ZodIssue | undefined): AppError {
   const unknown = issue?.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
   const field = [...issue?.path ?? [], ...unknown].join(".");
-  throw new AppError("invalid", `Wrong input in "${field}": ${issue?.message ?? ""}`, { field });
+  return new AppError("invalid", `Wrong input in "${field}": ${issue?.message ?? ""}`, { field });
 }
 
 function tooLarge(limit: string): AppError {

@@ -1,79 +1,83 @@
 /** Calls over REST: place one, read one, read what happened in it. */
 
-import { Hono } from "hono";
-import { z } from "zod";
-import type { CallView, EventView } from "@/actors/desk/desk.ts";
-import { AppError } from "@/lib/errors.ts";
-import { uuidOf } from "@/lib/ids.ts";
-import { check, readJson } from "./body.ts";
-import { type AppDeps, ASK_MS } from "./deps.ts";
-import type { Env } from "./env.ts";
+import { createRoute, z } from "@hono/zod-openapi";
+import { answer, body, id, idField, listOf, newRoutes, PAGE_MAX, PageQuery } from "./openapi.ts";
+import { SIGNED_IN, Time } from "./openapi.ts";
 
-const PAGE_MAX = 500;
-/** Placing a call waits for the carrier's API. */
-const PLACE_MS = 10_000;
+const NewCall = z.strictObject({ agentId: idField("agent"), to: z.e164(), from: z.e164() });
 
-const NewCall = z.strictObject({
-  agentId: z.string().refine((id) => uuidOf("agent", id) !== null, "Not an agent's id"),
-  to: z.e164(),
-  from: z.e164(),
-});
-const CallId = z.string().refine((id) => uuidOf("call", id) !== null, "Not a call's id");
-const Page = z.strictObject({
+const Call = z.object({
+  id: id("call"),
+  agentId: id("agent"),
+  direction: z.enum(["inbound", "outbound"]),
+  from: z.string(),
+  to: z.string(),
+  status: z.enum(["ringing", "live", "ended"]),
+  outcome: z.string().nullable(),
+  reason: z.string().nullable(),
+  variables: z.record(z.string(), z.unknown()),
+  startedAt: Time,
+  endedAt: Time.nullable(),
+}).openapi("Call");
+
+const Event = z.object({
+  seq: z.int(),
+  type: z.string(),
+  at: Time,
+  payload: z.unknown(),
+}).openapi("CallEvent");
+
+const EventQuery = z.strictObject({
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(100),
 });
+const params = z.object({ id: id("call") });
 
-/** `before`: the id of the last call already seen; newest first. */
-const CallPage = z.strictObject({
-  before: CallId.optional(),
-  limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(50),
+const place = createRoute({
+  method: "post",
+  path: "/",
+  tags: ["Calls"],
+  summary: "Place a call",
+  security: SIGNED_IN,
+  request: { body: body(NewCall) },
+  responses: { 201: answer(z.object({ id: id("call") }), "The carrier has taken it") },
 });
 
-/** Behind the operator's token until there is a login (#3): one tenant, that of the token. */
-export function calls({ desk, api }: AppDeps): Hono<Env> {
-  return new Hono<Env>()
-    .post("/", async (c) => {
-      const call = await readJson(c, NewCall);
-      const placed = await desk(api.tenantId).ask<{ callId: string }>(
-        (reply) => ({ type: "placeCall", ...call, reply }),
-        { timeoutMs: PLACE_MS },
-      );
-      return c.json({ id: placed.callId }, 201);
-    })
-    .get("/", async (c) => {
-      const page = check(c.req.query(), CallPage);
-      const list = await desk(api.tenantId).ask<CallView[]>(
-        (reply) => ({ type: "calls", ...page, reply }),
-        { timeoutMs: ASK_MS },
-      );
-      return c.json({ calls: list });
-    })
-    .get("/:id", async (c) => {
-      const callId = callIdOf(c.req.param("id"));
-      const call = await desk(api.tenantId).ask<CallView | null>(
-        (reply) => ({ type: "call", callId, reply }),
-        { timeoutMs: ASK_MS },
-      );
-      return c.json(found(call));
-    })
-    .get("/:id/events", async (c) => {
-      const callId = callIdOf(c.req.param("id"));
-      const page = check(c.req.query(), Page);
-      const events = await desk(api.tenantId).ask<EventView[]>(
-        (reply) => ({ type: "events", callId, ...page, reply }),
-        { timeoutMs: ASK_MS },
-      );
-      return c.json({ events });
-    });
-}
+const list = createRoute({
+  method: "get",
+  path: "/",
+  tags: ["Calls"],
+  summary: "List calls, newest first",
+  security: SIGNED_IN,
+  request: { query: PageQuery },
+  responses: { 200: answer(listOf(Call), "A page of calls") },
+});
 
-/** What is no id names no call: the answer is the one for a call that is not there. */
-function callIdOf(text: string): string {
-  return found(uuidOf("call", text) === null ? null : text);
-}
+const get = createRoute({
+  method: "get",
+  path: "/{id}",
+  tags: ["Calls"],
+  summary: "Read a call",
+  security: SIGNED_IN,
+  request: { params },
+  responses: { 200: answer(Call, "The call") },
+});
 
-function found<T>(thing: T | null): T {
-  if (thing === null) throw new AppError("not_found", "No such call");
-  return thing;
-}
+const events = createRoute({
+  method: "get",
+  path: "/{id}/events",
+  tags: ["Calls"],
+  summary: "What happened in a call, in order",
+  security: SIGNED_IN,
+  request: { params, query: EventQuery },
+  responses: { 200: answer(z.object({ events: z.array(Event) }), "Events after `after`") },
+});
+
+export const calls = newRoutes()
+  .openapi(place, async (c) => c.json(await c.var.desk("placeCall", c.req.valid("json")), 201))
+  .openapi(list, async (c) => c.json(await c.var.desk("calls", c.req.valid("query")), 200))
+  .openapi(get, async (c) => c.json(await c.var.desk("call", c.req.valid("param").id), 200))
+  .openapi(events, async (c) => {
+    const input = { callId: c.req.valid("param").id, ...c.req.valid("query") };
+    return c.json({ events: await c.var.desk("callEvents", input) }, 200);
+  });

@@ -17,8 +17,6 @@ export interface AppDeps {
   readonly publicUrl: string;
   /** Null when unset: the carrier's webhooks then answer that the line is not configured. */
   readonly twilioAuthToken: string | null;
-  /** Until there is a login (#3), REST takes the operator's token and speaks for one tenant. */
-  readonly api: { readonly token: string; readonly tenantId: string };
   readonly version: string;
   /** Why this machine should get no new work; empty when it should. */
   notReady(): Promise<readonly string[]>;

@@ -1,10 +1,25 @@
 /** What the middleware knows of a request and its route may read. */
 
+import type { AskDesk } from "@/actors/desk/errands.ts";
+import type { RequestFacts } from "@/actors/desk/office.ts";
+import type { AskGate } from "@/actors/gate/entries.ts";
+import type { Principal } from "@/lib/access.ts";
+
 export interface Env {
+  /** What the listener knows of the connection; absent where a test calls the app itself. */
+  Bindings: { readonly remoteAddress?: string };
   Variables: {
     /** The sender's `X-Request-Id`, or a new one; in every answer and every log line. */
     requestId: string;
     /** The raw body of a webhook whose signature has been checked. */
     signedForm: URLSearchParams;
+    /** What the request says of itself, for errands and entries. */
+    request: RequestFacts;
+    /** Who asks. Only behind `authenticated`. */
+    principal: Principal;
+    /** Asks the desk of the principal's tenant. Only behind `authenticated`. */
+    desk: AskDesk;
+    /** Asks the gate, for the principal where there is one. */
+    gate: AskGate;
   };
 }

@@ -10,9 +10,16 @@ export const STATUS_OF = {
   invalid: 400,
   unauthenticated: 401,
   forbidden: 403,
+  tenant_suspended: 403,
   not_found: 404,
   conflict: 409,
+  gone: 410,
+  edit_conflict: 412,
+  key_reused: 422,
   too_large: 413,
+  wrong_type: 415,
+  rate_limited: 429,
+  quota_exceeded: 429,
   busy: 429,
   draining: 503,
   mailbox_full: 503,
@@ -22,11 +29,16 @@ export const STATUS_OF = {
   provider_failed: 502,
   database_unavailable: 503,
   data_dir_locked: 500,
+  internal: 500,
 } as const satisfies Record<ErrorCode, ContentfulStatusCode>;
 
 /** Codes whose own message helps the sender; all others may name ids or insides and stay with us. */
 const SHOWN: ReadonlySet<ErrorCode> = new Set(
-  ["invalid", "conflict", "too_large", "busy", "draining", "not_configured"] as const,
+  [
+    ...["invalid", "forbidden", "tenant_suspended", "conflict", "gone", "edit_conflict"] as const,
+    ...["key_reused", "too_large", "wrong_type", "rate_limited", "quota_exceeded"] as const,
+    ...["busy", "draining", "not_configured"] as const,
+  ],
 );
 
 /** The body of a problem. A 404 is the same for a missing thing and another tenant's: it names nothing. */
@@ -44,7 +56,7 @@ export function problem(error: AppError, requestId: string): string {
 export function answerProblem(c: Context<Env>, error: AppError): Response {
   const status = STATUS_OF[error.code];
   if (status === 401) c.header("WWW-Authenticate", "Bearer");
-  if (status === 429 || status === 503) c.header("Retry-After", "1");
+  if (status === 429 || status === 503) c.header("Retry-After", `${error.retryAfterS ?? 1}`);
   return c.body(problem(error, c.var.requestId), status, {
     "Content-Type": "application/problem+json",
   });

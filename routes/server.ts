@@ -63,13 +63,21 @@ export interface Listener {
 }
 
 interface App {
-  fetch(request: Request): Response | Promise<Response>;
+  fetch(request: Request, bindings: Bindings): Response | Promise<Response>;
+}
+
+/** What the listener knows of a connection. */
+export interface Bindings {
+  readonly remoteAddress?: string;
 }
 
 /** Serves an app. Rejects when the port is taken. */
 export async function listen(app: App, options: ListenOptions): Promise<Listener> {
   const limits = { ...PUBLIC_LIMITS, ...options.limits };
-  const answer = getRequestListener((request) => app.fetch(request), {
+  const answer = getRequestListener((request, { incoming }) => {
+    const { remoteAddress } = incoming.socket;
+    return app.fetch(request, remoteAddress === undefined ? {} : { remoteAddress });
+  }, {
     overrideGlobalObjects: false,
     hostname: options.hostname,
   });

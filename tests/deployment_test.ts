@@ -128,6 +128,6 @@ Deno.test(".env.example names every setting and its true default", () => {
 
 Deno.test("every package has an exact version", () => {
   for (const target of Object.values(imports)) {
-    assert.match(target, /^(\.\/|(npm|jsr):(@[\w-]+\/)?[\w-]+@\d+\.\d+\.\d+(-[\w.]+)?$)/);
+    assert.match(target, /^(\.\/|(npm|jsr):(@[\w-]+\/)?[\w.-]+@\d+\.\d+\.\d+(-[\w.]+)?$)/);
   }
 });

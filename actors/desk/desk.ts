@@ -3,9 +3,13 @@
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallMessage, CallSettings } from "@/actors/call/call.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
+import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
+import type { Log } from "@/lib/log.ts";
 import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
+import type { Errand } from "./errand.ts";
+import type { Office, RequestFacts, Visit } from "./office.ts";
 
 /** An inbound call as the carrier announces it. Numbers are E.164; a null agent: nobody answers it. */
 export interface Ring {
@@ -31,28 +35,6 @@ export type CallAnswer =
   | { readonly type: "refused"; readonly sentence: string }
   | { readonly type: "hangUp" };
 
-/** A call as REST shows it. */
-export interface CallView {
-  readonly id: string;
-  readonly agentId: string;
-  readonly direction: "inbound" | "outbound";
-  readonly from: string;
-  readonly to: string;
-  readonly status: "ringing" | "live" | "ended";
-  readonly outcome: string | null;
-  readonly reason: string | null;
-  readonly variables: Readonly<Record<string, unknown>>;
-  readonly startedAt: string;
-  readonly endedAt: string | null;
-}
-
-export interface EventView {
-  readonly seq: number;
-  readonly type: string;
-  readonly at: string;
-  readonly payload: unknown;
-}
-
 export type DeskMessage =
   /** The carrier announces an inbound call. Fails with not_found, or with not_configured, which goes on record. */
   | { type: "ring"; ring: Ring; reply: Reply<CallAnswer> }
@@ -73,10 +55,15 @@ export type DeskMessage =
     from: string;
     reply: Reply<{ callId: string }>;
   }
-  | { type: "call"; callId: string; reply: Reply<CallView | null> }
-  /** Newest first; `before` is the id of the last one already seen. */
-  | { type: "calls"; before?: string | undefined; limit: number; reply: Reply<CallView[]> }
-  | { type: "events"; callId: string; after: number; limit: number; reply: Reply<EventView[]> }
+  /** One of `errands.ts`, for a principal of this tenant: fails with forbidden, or as the errand does. */
+  | {
+    type: "errand";
+    name: string;
+    input: unknown;
+    by: Principal;
+    request: RequestFacts;
+    reply: Reply<unknown>;
+  }
   /** Work beside the mailbox has ended: `deliver` says what follows. */
   | { type: "done"; job: number; deliver: () => void };
 
@@ -119,9 +106,18 @@ export interface InsertedCall {
   readonly isEnded: boolean;
 }
 
+export interface StandingCall {
+  readonly status: "ringing" | "live" | "ended";
+  /** Null until it has ended. */
+  readonly outcome: string | null;
+}
+
 /** Everything here is bound to the desk's tenant. */
 export interface DeskDeps {
   readonly tenantId: string;
+  readonly errands: Readonly<Record<string, Errand<never, unknown>>>;
+  office(visit: Visit): Office;
+  readonly log: Log;
   readonly newCallId: () => string;
   /** The published version; null when there is no such agent here, or none is published. */
   agent(agentId: string, signal: AbortSignal): Promise<Agent | null>;
@@ -129,11 +125,10 @@ export interface DeskDeps {
   insertCall(call: NewCall, signal: AbortSignal): Promise<InsertedCall>;
   /** Ends the row of a call that was not taken: it failed, for this reason. */
   endCall(callId: string, reason: string, signal: AbortSignal): Promise<void>;
-  call(callId: string, signal: AbortSignal): Promise<CallView | null>;
-  calls(page: CallPage, signal: AbortSignal): Promise<CallView[]>;
+  /** How a call of the tenant stands; null when there is none. */
+  call(callId: string, signal: AbortSignal): Promise<StandingCall | null>;
   /** The call that the carrier knows by this id. */
   callOfCarrier(carrierCallId: string, signal: AbortSignal): Promise<string | null>;
-  events(callId: string, page: Page, signal: AbortSignal): Promise<EventView[]>;
   /** What is missing to hold a call at all; null when nothing is. */
   missing(): AppError | null;
   /** Takes one of the machine's lines, synchronously; null when all are taken. */
@@ -142,16 +137,6 @@ export interface DeskDeps {
   startCall(settings: CallSettings, line: Line): Ref<CallMessage> | null;
   /** A live call of this tenant. */
   findCall(callId: string): Ref<CallMessage> | null;
-}
-
-export interface CallPage {
-  readonly before?: string;
-  readonly limit: number;
-}
-
-export interface Page {
-  readonly after: number;
-  readonly limit: number;
 }
 
 /** What is to be done beside the mailbox; then what follows, in it. */
@@ -242,6 +227,23 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       return () => reply(answer);
     };
     return enter(state, { work, failed: reply.fail }, ctx);
+  }
+
+  /** A bug in one errand is told to its asker; it must not take the tenant's calls along. */
+  async function runErrand(
+    { name, input, by, request }: Extract<DeskMessage, { type: "errand" }>,
+    errand: Errand<never, unknown>,
+    visit: Pick<Visit, "signal" | "desk">,
+  ): Promise<unknown> {
+    try {
+      const { tenantId } = deps;
+      // The input's type was checked where it was asked for, by the errand's name.
+      return await errand.run(deps.office({ tenantId, by, request, ...visit }), input as never);
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      deps.log.error("errand crashed", { errand: name, requestId: request.requestId, error });
+      throw new AppError("internal", `Errand "${name}" crashed`, { cause: error });
+    }
   }
 
   /** The agent and the row of a new call, then its actor. */
@@ -421,17 +423,20 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         };
         return enter(state, { work: placing({ agentId, to, from }, line, reply), failed }, ctx);
       },
-      call: (state, { callId, reply }, ctx) =>
-        read(state, ctx, reply, (signal) => deps.call(callId, signal)),
-      calls: (state, { before, limit, reply }, ctx) =>
-        read(
+      errand(state, message, ctx) {
+        const { name, by, reply } = message;
+        const errand = deps.errands[name];
+        if (errand === undefined) throw new Error(`No errand "${name}"`);
+        if (!by.scopes.has(errand.needs)) {
+          return reply.fail(new AppError("forbidden", `This takes the scope "${errand.needs}"`));
+        }
+        return read(
           state,
           ctx,
           reply,
-          (signal) => deps.calls(before === undefined ? { limit } : { before, limit }, signal),
-        ),
-      events: (state, { callId, after, limit, reply }, ctx) =>
-        read(state, ctx, reply, (signal) => deps.events(callId, { after, limit }, signal)),
+          (signal) => runErrand(message, errand, { signal, desk: ctx.self }),
+        );
+      },
       done(state, { job, deliver }, ctx) {
         deliver();
         const inFlight = new Map(state.inFlight);

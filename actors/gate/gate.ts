@@ -1,7 +1,11 @@
-/** The gate: turns what an outsider shows (a number; later a key or a token) into a tenant. */
+/** The gate: turns what an outsider shows (a number, a key, a token, a password) into a tenant or a person. */
 
 import type { Actor, Context, Kind, Reply } from "@/actors/runtime/actor.ts";
+import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
+import type { Log } from "@/lib/log.ts";
+import type { Entry } from "./entry.ts";
+import type { Lobby, Visitor } from "./lobby.ts";
 
 /** A tenant's phone number, and the agent that answers it; null while none is assigned. */
 export interface NumberOwner {
@@ -9,9 +13,23 @@ export interface NumberOwner {
   readonly agentId: string | null;
 }
 
+/** What a request shows. */
+export interface Shown {
+  /** The bearer token: an access token or an API key. */
+  readonly token: string;
+  /** `X-Tenant-ID`; null: the key's tenant, or the person's primary one. */
+  readonly tenantId: string | null;
+}
+
 export type GateMessage =
   /** Whose number is this (E.164)? Null: nobody's here. */
   | { type: "numberOwner"; number: string; reply: Reply<NumberOwner | null> }
+  /** Who is this? Fails with unauthenticated, forbidden (a foreign tenant) or tenant_suspended. */
+  | { type: "authenticate"; shown: Shown; reply: Reply<Principal> }
+  /** One of `entries.ts`: what is done before there is a tenant, as signing up. */
+  | { type: "entry"; name: string; input: unknown; visitor: Visitor; reply: Reply<unknown> }
+  /** What is cached of this tenant is stale. */
+  | { type: "configChanged"; tenantId: string }
   | { type: "found"; name: string; deliver: () => void };
 
 export const gateKind: Kind<GateMessage> = {
@@ -28,6 +46,13 @@ const LOOKUPS_MAX = 256;
 
 export interface GateDeps {
   numberOwner(number: string, signal: AbortSignal): Promise<NumberOwner | null>;
+  /** May answer from memory what it has found within the last second. */
+  authenticate(shown: Shown, signal: AbortSignal): Promise<Principal>;
+  /** Drops what `authenticate` has in memory of a tenant. */
+  forget(tenantId: string): void;
+  readonly entries: Readonly<Record<string, Entry<never, unknown>>>;
+  lobby(visitor: Visitor, signal: AbortSignal): Lobby;
+  readonly log: Log;
 }
 
 interface State {
@@ -59,11 +84,35 @@ export function gate(deps: GateDeps): Actor<State, GateMessage> {
     return { lookups: state.lookups + 1, asked: state.asked + 1 };
   }
 
+  /** A bug in one entry is told to its asker; it must not shut the gate for the others. */
+  async function runEntry(
+    { name, input, visitor }: Extract<GateMessage, { type: "entry" }>,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    const entry = deps.entries[name];
+    try {
+      if (entry === undefined) throw new Error(`No entry "${name}"`);
+      // The input's type was checked where it was asked for, by the entry's name.
+      return await entry.run(deps.lobby(visitor, signal), input as never);
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      deps.log.error("entry crashed", { entry: name, requestId: visitor.request.requestId, error });
+      throw new AppError("internal", `Entry "${name}" crashed`, { cause: error });
+    }
+  }
+
   return {
     init: () => ({ lookups: 0, asked: 0 }),
     on: {
       numberOwner: (state, { number, reply }, ctx) =>
         lookUp(state, ctx, reply, (signal) => deps.numberOwner(number, signal)),
+      authenticate: (state, { shown, reply }, ctx) =>
+        lookUp(state, ctx, reply, (signal) => deps.authenticate(shown, signal)),
+      entry: (state, message, ctx) =>
+        lookUp(state, ctx, message.reply, (signal) => runEntry(message, signal)),
+      configChanged(_, { tenantId }) {
+        deps.forget(tenantId);
+      },
       found(state, { deliver }) {
         deliver();
         return { ...state, lookups: state.lookups - 1 };

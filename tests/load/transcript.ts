@@ -1,7 +1,7 @@
 /** Follows a call's events over REST, as an integrator would, until it has ended. */
 
 import type { CallEvent } from "@/actors/call/events.ts";
-import type { EventView } from "@/actors/desk/desk.ts";
+import type { EventView } from "@/actors/desk/calls.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
 
 export interface Transcript {

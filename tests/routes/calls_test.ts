@@ -1,9 +1,10 @@
 /** Calls over REST: checked input, one door, and 404s that tell nothing. */
 
 import assert from "node:assert/strict";
-import type { CallView, DeskMessage, EventView } from "@/actors/desk/desk.ts";
+import type { CallView, EventView } from "@/actors/desk/calls.ts";
+import type { DeskMessage } from "@/actors/desk/desk.ts";
 import { AppError } from "@/lib/errors.ts";
-import { AGENT, CALL, type Fakes, OPERATOR_TOKEN, setUp, TENANT } from "./fakes.ts";
+import { AGENT, API_KEY, CALL, type Fakes, setUp, TENANT } from "./fakes.ts";
 
 const VIEW: CallView = {
   id: CALL,
@@ -21,10 +22,17 @@ const VIEW: CallView = {
 const EVENT: EventView = { seq: 1, type: "started", at: VIEW.startedAt, payload: {} };
 
 function desk(message: DeskMessage): void {
-  if (message.type === "call") message.reply(message.callId === CALL ? VIEW : null);
-  else if (message.type === "calls") message.reply([VIEW]);
-  else if (message.type === "events") message.reply([EVENT]);
-  else if (message.type === "placeCall") message.reply({ callId: CALL });
+  if (message.type !== "errand") return;
+  const { name, input, reply } = message;
+  const missing = (): void => reply.fail(new AppError("not_found", "No such call"));
+  if (name === "call") input === CALL ? reply(VIEW) : missing();
+  else if (name === "calls") reply({ items: [VIEW], next: null });
+  else if (name === "callEvents") Object(input).callId === CALL ? reply([EVENT]) : missing();
+  else if (name === "placeCall") reply({ id: CALL });
+}
+
+function errand(name: string, input: unknown): Fakes["sent"][number] {
+  return { tenantId: TENANT, type: "errand", name, input };
 }
 
 interface Sent {
@@ -38,7 +46,7 @@ async function send(
   path: string,
   init: { body?: unknown; text?: string; token?: string | null; type?: string } = {},
 ): Promise<Sent> {
-  const { body, text = JSON.stringify(body), token = OPERATOR_TOKEN } = init;
+  const { body, text = JSON.stringify(body), token = API_KEY } = init;
   const headers = new Headers({ "X-Request-Id": "r1" });
   if (token !== null) headers.set("Authorization", `Bearer ${token}`);
   if (text !== undefined) headers.set("Content-Type", init.type ?? "application/json");
@@ -49,10 +57,10 @@ async function send(
 
 Deno.test("calls are listed from the tenant's desk, page by page", async () => {
   const fakes = setUp({ desk });
-  const list = await send(fakes, `?before=${CALL}&limit=10`);
-  assert.deepEqual([list.status, JSON.parse(list.body)], [200, { calls: [VIEW] }]);
-  assert.deepEqual(fakes.sent, [{ tenantId: TENANT, type: "calls", before: CALL, limit: 10 }]);
-  for (const query of ["?before=call_1", "?limit=0", "?limit=501", "?after=1"]) {
+  const list = await send(fakes, `?cursor=${CALL}&limit=10`);
+  assert.deepEqual([list.status, JSON.parse(list.body)], [200, { items: [VIEW], next: null }]);
+  assert.deepEqual(fakes.sent, [errand("calls", { cursor: CALL, limit: 10 })]);
+  for (const query of ["?before=1", "?limit=0", "?limit=501", "?after=1"]) {
     const wrong = await send(fakes, query);
     assert.equal(wrong.status, 400, query);
   }
@@ -65,8 +73,8 @@ Deno.test("a call and its events are read from the tenant's desk", async () => {
   const events = await send(fakes, `/${CALL}/events?after=5&limit=10`);
   assert.deepEqual([events.status, JSON.parse(events.body)], [200, { events: [EVENT] }]);
   assert.deepEqual(fakes.sent, [
-    { tenantId: TENANT, type: "call", callId: CALL },
-    { tenantId: TENANT, type: "events", callId: CALL, after: 5, limit: 10 },
+    errand("call", CALL),
+    errand("callEvents", { callId: CALL, after: 5, limit: 10 }),
   ]);
 });
 
@@ -74,7 +82,7 @@ Deno.test("events come from the first on, a hundred at a time, unless asked othe
   const fakes = setUp({ desk });
   await send(fakes, `/${CALL}/events`);
   assert.deepEqual(fakes.sent, [
-    { tenantId: TENANT, type: "events", callId: CALL, after: 0, limit: 100 },
+    errand("callEvents", { callId: CALL, after: 0, limit: 100 }),
   ]);
   for (const query of ["limit=0", "limit=501", "limit=x", "after=-1", "surprise=1"]) {
     const { status, body } = await send(fakes, `/${CALL}/events?${query}`);
@@ -87,7 +95,7 @@ Deno.test("a call is placed", async () => {
   const body = { agentId: AGENT, to: "+15550100", from: "+15550199" };
   const { status, body: answer } = await send(fakes, "", { body });
   assert.deepEqual([status, JSON.parse(answer)], [201, { id: CALL }]);
-  assert.deepEqual(fakes.sent, [{ tenantId: TENANT, type: "placeCall", ...body }]);
+  assert.deepEqual(fakes.sent, [errand("placeCall", body)]);
 });
 
 Deno.test("a wrong call is a problem that names the field, and reaches no desk", async () => {
@@ -127,7 +135,7 @@ Deno.test("a body is bounded in size, depth and width before it is parsed", asyn
   }
   const fakes = setUp({ desk });
   const form = await send(fakes, "", { text: "to=1", type: "application/x-www-form-urlencoded" });
-  assert.deepEqual([form.status, JSON.parse(form.body).field], [400, "Content-Type"]);
+  assert.deepEqual([form.status, JSON.parse(form.body).field], [415, "Content-Type"]);
 });
 
 Deno.test("a missing call, another tenant's and what is no id get byte-equal answers", async () => {
@@ -152,7 +160,7 @@ Deno.test("a missing call, another tenant's and what is no id get byte-equal ans
 
 Deno.test("REST is shut without the token", async () => {
   const fakes = setUp({ desk });
-  for (const token of [null, "", "wrong", `${OPERATOR_TOKEN}!`, OPERATOR_TOKEN.slice(1)]) {
+  for (const token of [null, "", "wrong", `${API_KEY}!`, API_KEY.slice(1)]) {
     for (const path of ["", `/${CALL}`, "/nothing"]) {
       const { status, headers, body } = await send(fakes, path, { token });
       assert.deepEqual([status, headers.get("www-authenticate")], [401, "Bearer"]);
@@ -172,7 +180,7 @@ Deno.test("what a desk refuses is a problem, and only our own failures are logge
   ] as const;
   for (const [error, status, detail, lines] of rows) {
     const fakes = setUp({
-      desk: (message) => message.type === "placeCall" && message.reply.fail(error),
+      desk: (message) => message.type === "errand" && message.reply.fail(error),
     });
     const body = { agentId: AGENT, to: "+15550100", from: "+15550199" };
     const sent = await send(fakes, "", { body });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import type { CallAnswer, DeskMessage } from "@/actors/desk/desk.ts";
 import type { GateMessage, NumberOwner } from "@/actors/gate/gate.ts";
 import type { Message, Ref, Reply } from "@/actors/runtime/actor.ts";
+import { type Principal, SCOPES } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newLog } from "@/lib/log.ts";
 import { newApp } from "@/routes/app.ts";
@@ -15,7 +16,16 @@ export const AGENT = "agent_0198f3c2-1b2c-7def-8123-000000000002";
 export const CALL = "call_0198f3c2-1b2c-7def-8123-000000000003";
 export const PUBLIC_URL = "https://voice.example.com";
 export const AUTH_TOKEN = "12345";
-export const OPERATOR_TOKEN = "an operator's token";
+export const API_KEY = "a-key";
+export const PRINCIPAL: Principal = {
+  kind: "key",
+  id: "key_0198f3c2-1b2c-7def-8123-000000000004",
+  tenantId: TENANT,
+  role: null,
+  scopes: new Set(SCOPES),
+  sessionId: null,
+  configVersion: 1,
+};
 
 /** A ref of an actor that is the function `handle`. What it throws, the ask rejects with. */
 export function fakeRef<M extends Message>(handle: (message: M) => void): Ref<M> {
@@ -76,6 +86,10 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
 
   const app = newApp({
     gate: fakeRef<GateMessage>((message) => {
+      if (message.type === "authenticate") {
+        if (message.shown.token === API_KEY) return message.reply(PRINCIPAL);
+        return message.reply.fail(new AppError("unauthenticated", "No valid bearer token"));
+      }
       assert.ok(message.type === "numberOwner");
       asked.push(message.number);
       if (owner instanceof AppError) message.reply.fail(owner);
@@ -83,13 +97,17 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
     }),
     desk: (tenantId) =>
       fakeRef<DeskMessage>((message) => {
-        const { reply: _, ...rest } = { reply: undefined, ...message };
-        sent.push({ tenantId, ...rest });
+        if (message.type === "errand") {
+          const { type, name, input } = message;
+          sent.push({ tenantId, type, name, input });
+        } else {
+          const { reply: _, ...rest } = { reply: undefined, ...message };
+          sent.push({ tenantId, ...rest });
+        }
         desk(message);
       }),
     publicUrl: PUBLIC_URL,
     twilioAuthToken: AUTH_TOKEN,
-    api: { token: OPERATOR_TOKEN, tenantId: TENANT },
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
     clock,

@@ -6,24 +6,30 @@ import { callKind, type CallMessage } from "@/actors/call/call.ts";
 import {
   type Agent,
   type CallAnswer,
-  type CallView,
   desk,
   type DeskDeps,
   deskKind,
-  type EventView,
   IN_FLIGHT_MAX,
   type NewCall,
   WAITING_MAX,
 } from "@/actors/desk/desk.ts";
+import type { CallView } from "@/actors/desk/calls.ts";
+import { errand } from "@/actors/desk/errand.ts";
+import { office, type RequestFacts } from "@/actors/desk/office.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Actor } from "@/actors/runtime/actor.ts";
+import type { Database } from "@/db/client.ts";
+import type { Principal, Scope } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
+import { silentLog } from "@/lib/log.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
 import { actorKit } from "@/tests/support/actor_kit.ts";
 
 const TENANT = "tenant_0198f3c2-0000-7000-8000-000000000001";
 const AGENT: Agent = { agentId: "agent_1", version: 1, graph: parseGraph(demoAgent) };
+/** No errand here reads it. */
+const NO_DATABASE = {} as Database;
 const AWAY = new AppError("database_unavailable", "No answer in time", { retryable: true });
 
 /** A call as far as a desk knows it: it answers, and ends when it is told to hang up. */
@@ -105,6 +111,10 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
 
   const deps: DeskDeps = {
     tenantId: TENANT,
+    errands: {},
+    office: (visit) =>
+      office({ database: NO_DATABASE, clock, log: silentLog, configChanged() {} }, visit),
+    log: silentLog,
     newCallId: () => `call_${++ids}`,
     agent: (agentId) => Promise.resolve(agentId === AGENT.agentId ? AGENT : null),
     insertCall(call: NewCall) {
@@ -130,12 +140,10 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
       return Promise.resolve();
     },
     call: (callId) => Promise.resolve(rows.get(callId) ?? null),
-    calls: ({ limit }) => Promise.resolve([...rows.values()].slice(0, limit)),
     callOfCarrier: (carrierCallId) =>
       Promise.resolve(
         [...rows.values()].find((it) => it.carrierCallId === carrierCallId)?.id ?? null,
       ),
-    events: () => Promise.resolve([]),
     missing: () => null,
     takeLine,
     startCall({ callId }, line) {
@@ -184,10 +192,34 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
         to: "+15550002",
         reply,
       }), { timeoutMs: 60_000 }),
-    read: (callId: string) =>
-      ref.ask<CallView | null>((reply) => ({ type: "call", callId, reply })),
+    run: (name: string, input: unknown, scopes: readonly Scope[] = ["calls:read"]) =>
+      ref.ask<unknown>(
+        (reply) => ({
+          type: "errand",
+          name,
+          input,
+          by: principal(scopes),
+          request: REQUEST,
+          reply,
+        }),
+        { timeoutMs: 60_000 },
+      ),
     view: () => system.inspect("desk", TENANT)?.view,
     live: () => system.count(callKind.name),
+  };
+}
+
+const REQUEST: RequestFacts = { requestId: "r1", address: null, idempotencyKey: null };
+
+function principal(scopes: readonly Scope[]): Principal {
+  return {
+    kind: "key",
+    id: "key_1",
+    tenantId: TENANT,
+    role: null,
+    scopes: new Set(scopes),
+    sessionId: null,
+    configVersion: 1,
   };
 }
 
@@ -343,9 +375,10 @@ Deno.test("progress finds its call by our id or the carrier's, and is dropped wh
 });
 
 Deno.test("a desk works on so much at a time, lets so much wait, and refuses the rest as busy", async () => {
-  const { pass, waiting } = gateway<CallView | null>();
-  const { read, settle, view } = setUp({ deps: { call: pass } });
-  const asked = Array.from({ length: IN_FLIGHT_MAX + WAITING_MAX + 3 }, () => read("call_1"));
+  const { pass, waiting } = gateway<null>();
+  const errands = { slow: errand("calls:read", () => pass()) };
+  const { run, settle, view } = setUp({ deps: { errands } });
+  const asked = Array.from({ length: IN_FLIGHT_MAX + WAITING_MAX + 3 }, () => run("slow", null));
   const settled = Promise.allSettled(asked);
   await settle();
   assert.deepEqual(view(), {
@@ -382,26 +415,43 @@ Deno.test("a ring that finds the desk full is busy, and its line is free again",
   assert.equal(machine.taken, 0);
 });
 
-Deno.test("reads are answered with what the tenant's database says", async () => {
-  const asked: unknown[] = [];
-  const event: EventView = { seq: 3, type: "call_started", at: "", payload: {} };
-  const { ask, ref } = setUp({
+Deno.test("an errand is run for who has its scope, with an office of the desk's tenant", async () => {
+  const { ask, run } = setUp({
     deps: {
-      events(callId, page) {
-        asked.push({ callId, ...page });
-        return Promise.resolve([event]);
+      errands: {
+        double: errand(
+          "calls:read",
+          ({ tenantId, by, request }, { n }: { n: number }) =>
+            Promise.resolve({ n: n * 2, tenantId, by: by.id, requestId: request.requestId }),
+        ),
       },
     },
   });
-  const events = await ask(ref.ask<EventView[]>((reply) => ({
-    type: "events",
-    callId: "call_1",
-    after: 2,
-    limit: 50,
-    reply,
-  })));
-  assert.deepEqual(events, [event]);
-  assert.deepEqual(asked, [{ callId: "call_1", after: 2, limit: 50 }]);
+  assert.deepEqual(await ask(run("double", { n: 21 })), {
+    n: 42,
+    tenantId: TENANT,
+    by: "key_1",
+    requestId: "r1",
+  });
+  await assert.rejects(ask(run("double", { n: 21 }, ["calls:write"])), { code: "forbidden" });
+});
+
+Deno.test("a bug in an errand is its asker's alone: calls and other errands go on", async () => {
+  const { pass, waiting } = gateway<string>();
+  const { settle, run, ring, ask } = setUp({
+    deps: {
+      errands: {
+        broken: errand("calls:read", () => Promise.reject(new TypeError("planted"))),
+        slow: errand("calls:read", () => pass()),
+      },
+    },
+  });
+  const slow = run("slow", null);
+  await assert.rejects(ask(run("broken", null)), { code: "internal" });
+  waiting[0]?.resolve("done");
+  await settle();
+  assert.equal(await slow, "done");
+  assert.equal((await ask(ring("CA1"))).type, "connect");
 });
 
 Deno.test("a desk that crashes answers who waits at once, and loses no line", async () => {

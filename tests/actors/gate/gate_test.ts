@@ -3,13 +3,24 @@
 import assert from "node:assert/strict";
 import { gate, type GateDeps, gateKind, type NumberOwner } from "@/actors/gate/gate.ts";
 import { AppError } from "@/lib/errors.ts";
+import { silentLog } from "@/lib/log.ts";
 import { actorKit } from "@/tests/support/actor_kit.ts";
 
 const OWNER: NumberOwner = { tenantId: "tenant_1", agentId: "agent_1" };
 
 function setUp(numberOwner: GateDeps["numberOwner"]) {
   const { system, settle, clock } = actorKit();
-  const ref = system.spawn(gateKind, "gate", () => gate({ numberOwner }));
+  const ref = system.spawn(gateKind, "gate", () =>
+    gate({
+      numberOwner,
+      authenticate: () => Promise.reject(new AppError("unauthenticated", "Nobody")),
+      forget() {},
+      entries: {},
+      lobby() {
+        throw new Error("No entry is asked for here");
+      },
+      log: silentLog,
+    }));
   return {
     settle,
     clock,

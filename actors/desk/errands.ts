@@ -1,0 +1,22 @@
+/** Every errand there is, by its name. A feature adds its own table here and its routes; nothing else. */
+
+import type { Errand } from "./errand.ts";
+import { callErrands } from "./calls.ts";
+import { tenantErrands } from "./tenant.ts";
+
+export const errands = {
+  ...callErrands,
+  ...tenantErrands,
+};
+
+export type Errands = typeof errands;
+export type ErrandName = keyof Errands;
+type InputOf<N extends ErrandName> = Errands[N] extends Errand<infer I, unknown> ? I : never;
+type OutputOf<N extends ErrandName> = Errands[N] extends
+  { run: (...args: never[]) => Promise<infer O> } ? O : never;
+
+/** How a route asks its tenant's desk. An errand without input is asked by its name alone. */
+export type AskDesk = <N extends ErrandName>(
+  name: N,
+  ...input: InputOf<N> extends void ? [] : [InputOf<N>]
+) => Promise<OutputOf<N>>;

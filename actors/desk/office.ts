@@ -1,0 +1,121 @@
+/** The office of a desk: what an errand works with. Everything in it is bound to the desk's tenant. */
+
+import { insertAuditEntry } from "@/db/audit.ts";
+import type { Database, Sql } from "@/db/client.ts";
+import { insertOutboxEvent } from "@/db/outbox.ts";
+import { bumpConfigVersion } from "@/db/tenants.ts";
+import type { Principal } from "@/lib/access.ts";
+import type { Clock } from "@/lib/clock.ts";
+import type { EventPayloads, EventType } from "@/lib/event_types.ts";
+import { newId } from "@/lib/ids.ts";
+import type { Log } from "@/lib/log.ts";
+import type { DeskMessage } from "./desk.ts";
+import type { Ref } from "@/actors/runtime/actor.ts";
+
+const REST_MS = 10_000;
+
+/** What a request says of itself beside its input. */
+export interface RequestFacts {
+  readonly requestId: string;
+  /** The client's address; null when it is not known. */
+  readonly address: string | null;
+  /** `Idempotency-Key`; null when none was sent. */
+  readonly idempotencyKey: string | null;
+}
+
+/** Of the whole machine, and the same for every desk. What a feature needs of the world is added here. */
+export interface Services {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Tells this machine's gate that what it has cached of the tenant is stale. */
+  configChanged(tenantId: string): void;
+}
+
+/** A change: one transaction, in which its audit entry and its events are written too. */
+export interface Act {
+  readonly sql: Sql;
+  /** `details` are JSON, and hold no secret and no content of a conversation. */
+  audit(entry: AuditNote): Promise<void>;
+  /** An event that leaves the house: delivered to the tenant's webhooks, at least once. */
+  emit<T extends EventType>(type: T, payload: EventPayloads[T]): Promise<void>;
+  /** What gates and desks have cached of the tenant is stale from the commit on; returns its version. */
+  changeConfig(): Promise<number>;
+}
+
+export interface AuditNote {
+  /** `agent.published` */
+  readonly action: string;
+  /** The prefixed id of what was acted on. */
+  readonly subjectId: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+export interface Office extends Services {
+  readonly tenantId: string;
+  readonly by: Principal;
+  readonly request: RequestFacts;
+  /** Aborted when nobody waits any more. */
+  readonly signal: AbortSignal;
+  /** The desk itself: for commands that it forwards, as placing a call. */
+  readonly desk: Ref<DeskMessage>;
+  /** One transaction of the tenant. Nothing but SQL may be awaited in it. */
+  read<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  act<T>(work: (act: Act) => Promise<T>): Promise<T>;
+}
+
+export interface Visit {
+  readonly tenantId: string;
+  readonly by: Principal;
+  readonly request: RequestFacts;
+  readonly signal: AbortSignal;
+  readonly desk: Ref<DeskMessage>;
+}
+
+export function office(services: Services, visit: Visit): Office {
+  const { database, clock } = services;
+  const { tenantId, by, request } = visit;
+
+  function bound<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    return database.asTenant("rest", tenantId, REST_MS, work);
+  }
+
+  return {
+    ...services,
+    ...visit,
+    read: bound,
+    async act(work) {
+      let isConfig = false;
+      const result = await bound((sql) =>
+        work({
+          sql,
+          audit: ({ action, subjectId, details = {} }) =>
+            insertAuditEntry(sql, tenantId, {
+              id: newId("audit"),
+              at: clock.date(),
+              actorKind: by.kind,
+              actorId: by.id,
+              action,
+              subjectId,
+              details,
+              requestId: request.requestId,
+              address: request.address,
+            }),
+          emit: (type, payload) =>
+            insertOutboxEvent(sql, tenantId, {
+              id: newId("event"),
+              type,
+              payload,
+              at: clock.date(),
+            }),
+          changeConfig() {
+            isConfig = true;
+            return bumpConfigVersion(sql, tenantId);
+          },
+        })
+      );
+      if (isConfig) services.configChanged(tenantId);
+      return result;
+    },
+  };
+}

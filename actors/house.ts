@@ -1,0 +1,163 @@
+/** The house: every actor of one machine, wired to the database and to the providers. */
+
+import type { Database } from "@/db/client.ts";
+import { numberOwner } from "@/db/lookups.ts";
+import type { Principal } from "@/lib/access.ts";
+import type { Clock } from "@/lib/clock.ts";
+import type { Config, KeyEncryptionKey } from "@/lib/config.ts";
+import { AppError } from "@/lib/errors.ts";
+import { newId, newToken } from "@/lib/ids.ts";
+import type { Log } from "@/lib/log.ts";
+import type { Secret } from "@/lib/secret.ts";
+import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
+import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
+import { newLlm } from "@/lib/providers/llm/mod.ts";
+import { newStt } from "@/lib/providers/stt/mod.ts";
+import { newTts } from "@/lib/providers/tts/mod.ts";
+import { type CallDeps, callKind } from "@/actors/call/call.ts";
+import { callStore } from "@/actors/call/store.ts";
+import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
+import { newTicker } from "@/actors/call/ticker.ts";
+import { desk, deskKind, type DeskMessage } from "@/actors/desk/desk.ts";
+import { errands } from "@/actors/desk/errands.ts";
+import { office, type Services } from "@/actors/desk/office.ts";
+import { deskStore } from "@/actors/desk/store.ts";
+import { entries } from "@/actors/gate/entries.ts";
+import { gate, gateKind, type GateMessage, type Shown } from "@/actors/gate/gate.ts";
+import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
+import type { Ref } from "@/actors/runtime/actor.ts";
+import { newSystem, type System } from "@/actors/runtime/system.ts";
+
+/** A drain waits for live calls this long: under Fly's most, `kill_timeout = "300s"`. */
+const DRAIN_MS = 280_000;
+/** Calls that are told to end have this long to hang up and to store how they came out. */
+const STOP_MS = 5_000;
+const FLUSH_MS = 10_000;
+const LOOKUP_MS = 1_000;
+
+export interface House {
+  readonly system: System;
+  readonly gate: Ref<GateMessage>;
+  /** The desk of a tenant on this machine. */
+  desk(tenantId: string): Ref<DeskMessage>;
+  readonly switchboard: Switchboard;
+  /** Takes no new calls, and waits for those that live. */
+  drain(): Promise<void>;
+  /** Ends live calls, writes what is to be written, and stops every actor. */
+  close(): Promise<void>;
+}
+
+/** What keys, tokens and secrets are kept with: shared by all machines. */
+export interface HouseKeys {
+  /** The first one seals, all of them open. */
+  readonly keyEncryptionKeys: readonly KeyEncryptionKey[];
+  readonly pepper: Secret;
+}
+
+export interface HouseOptions {
+  readonly config: Config;
+  readonly database: Database;
+  readonly carrier: Carrier;
+  /** What carriers and users reach us at, without a trailing slash. */
+  readonly publicUrl: string;
+  /** Null: logins, keys, credentials and webhooks are not configured. */
+  readonly keys: HouseKeys | null;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** TODO(#3): until keys and tokens are verified, this says who asks. */
+  authenticate(shown: Shown): Promise<Principal>;
+}
+
+export function openHouse(options: HouseOptions): House {
+  const { config, database, carrier, publicUrl, clock, log } = options;
+  const system = newSystem({ clock, log });
+  system.watchLag();
+  const ticker = newTicker(clock);
+  const events = system.spawn(recorderKind, "recorder", () => recorder({ database, log }));
+  const providers = providersOf(config, clock);
+
+  const services: Services = {
+    database,
+    clock,
+    log,
+    configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
+  };
+
+  const switchboard = newSwitchboard({
+    system,
+    lines: config.maxCalls,
+    clock,
+    log,
+    store: (settings) => callStore(settings, { database, recorder: events }),
+    deps({ callId }) {
+      if (providers instanceof AppError) throw providers; // the desk has told so before
+      const url = `${publicUrl}/twilio/calls/${callId}`;
+      const urls = { answerUrl: `${url}/resume`, statusUrl: `${url}/status` };
+      const { nodeId } = config;
+      const newProtocol = twilioMedia;
+      return { ...providers, nodeId, carrier, newProtocol, ticker, newToken, urls, log };
+    },
+  });
+
+  const door = system.spawn(gateKind, "gate", () =>
+    gate({
+      numberOwner: (number) =>
+        database.lookup("calls", LOOKUP_MS, (sql) => numberOwner(sql, number)),
+      authenticate: options.authenticate,
+      forget: () => {},
+      entries,
+      lobby: (visitor, signal) => ({ ...services, ...visitor, signal }),
+      log,
+    }));
+
+  system.register(deskKind, (tenantId) =>
+    desk({
+      ...deskStore(database, tenantId, { clock, carrier: carrier.provider }),
+      tenantId,
+      errands,
+      office: (visit) => office(services, visit),
+      log,
+      newCallId: () => newId("call"),
+      missing: () => providers instanceof AppError ? providers : null,
+      takeLine: switchboard.takeLine,
+      startCall: switchboard.start,
+      findCall: (callId) => switchboard.find(tenantId, callId),
+    }));
+
+  return {
+    system,
+    gate: door,
+    desk: (tenantId) => system.at(deskKind, tenantId),
+    switchboard,
+    async drain() {
+      log.info("draining", { calls: system.count(callKind.name) });
+      system.drain({ serves: ["desk", "gate", "recorder", "call"] });
+      await switchboard.emptied(DRAIN_MS);
+    },
+    async close() {
+      switchboard.hangUpAll();
+      await switchboard.emptied(STOP_MS);
+      await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: FLUSH_MS }).catch(
+        (error) => log.error("events not flushed", { error }),
+      );
+      await system.shutdown();
+    },
+  };
+}
+
+/** The providers of every call; or what is missing, which callers are told while the rest works. */
+function providersOf(
+  config: Config,
+  clock: Clock,
+): Pick<CallDeps, "stt" | "llm" | "tts"> | AppError {
+  try {
+    return {
+      stt: newStt(config.stt, clock),
+      llm: newLlm(config.llm, clock),
+      tts: newTts(config.tts, clock),
+    };
+  } catch (error) {
+    if (error instanceof AppError && error.code === "not_configured") return error;
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+/** The events that leave the house, each with its payload: the one list of what a webhook can be told. */
+
+/** Payloads are JSON under 20 kB (Standard Webhooks); ids are prefixed, times ISO 8601 in UTC, numbers E.164. */
+export interface EventPayloads {
+  readonly "call.started": CallFacts;
+  readonly "call.answered": CallFacts & { readonly answeredAt: string };
+  readonly "call.ended": CallFacts & {
+    readonly endedAt: string;
+    readonly outcome: string;
+    readonly reason: string | null;
+    readonly variables: Readonly<Record<string, unknown>>;
+  };
+  /** What the record of a call says about it; `figures` are counts and milliseconds. */
+  readonly "call.analyzed": CallFacts & { readonly analysis: Readonly<Record<string, unknown>> };
+  /** The transcript itself is read over the API: it may be longer than a webhook. */
+  readonly "transcript.ready": CallFacts & { readonly turns: number };
+  readonly "agent.published": {
+    readonly agentId: string;
+    readonly version: number;
+    readonly by: string;
+  };
+  readonly "member.invited": {
+    readonly invitationId: string;
+    readonly email: string;
+    readonly role: string;
+    readonly by: string;
+  };
+  /** Sent by the test button of an endpoint, to it alone. */
+  readonly "webhook.test": { readonly endpointId: string };
+}
+
+export interface CallFacts {
+  readonly callId: string;
+  readonly agentId: string;
+  readonly direction: "inbound" | "outbound";
+  readonly from: string;
+  readonly to: string;
+  readonly startedAt: string;
+}
+
+export type EventType = keyof EventPayloads;
+
+export const EVENT_TYPES = [
+  ...["call.started", "call.answered", "call.ended", "call.analyzed"] as const,
+  ...["transcript.ready", "agent.published", "member.invited", "webhook.test"] as const,
+] as const satisfies readonly EventType[];

@@ -1,0 +1,62 @@
+/** Who asks: the credential of a request becomes a principal, and its tenant's desk. */
+
+import type { MiddlewareHandler } from "hono";
+import type { AskDesk } from "@/actors/desk/errands.ts";
+import type { AskGate } from "@/actors/gate/entries.ts";
+import type { Principal } from "@/lib/access.ts";
+import { AppError } from "@/lib/errors.ts";
+import { type AppDeps, ASK_MS } from "./deps.ts";
+import type { Env } from "./env.ts";
+
+/** An errand may wait for the database, and for a provider that it asks. */
+const ERRAND_MS = 15_000;
+const USER_AGENT_MAX = 256;
+
+/** Lets the gate be asked, by one who may not have logged in. */
+export function visiting({ gate }: Pick<AppDeps, "gate">): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    c.set("request", {
+      requestId: c.var.requestId,
+      address: c.env?.remoteAddress ?? null,
+      idempotencyKey: c.req.header("idempotency-key") ?? null,
+    });
+    const userAgent = (c.req.header("user-agent") ?? "").slice(0, USER_AGENT_MAX);
+    const ask = (name: string, input?: unknown): Promise<unknown> =>
+      gate.ask(
+        (reply) => ({
+          type: "entry",
+          name,
+          input,
+          visitor: { by: c.get("principal") ?? null, request: c.var.request, userAgent },
+          reply,
+        }),
+        { timeoutMs: ERRAND_MS },
+      );
+    c.set("gate", ask as AskGate); // typed by the entry's name
+    await next();
+  };
+}
+
+/** Lets only principals pass, and gives them the desk of their tenant. */
+export function authenticated(deps: Pick<AppDeps, "gate" | "desk">): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const token = /^Bearer (\S{1,4096})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+    if (token === undefined) {
+      throw new AppError("unauthenticated", "No bearer token", { field: "Authorization" });
+    }
+    const tenantId = c.req.header("x-tenant-id") ?? null;
+    const by = await deps.gate.ask<Principal>(
+      (reply) => ({ type: "authenticate", shown: { token, tenantId }, reply }),
+      { timeoutMs: ASK_MS },
+    );
+    c.set("principal", by);
+    const desk = deps.desk(by.tenantId);
+    const ask = (name: string, input?: unknown): Promise<unknown> =>
+      desk.ask(
+        (reply) => ({ type: "errand", name, input, by, request: c.var.request, reply }),
+        { timeoutMs: ERRAND_MS },
+      );
+    c.set("desk", ask as AskDesk); // typed by the errand's name
+    await next();
+  };
+}

@@ -1,0 +1,69 @@
+/** The tenant of who asks: its name and settings. */
+
+import { createRoute, z } from "@hono/zod-openapi";
+import type { TenantSettings } from "@/actors/desk/tenant.ts";
+import { etagOf, ifMatch } from "./etag.ts";
+import { answer, body, id, newRoutes, SIGNED_IN, Time } from "./openapi.ts";
+
+const DAYS_MAX = 3_650;
+const days = z.int().min(1).max(DAYS_MAX).nullable();
+
+const Settings = z.strictObject({
+  timezone: z.string().max(64).refine(isTimeZone, "Not an IANA time zone").optional(),
+  language: z.string().max(35).regex(/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/).optional(),
+  callRetentionDays: days.optional(),
+  auditRetentionDays: days.optional(),
+}) satisfies z.ZodType<TenantSettings>;
+
+const Tenant = z.object({
+  id: id("tenant"),
+  name: z.string(),
+  status: z.enum(["trial", "active", "suspended", "cancelled"]),
+  settings: Settings,
+  createdAt: Time,
+  version: z.int(),
+}).openapi("Tenant");
+
+const Change = z.strictObject({
+  name: z.string().trim().min(1).max(100).optional(),
+  settings: Settings.optional(),
+});
+
+const get = createRoute({
+  method: "get",
+  path: "/",
+  tags: ["Tenant"],
+  summary: "Read the tenant",
+  security: SIGNED_IN,
+  responses: { 200: answer(Tenant, "The tenant of the credential") },
+});
+
+const patch = createRoute({
+  method: "patch",
+  path: "/",
+  tags: ["Tenant"],
+  summary: "Change name or settings",
+  security: SIGNED_IN,
+  request: { body: body(Change), headers: ifMatch },
+  responses: { 200: answer(Tenant, "The tenant as it is now") },
+});
+
+export const tenant = newRoutes()
+  .openapi(get, async (c) => {
+    const found = await c.var.desk("tenant");
+    return c.json(found, 200, etagOf(found.version));
+  })
+  .openapi(patch, async (c) => {
+    const expected = c.req.valid("header")["if-match"];
+    const changed = await c.var.desk("changeTenant", { ...c.req.valid("json"), expected });
+    return c.json(changed, 200, etagOf(changed.version));
+  });
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}

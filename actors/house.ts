@@ -2,11 +2,13 @@
 
 import type { Database } from "@/db/client.ts";
 import { numberOwner } from "@/db/lookups.ts";
+import { newVault } from "@/db/vault.ts";
 import type { Principal } from "@/lib/access.ts";
 import type { Clock } from "@/lib/clock.ts";
 import type { Config, KeyEncryptionKey } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId, newToken } from "@/lib/ids.ts";
+import { memoryLimiter } from "@/lib/limits/memory.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
@@ -80,6 +82,10 @@ export function openHouse(options: HouseOptions): House {
     database,
     clock,
     log,
+    publicUrl,
+    vault: newVault(database, options.keys?.keyEncryptionKeys ?? null),
+    pepper: options.keys?.pepper ?? null,
+    limiter: memoryLimiter(clock),
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
   };
 

@@ -1,16 +1,19 @@
 /** The office of a desk: what an errand works with. Everything in it is bound to the desk's tenant. */
 
+import type { Ref } from "@/actors/runtime/actor.ts";
 import { insertAuditEntry } from "@/db/audit.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import { insertOutboxEvent } from "@/db/outbox.ts";
 import { bumpConfigVersion } from "@/db/tenants.ts";
+import type { Vault } from "@/db/vault.ts";
 import type { Principal } from "@/lib/access.ts";
 import type { Clock } from "@/lib/clock.ts";
 import type { EventPayloads, EventType } from "@/lib/event_types.ts";
 import { newId } from "@/lib/ids.ts";
+import type { Limiter } from "@/lib/limits/limiter.ts";
 import type { Log } from "@/lib/log.ts";
+import type { Secret } from "@/lib/secret.ts";
 import type { DeskMessage } from "./desk.ts";
-import type { Ref } from "@/actors/runtime/actor.ts";
 
 const REST_MS = 10_000;
 
@@ -28,6 +31,12 @@ export interface Services {
   readonly database: Database;
   readonly clock: Clock;
   readonly log: Log;
+  /** What carriers and users reach us at, without a trailing slash. */
+  readonly publicUrl: string;
+  readonly vault: Vault;
+  /** Null: keys and tokens are not configured. */
+  readonly pepper: Secret | null;
+  readonly limiter: Limiter;
   /** Tells this machine's gate that what it has cached of the tenant is stale. */
   configChanged(tenantId: string): void;
 }

@@ -15,10 +15,9 @@ import {
 } from "@/actors/desk/desk.ts";
 import type { CallView } from "@/actors/desk/calls.ts";
 import { errand } from "@/actors/desk/errand.ts";
-import { office, type RequestFacts } from "@/actors/desk/office.ts";
+import { office, type RequestFacts, type Services } from "@/actors/desk/office.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Actor } from "@/actors/runtime/actor.ts";
-import type { Database } from "@/db/client.ts";
 import type { Principal, Scope } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import { silentLog } from "@/lib/log.ts";
@@ -28,8 +27,8 @@ import { actorKit } from "@/tests/support/actor_kit.ts";
 
 const TENANT = "tenant_0198f3c2-0000-7000-8000-000000000001";
 const AGENT: Agent = { agentId: "agent_1", version: 1, graph: parseGraph(demoAgent) };
-/** No errand here reads it. */
-const NO_DATABASE = {} as Database;
+/** No errand here uses them. */
+const NO_SERVICES = {} as Services;
 const AWAY = new AppError("database_unavailable", "No answer in time", { retryable: true });
 
 /** A call as far as a desk knows it: it answers, and ends when it is told to hang up. */
@@ -112,8 +111,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
   const deps: DeskDeps = {
     tenantId: TENANT,
     errands: {},
-    office: (visit) =>
-      office({ database: NO_DATABASE, clock, log: silentLog, configChanged() {} }, visit),
+    office: (visit) => office(NO_SERVICES, visit),
     log: silentLog,
     newCallId: () => `call_${++ids}`,
     agent: (agentId) => Promise.resolve(agentId === AGENT.agentId ? AGENT : null),

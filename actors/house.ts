@@ -8,6 +8,7 @@ import type { Clock } from "@/lib/clock.ts";
 import type { Config, KeyEncryptionKey } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId, newToken } from "@/lib/ids.ts";
+import { outboundHttp } from "@/lib/outbound_http.ts";
 import { memoryLimiter } from "@/lib/limits/memory.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Secret } from "@/lib/secret.ts";
@@ -86,6 +87,7 @@ export function openHouse(options: HouseOptions): House {
     vault: newVault(database, options.keys?.keyEncryptionKeys ?? null),
     pepper: options.keys?.pepper ?? null,
     limiter: memoryLimiter(clock),
+    outbound: outboundHttp({ allow: config.outboundAllow, clock }),
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
   };
 

@@ -3,6 +3,7 @@
 import postgres from "postgres";
 import { type Clock, deadline, sleep } from "@/lib/clock.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
+import { orAborted } from "@/lib/until_aborted.ts";
 
 const WAITING_MAX = 256; // work that may wait for a connection; more is refused at once
 const RECONNECT_MS = 100; // between two tries to open a session
@@ -97,7 +98,10 @@ export function newPool(options: PoolOptions): Pool {
       const session = sessionOf(slot, login);
       let begun = false;
       try {
-        return await untilAborted(signal, transaction(session, (sql) => (begun = true, work(sql))));
+        return await orAborted(
+          transaction(session, (sql) => (begun = true, work(sql))),
+          signal,
+        );
       } catch (error) {
         if (signal.aborted) {
           discard(slot); // its query runs on: the session is of no use to others
@@ -172,18 +176,6 @@ async function transaction<T>(session: Session, work: (sql: Sql) => Promise<T>):
   } catch (error) {
     if (!session.broken) await sql`rollback`.catch(() => session.discard());
     throw error;
-  }
-}
-
-/** Rejects with the signal's reason when it is aborted first; what `promise` does later is dropped. */
-async function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }
 

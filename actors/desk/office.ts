@@ -12,6 +12,7 @@ import type { EventPayloads, EventType } from "@/lib/event_types.ts";
 import { newId } from "@/lib/ids.ts";
 import type { Limiter } from "@/lib/limits/limiter.ts";
 import type { Log } from "@/lib/log.ts";
+import type { Outbound } from "@/lib/outbound.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { DeskMessage } from "./desk.ts";
 
@@ -37,6 +38,8 @@ export interface Services {
   /** Null: keys and tokens are not configured. */
   readonly pepper: Secret | null;
   readonly limiter: Limiter;
+  /** The way to addresses that tenants chose. */
+  readonly outbound: Outbound;
   /** Tells this machine's gate that what it has cached of the tenant is stale. */
   configChanged(tenantId: string): void;
 }

@@ -99,6 +99,7 @@ const SOCKET_SETTERS = /^on(message|open|close|error)$/;
 const LISTENERS = /^(on|once|addListener|prependListener|addEventListener)$/;
 const SOCKET_DOORS = [
   ...["lib/socket.ts", "lib/socket_server.ts", "lib/providers/socket_client.ts"],
+  "lib/outbound_http.ts", // an error after the answer has begun, which nobody else would hear
   ...["db/session.ts", "db/embedded.ts", "db/embedded_worker.ts"], // of the database, not of a call
   "actors/runtime/unhandled.ts", // the last door: what no other caught
 ];

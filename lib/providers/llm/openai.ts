@@ -4,7 +4,7 @@ import OpenAI from "openai";
 import { z } from "zod";
 import type { Cancel, Clock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
-import { untilAborted } from "@/lib/providers/until_aborted.ts";
+import { untilAborted } from "@/lib/until_aborted.ts";
 import { providerError } from "@/lib/providers/http.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { LanguageModel, ModelDelta, Prompt, Tool, ToolCall } from "./llm.ts";

@@ -4,7 +4,7 @@ import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { newDecoder } from "@/lib/audio/modem.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { delayed } from "@/lib/providers/delayed.ts";
-import { untilAborted } from "@/lib/providers/until_aborted.ts";
+import { untilAborted } from "@/lib/until_aborted.ts";
 import type { Recognition, SpeechToText } from "./stt.ts";
 
 export interface SimulatedSttOptions {

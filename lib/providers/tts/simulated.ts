@@ -3,7 +3,7 @@
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { newVoice } from "@/lib/audio/modem.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
-import { untilAborted } from "@/lib/providers/until_aborted.ts";
+import { untilAborted } from "@/lib/until_aborted.ts";
 import type { Speech, TextToSpeech } from "./tts.ts";
 
 const CHUNK_BYTES = 100 * BYTES_PER_MS;

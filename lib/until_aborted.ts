@@ -1,4 +1,4 @@
-/** Reading from a source that may never answer, under a signal that may end it at any time. */
+/** Waiting for what may never answer, under a signal that may end it at any time. */
 
 /**
  * The items of `source`, until `signal` aborts: then it throws the signal's reason at once, even
@@ -20,8 +20,8 @@ export async function* untilAborted<T>(
   }
 }
 
-/** Settles as `promise` does, or rejects with the signal's reason when that aborts first. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+/** Settles as `promise` does, or rejects with the signal's reason when that aborts first; what it does later is dropped. */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const aborted = (): void => reject(signal.reason);
     if (signal.aborted) aborted();

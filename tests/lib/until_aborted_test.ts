@@ -1,7 +1,7 @@
 /** Reading under a signal: prompt, and nothing left behind. */
 
 import assert from "node:assert/strict";
-import { untilAborted } from "@/lib/providers/until_aborted.ts";
+import { untilAborted } from "@/lib/until_aborted.ts";
 
 /** Gives `items` and then stays silent; knows whether it was told that nobody listens any more. */
 function silentAfter<T>(...items: T[]) {

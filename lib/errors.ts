@@ -7,6 +7,8 @@ export type ErrorCode =
   | "forbidden" // the credential does not reach this far
   | "tenant_suspended" // the company's access is off
   | "not_found" // no such thing, or another tenant's
+  | "wrong_method" // there is such a path, but not with this method: `allow` names those there are
+  | "misdirected" // the request was sent to a host that this is not
   | "conflict" // the thing is not in a state that allows it
   | "gone" // it was there and has expired or been used
   | "edit_conflict" // somebody else changed it since: `If-Match` is of an older version
@@ -26,11 +28,22 @@ export type ErrorCode =
   | "data_dir_locked" // another process holds the embedded database
   | "internal"; // a bug of ours, contained and logged where it was thrown
 
+/** One thing that is wrong with a request, and where it stands. */
+export interface FieldError {
+  readonly in: "body" | "query" | "path" | "header";
+  readonly field: string;
+  readonly message: string;
+}
+
 export interface ErrorOptions {
   /** True when the same request may work later. */
   readonly retryable?: boolean;
   /** The input field or setting that is wrong, as its sender writes it: `turns[0].text`, `DEEPGRAM_API_KEY`. */
   readonly field?: string;
+  /** All that is wrong, when it is more than one field can say. */
+  readonly errors?: readonly FieldError[];
+  /** Methods that the path has. */
+  readonly allow?: readonly string[];
   /** Seconds until a refused request may come again. */
   readonly retryAfterS?: number;
   /** A provider's HTTP status, where there was one. */
@@ -43,6 +56,8 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly field: string | undefined;
+  readonly errors: readonly FieldError[];
+  readonly allow: readonly string[];
   readonly retryAfterS: number | undefined;
   readonly status: number | undefined;
 
@@ -51,6 +66,8 @@ export class AppError extends Error {
     this.code = code;
     this.retryable = options.retryable ?? false;
     this.field = options.field;
+    this.errors = options.errors ?? [];
+    this.allow = options.allow ?? [];
     this.retryAfterS = options.retryAfterS;
     this.status = options.status;
   }

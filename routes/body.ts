@@ -2,13 +2,11 @@
 
 import type { Context, MiddlewareHandler } from "hono";
 import type { core, ZodType } from "zod";
-import { AppError } from "@/lib/errors.ts";
+import { AppError, type FieldError } from "@/lib/errors.ts";
+import { pathText, scanJson } from "./json_scan.ts";
 
 /** Of a JSON body or a form. */
 export const BODY_BYTES_MAX = 1024 * 1024;
-export const JSON_DEPTH_MAX = 64;
-/** Members and elements of all objects and arrays of a body together. */
-export const JSON_VALUES_MAX = 10_000;
 /** Twilio sends about 40. */
 export const FORM_FIELDS_MAX = 200;
 
@@ -42,13 +40,15 @@ export async function readText(c: Context): Promise<string> {
  */
 export function jsonGuard(): MiddlewareHandler {
   return async (c, next) => {
-    const isBodiless = c.req.raw.body === null && c.req.header("content-type") === undefined;
-    if (c.req.method === "GET" || c.req.method === "HEAD" || isBodiless) return await next();
-    if (!/^application\/json\b/i.test(c.req.header("content-type") ?? "")) {
-      throw new AppError("wrong_type", "Body is not application/json", { field: "Content-Type" });
-    }
+    if (/[?&][^#]*%00/.test(c.req.url)) throw new AppError("invalid", "Query holds U+0000");
+    if (c.req.method === "GET" || c.req.method === "HEAD") return await next();
+    refuseUnread(c);
+    const type = c.req.header("content-type");
+    if (type !== undefined && !JSON_TYPE.test(type)) throw wrongType();
     const text = await readText(c);
-    boundJson(text);
+    if (type === undefined && text === "") return await next();
+    if (type === undefined) throw wrongType();
+    scanJson(text);
     try {
       c.req.bodyCache.json = Promise.resolve(JSON.parse(text));
     } catch (cause) {
@@ -58,47 +58,62 @@ export function jsonGuard(): MiddlewareHandler {
   };
 }
 
+/** RFC 8259 §8.1: JSON is UTF-8, and its type has no parameters; a charset that says so does no harm. */
+const JSON_TYPE = /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i;
+
+/** What the headers alone condemn. */
+function refuseUnread(c: Context): void {
+  const encoding = c.req.header("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity") {
+    throw new AppError("wrong_type", "Body must not be compressed", { field: "Content-Encoding" });
+  }
+  if (Number(c.req.header("content-length") ?? 0) > BODY_BYTES_MAX) {
+    throw tooLarge(`${BODY_BYTES_MAX} bytes`);
+  }
+}
+
+function wrongType(): AppError {
+  return new AppError("wrong_type", "Body is not application/json", { field: "Content-Type" });
+}
+
 /** A form's fields as the schema has them; of a name that comes twice, the first counts. */
 export function readForm<T>(form: URLSearchParams, schema: ZodType<T>): T {
   if (form.size > FORM_FIELDS_MAX) throw tooLarge(`${FORM_FIELDS_MAX} fields`);
   return check(Object.fromEntries([...form].toReversed()), schema);
 }
 
-/** Throws AppError("invalid") that names the first wrong field. Never the value: it may be personal. */
+/** Throws AppError("invalid") that names the wrong fields. Never the value: it may be personal. */
 export function check<T>(value: unknown, schema: ZodType<T>): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw wrongInput(parsed.error.issues[0]);
+  throw wrongInput(parsed.error.issues);
 }
 
-/** What is wrong, by its path. An unknown key is named itself. */
-export function wrongInput(issue: core.$ZodIssue | undefined): AppError {
-  const unknown = issue?.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
-  const field = [...issue?.path ?? [], ...unknown].join(".");
-  return new AppError("invalid", `Wrong input in "${field}": ${issue?.message ?? ""}`, { field });
+/** Fields that one answer names. */
+const ERRORS_MAX = 20;
+
+/** All that is wrong, by its path. Unknown keys are named themselves. */
+export function wrongInput(
+  issues: readonly core.$ZodIssue[],
+  where: FieldError["in"] = "body",
+): AppError {
+  const errors = issues.flatMap((issue): FieldError[] => {
+    const unknown = issue.code === "unrecognized_keys" ? issue.keys : [];
+    const paths = unknown.length === 0 ? [issue.path] : unknown.map((key) => [...issue.path, key]);
+    const message = unknown.length === 0 ? issue.message : "Unknown field";
+    return paths.map((path) => ({ in: where, field: fieldOf(path, where), message }));
+  }).slice(0, ERRORS_MAX);
+  const [first = { field: "", message: "Not what is taken here" }] = errors;
+  const message = `Wrong input in "${first.field}": ${first.message}`;
+  return new AppError("invalid", message, { field: first.field, errors });
+}
+
+/** A path as its sender would write it: `turns[0].text`, `If-Match`. */
+function fieldOf(path: readonly PropertyKey[], where: FieldError["in"]): string {
+  if (where !== "header") return pathText(path);
+  return path.join(".").replaceAll(/(?<![a-z])[a-z]/g, (letter) => letter.toUpperCase());
 }
 
 function tooLarge(limit: string): AppError {
   return new AppError("too_large", `Body is over the limit of ${limit}`);
-}
-
-/** Deep or wide JSON is refused before JSON.parse, which would hold the event loop for seconds. */
-export function boundJson(text: string): void {
-  let depth = 0;
-  let values = 0;
-  let quoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const character = text.charCodeAt(i);
-    if (quoted) {
-      if (character === 0x5c) i++; // a backslash: whatever follows is no quote
-      else if (character === 0x22) quoted = false;
-    } else if (character === 0x22) quoted = true;
-    else if (character === 0x2c) values++;
-    else if (character === 0x7b || character === 0x5b) {
-      depth++;
-      values++;
-      if (depth > JSON_DEPTH_MAX) throw tooLarge(`${JSON_DEPTH_MAX} levels`);
-    } else if (character === 0x7d || character === 0x5d) depth--;
-    if (values > JSON_VALUES_MAX) throw tooLarge(`${JSON_VALUES_MAX} values`);
-  }
 }

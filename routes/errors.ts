@@ -12,6 +12,8 @@ export const STATUS_OF = {
   forbidden: 403,
   tenant_suspended: 403,
   not_found: 404,
+  wrong_method: 405,
+  misdirected: 421,
   conflict: 409,
   gone: 410,
   edit_conflict: 412,
@@ -37,18 +39,43 @@ const SHOWN: ReadonlySet<ErrorCode> = new Set(
   [
     ...["invalid", "forbidden", "tenant_suspended", "conflict", "gone", "edit_conflict"] as const,
     ...["key_reused", "too_large", "wrong_type", "rate_limited", "quota_exceeded"] as const,
-    ...["busy", "draining", "not_configured"] as const,
+    ...["busy", "draining", "not_configured", "wrong_method", "misdirected"] as const,
   ],
 );
 
+/** The phrases of the statuses (RFC 9110 §15): what `title` is when `type` is about:blank (RFC 9457 §4.2.1). */
+const TITLE_OF = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  409: "Conflict",
+  410: "Gone",
+  412: "Precondition Failed",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  421: "Misdirected Request",
+  422: "Unprocessable Content",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+} as const satisfies Record<typeof STATUS_OF[ErrorCode], string>;
+
 /** The body of a problem. A 404 is the same for a missing thing and another tenant's: it names nothing. */
 export function problem(error: AppError, requestId: string): string {
+  const { code, message, field, errors } = error;
+  const status = STATUS_OF[code];
   return JSON.stringify({
     type: "about:blank",
-    status: STATUS_OF[error.code],
-    code: error.code,
-    ...(SHOWN.has(error.code) ? { detail: error.message } : {}),
-    ...(error.field === undefined ? {} : { field: error.field }),
+    title: TITLE_OF[status],
+    status,
+    code,
+    ...(SHOWN.has(code) ? { detail: message } : {}),
+    ...(field === undefined || status === 404 ? {} : { field }),
+    ...(errors.length === 0 ? {} : { errors }),
     requestId,
   });
 }
@@ -56,7 +83,9 @@ export function problem(error: AppError, requestId: string): string {
 export function answerProblem(c: Context<Env>, error: AppError): Response {
   const status = STATUS_OF[error.code];
   if (status === 401) c.header("WWW-Authenticate", "Bearer");
-  if (status === 429 || status === 503) c.header("Retry-After", `${error.retryAfterS ?? 1}`);
+  if (status === 405) c.header("Allow", error.allow.join(", "));
+  const retryAfterS = error.retryAfterS ?? (status === 429 || status === 503 ? 1 : null);
+  if (retryAfterS !== null) c.header("Retry-After", `${retryAfterS}`);
   return c.body(problem(error, c.var.requestId), status, {
     "Content-Type": "application/problem+json",
   });
@@ -68,15 +97,21 @@ export function onError(log: Log): ErrorHandler<Env> {
     const { requestId } = c.var;
     if (!(error instanceof AppError)) {
       log.error("request crashed", { requestId, path: c.req.path, error });
-      return c.body(JSON.stringify({ type: "about:blank", status: 500, requestId }), 500, {
-        "Content-Type": "application/problem+json",
-      });
+      return answerProblem(c, new AppError("internal", "A bug", { cause: error }));
     }
     if (STATUS_OF[error.code] >= 500) log.warn("request failed", { requestId, error });
     return answerProblem(c, error);
   };
 }
 
-export function onNotFound(): NotFoundHandler<Env> {
-  return (c) => answerProblem(c, new AppError("not_found", "No such thing"));
+/** A path that another method has is told so; any other names nothing. */
+export function onNotFound(
+  methodsAt: (path: string) => readonly string[] = () => [],
+): NotFoundHandler<Env> {
+  return (c) => {
+    const allow = methodsAt(c.req.path);
+    if (allow.length === 0) return answerProblem(c, new AppError("not_found", "No such thing"));
+    const message = `Cannot ${c.req.method} here: it takes ${allow.join(", ")}`;
+    return answerProblem(c, new AppError("wrong_method", message, { allow }));
+  };
 }

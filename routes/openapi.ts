@@ -6,11 +6,21 @@ import { type IdPrefix, uuidOf } from "@/lib/ids.ts";
 import type { Env } from "./env.ts";
 import { wrongInput } from "./body.ts";
 
+/** Where hono's targets stand in a request. */
+const WHERE = {
+  json: "body",
+  form: "body",
+  query: "query",
+  param: "path",
+  header: "header",
+  cookie: "header",
+} as const;
+
 /** A group of routes: what does not fit its schema is refused, naming the field. */
 export function newRoutes(): OpenAPIHono<Env> {
   return new OpenAPIHono<Env>({
     defaultHook(result) {
-      if (!result.success) throw wrongInput(result.error.issues[0]);
+      if (!result.success) throw wrongInput(result.error.issues, WHERE[result.target]);
     },
   });
 }

@@ -202,7 +202,9 @@ Deno.test("a bug is a 500 that tells nothing, logged once with the request's id"
   const { status, body } = await send(fakes, `/${CALL}`);
   assert.deepEqual([status, JSON.parse(body)], [500, {
     type: "about:blank",
+    title: "Internal Server Error",
     status: 500,
+    code: "internal",
     requestId: "r1",
   }]);
   assert.deepEqual(fakes.logged.map(({ level, requestId }) => [level, requestId]), [

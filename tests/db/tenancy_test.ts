@@ -128,26 +128,6 @@ Deno.test("events can be neither changed nor deleted", async () => {
   assert.equal(events.length, 1);
 });
 
-Deno.test("every table forces row-level security, on a key that begins with the tenant", async () => {
-  await using database = await open();
-  const tables = await database.asOwner(
-    DEADLINE_MS,
-    (sql) =>
-      sql<{ name: string; forced: boolean; firstKey: string }[]>`
-      select c.relname as name, c.relrowsecurity and c.relforcerowsecurity as forced,
-        (select attname from pg_attribute a
-          where a.attrelid = c.oid and a.attnum = i.indkey[0]) as first_key
-      from pg_class c join pg_index i on i.indrelid = c.oid and i.indisprimary
-      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
-        and c.relname <> 'migration'`,
-  );
-  assert.deepEqual(tables.map(({ name }) => name).sort(), [...TABLES].sort());
-  for (const { name, forced, firstKey } of tables) {
-    assert.equal(forced, true, name);
-    assert.equal(firstKey, name === "tenant" ? "id" : "tenant_id", name);
-  }
-});
-
 Deno.test("the application's role owns nothing, bypasses nothing and is not left by reset role", async () => {
   await using database = await open();
   const role = (sql: Sql) =>

@@ -1,14 +1,17 @@
 /** The vault: seals what a tenant entrusts to us, under a data key of its own, to where it stands. */
 
-import { AppError } from "@/lib/errors.ts";
+import { type Clock, systemClock } from "@/lib/clock.ts";
 import type { KeyEncryptionKey } from "@/lib/config.ts";
-import { importKey, seal, unseal } from "@/lib/envelope.ts";
+import { seal, unseal } from "@/lib/envelope.ts";
 import type { Database } from "./client.ts";
-import { insertTenantKey, listTenantKeys } from "./tenant_keys.ts";
+import { newKeyRing } from "./key_ring.ts";
+import { insertTenantKey, listTenantKeys, type TenantKey } from "./tenant_keys.ts";
 
 const LOAD_MS = 2_000;
-/** Tenants whose unwrapped keys are held in memory; the one that came first goes first. */
-const HELD_MAX = 1_000;
+/** Tenants whose unwrapped keys are held in memory; the one that was used longest ago goes first. */
+const TENANTS_MAX = 1_000;
+/** Held keys are read anew after so long: by then no machine seals under a version that was superseded. */
+const HELD_MS = 10 * 60_000;
 
 /** Where a sealed value stands: opened anywhere else, it does not open. */
 export interface Place {
@@ -30,96 +33,116 @@ export interface Vault {
   openForHouse(name: string, sealed: Uint8Array): Promise<string>;
 }
 
-interface DataKey {
-  readonly version: number;
-  readonly key: CryptoKey;
+export interface VaultOptions {
+  readonly clock?: Clock;
+  /** TENANTS_MAX when absent. */
+  readonly tenantsMax?: number;
+}
+
+/** A tenant's data keys, as one reading found them. */
+interface Held {
+  readonly at: number;
+  readonly newest: number;
+  readonly byVersion: ReadonlyMap<number, CryptoKey>;
 }
 
 /** The first of `keys` seals, all of them open; null: the house has none. */
 export function newVault(
   database: Database,
   keys: readonly KeyEncryptionKey[] | null,
+  { clock = systemClock, tenantsMax = TENANTS_MAX }: VaultOptions = {},
 ): Vault {
-  const held = new Map<string, Promise<readonly DataKey[]>>();
+  const ring = newKeyRing(keys);
+  const held = new Map<string, Promise<Held>>();
 
-  function kek(name: string | null): Promise<{ name: string; key: CryptoKey }> {
-    const found = name === null ? keys?.[0] : keys?.find((key) => key.name === name);
-    if (found === undefined) {
-      const what = name === null ? "No key-encryption key" : `No key-encryption key "${name}"`;
-      throw new AppError("not_configured", what, { field: "KEY_ENCRYPTION_KEYS" });
-    }
-    return importKey(Uint8Array.fromBase64(found.key.reveal()))
-      .then((key) => ({ name: found.name, key }));
+  function rowsOf(tenantId: string): Promise<TenantKey[]> {
+    return database.asTenant("calls", tenantId, LOAD_MS, (sql) => listTenantKeys(sql, tenantId));
   }
 
-  async function load(tenantId: string): Promise<readonly DataKey[]> {
-    const read = () =>
-      database.asTenant("rest", tenantId, LOAD_MS, (sql) => listTenantKeys(sql, tenantId));
-    let rows = await read();
+  async function load(tenantId: string): Promise<Held> {
+    const at = clock.now();
+    let rows = await rowsOf(tenantId);
     if (rows.length === 0) {
-      const { name, key } = await kek(null);
-      const made = crypto.getRandomValues(new Uint8Array(32));
-      const wrapped = await seal(key, wrapPlace(tenantId, 1), made);
+      const made = await ring.newDataKey(tenantId, 1);
       await database.asTenant(
-        "rest",
+        "calls",
         tenantId,
         LOAD_MS,
-        (sql) => insertTenantKey(sql, tenantId, { version: 1, wrapped, kek: name }),
+        (sql) => insertTenantKey(sql, tenantId, made),
       );
-      rows = await read();
+      rows = await rowsOf(tenantId); // another machine's may have come first
     }
-    return await Promise.all(rows.map(async ({ version, wrapped, kek: name }) => {
-      const { key } = await kek(name);
-      const bytes = await unseal(key, wrapPlace(tenantId, version), new Uint8Array(wrapped));
-      return { version, key: await importKey(bytes) };
-    }));
+    const unwrapped = rows.map(async (row) =>
+      [row.version, await ring.unwrap(tenantId, row)] as const
+    );
+    const byVersion = new Map(await Promise.all(unwrapped));
+    return { at, newest: Math.max(...byVersion.keys()), byVersion };
   }
 
-  function dataKeys(tenantId: string): Promise<readonly DataKey[]> {
-    const known = held.get(tenantId);
-    if (known !== undefined) return known;
-    const loading = load(tenantId);
-    loading.catch(() => held.delete(tenantId)); // a failure is not remembered
-    held.set(tenantId, loading);
+  /** Reads them, for everyone who waits; a failure is not remembered. */
+  function loading(tenantId: string): Promise<Held> {
+    const keys = load(tenantId);
+    keys.catch(() => forget(tenantId, keys));
+    held.set(tenantId, keys);
     const [oldest] = held.keys();
-    if (held.size > HELD_MAX && oldest !== undefined) held.delete(oldest);
-    return loading;
+    if (held.size > tenantsMax && oldest !== undefined) held.delete(oldest);
+    return keys;
+  }
+
+  function forget(tenantId: string, keys: Promise<Held>): void {
+    if (held.get(tenantId) === keys) held.delete(tenantId);
+  }
+
+  /** What is in memory; null when nothing is, or only what is too old. */
+  async function remembered(tenantId: string): Promise<Held | null> {
+    const known = held.get(tenantId);
+    if (known === undefined) return null;
+    const keys = await known;
+    if (clock.now() - keys.at >= HELD_MS) {
+      forget(tenantId, known);
+      return null;
+    }
+    if (held.get(tenantId) === known) {
+      held.delete(tenantId);
+      held.set(tenantId, known); // the newest of the map now
+    }
+    return keys;
+  }
+
+  async function dataKeys(tenantId: string): Promise<Held> {
+    return await remembered(tenantId) ?? await (held.get(tenantId) ?? loading(tenantId));
+  }
+
+  /** A version that is not in memory was made by another machine since: looked for once more. */
+  async function keyOf(tenantId: string, version: number): Promise<CryptoKey> {
+    const known = (await dataKeys(tenantId)).byVersion.get(version);
+    if (known !== undefined) return known;
+    const found = (await loading(tenantId)).byVersion.get(version);
+    if (found === undefined) throw new Error(`No data key ${version} of "${tenantId}"`);
+    return found;
   }
 
   return {
     async seal(place, plain) {
-      const [newest] = await dataKeys(place.tenantId);
-      if (newest === undefined) throw new Error(`Tenant "${place.tenantId}" has no data key`);
-      const sealed = await seal(newest.key, placeText(place), new TextEncoder().encode(plain));
-      return versioned(newest.version, sealed);
+      const { newest, byVersion } = await dataKeys(place.tenantId);
+      const key = byVersion.get(newest);
+      if (key === undefined) throw new Error(`Tenant "${place.tenantId}" has no data key`);
+      const sealed = await seal(key, placeText(place), new TextEncoder().encode(plain));
+      return versioned(newest, sealed);
     },
     async open(place, bytes) {
       const { version, sealed } = versionOf(bytes);
-      const key = (await dataKeys(place.tenantId)).find((key) => key.version === version)?.key;
-      if (key === undefined) throw new Error(`No data key ${version} of "${place.tenantId}"`);
+      const key = await keyOf(place.tenantId, version);
       return new TextDecoder().decode(await unseal(key, placeText(place), sealed));
     },
-    async sealForHouse(name, plain) {
-      const { name: kekName, key } = await kek(null);
-      const sealed = await seal(key, `house/${name}`, new TextEncoder().encode(plain));
-      const text = JSON.stringify({ kek: kekName, sealed: sealed.toBase64() });
-      return new TextEncoder().encode(text);
-    },
-    async openForHouse(name, bytes) {
-      const { kek: kekName, sealed } = JSON.parse(new TextDecoder().decode(bytes));
-      const { key } = await kek(kekName);
-      const plain = await unseal(key, `house/${name}`, Uint8Array.fromBase64(sealed));
-      return new TextDecoder().decode(plain);
-    },
+    sealForHouse: ring.sealForHouse,
+    openForHouse: ring.openForHouse,
   };
 }
 
+/** The row comes last: of the others none holds a slash. */
 function placeText({ tenantId, table, column, row }: Place): string {
   return `${tenantId}/${table}/${column}/${row}`;
-}
-
-function wrapPlace(tenantId: string, version: number): string {
-  return placeText({ tenantId, table: "tenant_key", column: "wrapped", row: String(version) });
 }
 
 /** Four bytes of the data key's version, then what was sealed. */

@@ -1,8 +1,9 @@
 /** The look-ups, which find a tenant by what an outsider shows. */
 
 import assert from "node:assert/strict";
-import { numberOwner } from "@/db/lookups.ts";
+import { numberOwner, tenantRoute } from "@/db/lookups.ts";
 import { insertPhoneNumber } from "@/db/phone_numbers.ts";
+import { bumpConfigVersion } from "@/db/tenants.ts";
 import { newId } from "@/lib/ids.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { DEADLINE_MS, newStaffedTenant } from "@/tests/support/rows.ts";
@@ -27,7 +28,36 @@ Deno.test("a number leads to its tenant and agent, also while no agent is assign
     await numberOwner(sql, "+15550100113"),
     await numberOwner(sql, "' or true --"),
   ]);
-  assert.deepEqual(owners, [{ tenantId, agentId }, { tenantId, agentId: null }, null, null]);
+  assert.deepEqual(owners, [
+    { tenantId, agentId, configVersion: 1 },
+    { tenantId, agentId: null, configVersion: 1 },
+    null,
+    null,
+  ]);
+});
+
+Deno.test("a tenant's route tells its version, and of a number only whether it is its own", async () => {
+  await using database = await open();
+  const { tenantId, agentId } = await newStaffedTenant(database);
+  const other = await newStaffedTenant(database);
+  await database.asTenant("rest", tenantId, DEADLINE_MS, async (sql) => {
+    const number = { id: newId("number"), number: "+15550100131", agentId };
+    await insertPhoneNumber(sql, tenantId, number);
+    await bumpConfigVersion(sql, tenantId);
+  });
+  const routes = await database.lookup("calls", DEADLINE_MS, async (sql) => [
+    await tenantRoute(sql, tenantId, "+15550100131"),
+    await tenantRoute(sql, tenantId, "+15550100132"),
+    await tenantRoute(sql, other.tenantId, "+15550100131"),
+    await tenantRoute(sql, newId("tenant"), "+15550100131"),
+  ]);
+  const foreign = { isOwn: false, agentId: null };
+  assert.deepEqual(routes, [
+    { configVersion: 2, isOwn: true, agentId },
+    { configVersion: 2, ...foreign },
+    { configVersion: 1, ...foreign },
+    null,
+  ]);
 });
 
 Deno.test("a number is taken once, whoever asks", async () => {

@@ -87,13 +87,16 @@ function database(
   ): Promise<T> {
     const tenants = `{${tenantIds.map((id) => known("tenant", id)).join(",")}}`;
     const person = personId === null ? "" : known("person", personId);
-    return pools[pool].run("app", deadlineMs, async (sql) => {
-      await sql`
+    return pools[pool].run(
+      "app",
+      deadlineMs,
+      work,
+      (sql) =>
+        sql`
         select set_config('app.tenants', ${tenants}, true),
           set_config('app.person', ${person}, true),
-          set_config('statement_timeout', ${String(deadlineMs)}, true)`;
-      return await work(sql);
-    });
+          set_config('statement_timeout', ${String(deadlineMs)}, true)`,
+    );
   }
 
   async function close(): Promise<void> {

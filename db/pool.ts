@@ -34,11 +34,20 @@ export interface Pool {
    * Runs a transaction. Opening the session is tried again until the deadline, since nothing has begun;
    * what has begun is not. Throws AppError("database_unavailable") past the deadline or when the
    * connection is lost (a write may then have happened: all of ours can be repeated), and what `work` throws.
+   * `first`: a statement that is sent together with `begin`, which saves the wait of one way to the server and back.
    */
-  run<T>(login: Login, deadlineMs: number, work: (sql: Sql) => Promise<T>): Promise<T>;
+  run<T>(
+    login: Login,
+    deadlineMs: number,
+    work: (sql: Sql) => Promise<T>,
+    first?: Statement,
+  ): Promise<T>;
   /** Takes no more work, lets what runs come to its end, and closes every session. */
   close(): Promise<void>;
 }
+
+/** One statement that only sets what the transaction is bound to. */
+export type Statement = (sql: Sql) => postgres.PendingQuery<postgres.Row[]>;
 
 interface Slot {
   session: Session | null;
@@ -92,6 +101,7 @@ export function newPool(options: PoolOptions): Pool {
     login: Login,
     signal: AbortSignal,
     work: (sql: Sql) => Promise<T>,
+    first: Statement | undefined,
   ): Promise<T> {
     let cause: unknown; // of the last try to open a session
     while (true) {
@@ -99,7 +109,7 @@ export function newPool(options: PoolOptions): Pool {
       let begun = false;
       try {
         return await orAborted(
-          transaction(session, (sql) => (begun = true, work(sql))),
+          transaction(session, (sql) => (begun = true, work(sql)), first),
           signal,
         );
       } catch (error) {
@@ -124,6 +134,7 @@ export function newPool(options: PoolOptions): Pool {
     login: Login,
     deadlineMs: number,
     work: (sql: Sql) => Promise<T>,
+    first: Statement | undefined,
   ): Promise<T> {
     const end = deadline(
       clock,
@@ -133,7 +144,7 @@ export function newPool(options: PoolOptions): Pool {
     try {
       const slot = await take(end.signal);
       try {
-        return await attempt(slot, login, end.signal, work);
+        return await attempt(slot, login, end.signal, work, first);
       } finally {
         give(slot);
       }
@@ -143,9 +154,9 @@ export function newPool(options: PoolOptions): Pool {
   }
 
   return {
-    async run(login, deadlineMs, work) {
+    async run(login, deadlineMs, work, first) {
       if (closed) throw unavailable("The database is closed");
-      const result = run(login, deadlineMs, work);
+      const result = run(login, deadlineMs, work, first);
       running.add(result);
       return await result.finally(() => running.delete(result));
     },
@@ -162,9 +173,13 @@ export function newPool(options: PoolOptions): Pool {
  * Statements of our own, since the client's `begin` goes on writing to a connection that has closed,
  * and that ends the process: its write is not in any promise.
  */
-async function transaction<T>(session: Session, work: (sql: Sql) => Promise<T>): Promise<T> {
+async function transaction<T>(
+  session: Session,
+  work: (sql: Sql) => Promise<T>,
+  first: Statement | undefined,
+): Promise<T> {
   const { sql } = session;
-  await sql`begin`;
+  await Promise.all([sql`begin`, ...(first === undefined ? [] : [first(sql)])]);
   try {
     const result = await work(sql);
     const end = await sql`commit`;

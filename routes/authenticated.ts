@@ -1,6 +1,6 @@
 /** Who asks: the credential of a request becomes a principal, and its tenant's desk. */
 
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import type { AskDesk } from "@/actors/desk/errands.ts";
 import type { AskGate } from "@/actors/gate/entries.ts";
 import type { Principal } from "@/lib/access.ts";
@@ -18,7 +18,7 @@ export function visiting({ gate }: Pick<AppDeps, "gate">): MiddlewareHandler<Env
     c.set("request", {
       requestId: c.var.requestId,
       address: c.env?.remoteAddress ?? null,
-      idempotencyKey: c.req.header("idempotency-key") ?? null,
+      idempotencyKey: c.req.method === "POST" ? idempotencyKey(c) : null,
     });
     const userAgent = (c.req.header("user-agent") ?? "").slice(0, USER_AGENT_MAX);
     const ask = (name: string, input?: unknown): Promise<unknown> =>
@@ -35,6 +35,18 @@ export function visiting({ gate }: Pick<AppDeps, "gate">): MiddlewareHandler<Env
     c.set("gate", ask as AskGate); // typed by the entry's name
     await next();
   };
+}
+
+/** What a POST is to be done under once; other methods can be repeated as they are. */
+function idempotencyKey(c: Context<Env>): string | null {
+  const key = c.req.header("idempotency-key") ?? null;
+  if (key === null || /^[\x20-\x7e]{1,255}$/.test(key)) return key;
+  const field = "Idempotency-Key";
+  const message = "Must be 1 to 255 printable characters of ASCII";
+  throw new AppError("invalid", `Wrong input in "${field}": ${message}`, {
+    field,
+    errors: [{ in: "header", field, message }],
+  });
 }
 
 /** Lets only principals pass, and gives them the desk of their tenant. */

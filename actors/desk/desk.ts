@@ -9,6 +9,7 @@ import type { Log } from "@/lib/log.ts";
 import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Errand } from "./errand.ts";
+import { once } from "./idempotency.ts";
 import type { Office, RequestFacts, Visit } from "./office.ts";
 
 /** An inbound call as the carrier announces it. Numbers are E.164; a null agent: nobody answers it. */
@@ -238,7 +239,11 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     try {
       const { tenantId } = deps;
       // The input's type was checked where it was asked for, by the errand's name.
-      return await errand.run(deps.office({ tenantId, by, request, ...visit }), input as never);
+      const run = (office: Office) => errand.run(office, input as never);
+      const office = deps.office({ tenantId, by, request, ...visit });
+      return await (request.idempotencyKey === null
+        ? run(office)
+        : once(office, { errand: name, key: request.idempotencyKey, input }, run));
     } catch (error) {
       if (error instanceof AppError) throw error;
       deps.log.error("errand crashed", { errand: name, requestId: request.requestId, error });

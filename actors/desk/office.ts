@@ -23,7 +23,7 @@ export interface RequestFacts {
   readonly requestId: string;
   /** The client's address; null when it is not known. */
   readonly address: string | null;
-  /** `Idempotency-Key`; null when none was sent. */
+  /** `Idempotency-Key` of a POST; null when none was sent. What is asked under it is done once. */
   readonly idempotencyKey: string | null;
 }
 
@@ -70,7 +70,7 @@ export interface Office extends Services {
   /** Aborted when nobody waits any more. */
   readonly signal: AbortSignal;
   /** The desk itself: for commands that it forwards, as placing a call. */
-  readonly desk: Ref<DeskMessage>;
+  readonly desk: Pick<Ref<DeskMessage>, "ask">;
   /** One transaction of the tenant. Nothing but SQL may be awaited in it. */
   read<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
   act<T>(work: (act: Act) => Promise<T>): Promise<T>;

@@ -83,16 +83,23 @@ create table delivery_attempt (
   foreign key (tenant_id, delivery_id) references delivery (tenant_id, id) on delete cascade
 );
 
--- The answer to a POST that acts, sealed, since it may hold what is shown once.
+-- A POST that acts, by the key that its sender gave it: it is done once, and answered the same again.
 create table idempotency_key (
   tenant_id uuid not null references tenant (id),
+  principal text not null, -- a prefixed id or an operator's name: no key is another's
   errand text not null,
   key text not null,
   request_hash bytea not null,
-  answer_sealed bytea, -- null while the first request runs
+  lease uuid not null, -- of who runs it
+  lease_until timestamptz not null,
+  -- begun: nothing is done; asked: an actor was told to; acted: committed; answered: and the answer kept
+  stage text not null default 'begun' check (stage in ('begun', 'asked', 'acted', 'answered')),
+  answer_sealed bytea, -- it may hold what is shown once
   created_at timestamptz not null default now(),
-  primary key (tenant_id, errand, key)
+  primary key (tenant_id, principal, errand, key),
+  check ((stage = 'answered') = (answer_sealed is not null))
 );
+create index idempotency_key_old on idempotency_key (tenant_id, created_at);
 
 -- What a tenant has used of what its plan allows.
 create table quota_counter (
@@ -113,7 +120,8 @@ grant update (url, description, events, mode, secret_sealed, previous_secret_sea
 grant update (status, attempt, next_at, lease, lease_until, finished_at), delete on delivery
   to ringmaster_app;
 grant delete on delivery_attempt to ringmaster_app;
-grant update (answer_sealed), delete on idempotency_key to ringmaster_app;
+grant update (request_hash, lease, lease_until, stage, answer_sealed, created_at), delete
+  on idempotency_key to ringmaster_app;
 grant update (used) on quota_counter to ringmaster_app;
 
 do $$

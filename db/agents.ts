@@ -9,32 +9,132 @@ export interface Agent {
   readonly name: string;
   /** The number of the version that answers calls; null while none does. */
   readonly publishedVersion: number | null;
+  /** Grows with each change of the agent or its draft. */
+  readonly revision: number;
+  readonly hasDraft: boolean;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  /** Null while it is in use. */
+  readonly archivedAt: Date | null;
+}
+
+/** A graph as it was sent: JSON, checked when it is published. */
+export type Draft = Readonly<Record<string, unknown>>;
+
+export interface DraftedAgent extends Agent {
+  /** Null: nothing is being drawn. */
+  readonly draft: Draft | null;
 }
 
 export interface AgentVersion<Graph> {
   readonly agentId: string;
   readonly number: number;
   readonly graph: Graph;
+  readonly createdAt: Date;
 }
 
 /** Inserting one twice changes nothing. */
 export async function insertAgent(
   sql: Sql,
   tenantId: string,
-  agent: { readonly id: string; readonly name: string },
+  agent: { readonly id: string; readonly name: string; readonly draft?: Draft | null },
 ): Promise<void> {
+  const { id, name, draft = null } = agent;
   await sql`
-    insert into agent (tenant_id, id, name)
-    values (${uuidOf("tenant", tenantId)}, ${uuidOf("agent", agent.id)}, ${agent.name})
+    insert into agent (tenant_id, id, name, draft)
+    values (${uuidOf("tenant", tenantId)}, ${uuidOf("agent", id)}, ${name},
+      ${draft && asJson(sql, draft)})
     on conflict (tenant_id, id) do nothing`;
 }
 
 export async function getAgent(sql: Sql, tenantId: string, agentId: string): Promise<Agent | null> {
   const [agent] = await sql<Agent[]>`
-    select 'agent_' || id as id, name, published_version
-    from agent
+    select ${columns(sql)} from agent
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("agent", agentId)}`;
   return agent ?? null;
+}
+
+export async function getDraftedAgent(
+  sql: Sql,
+  tenantId: string,
+  agentId: string,
+): Promise<DraftedAgent | null> {
+  const [agent] = await sql<DraftedAgent[]>`
+    select ${columns(sql)}, draft from agent
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("agent", agentId)}`;
+  return agent ?? null;
+}
+
+/** As `getDraftedAgent`; nobody else changes it, or gives it a number, until this transaction ends. */
+export async function lockAgent(
+  sql: Sql,
+  tenantId: string,
+  agentId: string,
+): Promise<DraftedAgent | null> {
+  const [agent] = await sql<DraftedAgent[]>`
+    select ${columns(sql)}, draft from agent
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("agent", agentId)}
+    for update`;
+  return agent ?? null;
+}
+
+/** As `getAgent`; it is not archived until this transaction ends. */
+export async function holdAgent(
+  sql: Sql,
+  tenantId: string,
+  agentId: string,
+): Promise<Agent | null> {
+  const [agent] = await sql<Agent[]>`
+    select ${columns(sql)} from agent
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("agent", agentId)}
+    for share`;
+  return agent ?? null;
+}
+
+/** Newest first. `before` is the id of the last one already seen: ids sort by the time they were made. */
+export async function listAgents(
+  sql: Sql,
+  tenantId: string,
+  page: { readonly limit: number; readonly before?: string; readonly isArchived: boolean },
+): Promise<Agent[]> {
+  const { limit, before, isArchived } = page;
+  return await sql<Agent[]>`
+    select ${columns(sql)} from agent
+    where tenant_id = ${uuidOf("tenant", tenantId)}
+      and ${isArchived ? sql`archived_at is not null` : sql`archived_at is null`}
+      ${before === undefined ? sql`` : sql`and agent.id < ${uuidOf("agent", before)}`}
+    order by agent.id desc
+    limit ${limit}`;
+}
+
+/** Sets name and draft, of an agent that is not archived. Returns its revision; null: it is not there. */
+export async function updateAgent(
+  sql: Sql,
+  tenantId: string,
+  agentId: string,
+  { name, draft }: { readonly name: string; readonly draft: Draft | null },
+): Promise<number | null> {
+  const [agent] = await sql<{ revision: number }[]>`
+    update agent set name = ${name}, draft = ${draft && asJson(sql, draft)},
+      revision = revision + 1, updated_at = now()
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("agent", agentId)}
+      and archived_at is null
+    returning revision`;
+  return agent?.revision ?? null;
+}
+
+/** False when it is archived already, or not there. */
+export async function updateAgentArchived(
+  sql: Sql,
+  tenantId: string,
+  agentId: string,
+  archivedAt: Date,
+): Promise<boolean> {
+  const rows = await sql`
+    update agent set archived_at = ${archivedAt}, revision = revision + 1, updated_at = now()
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("agent", agentId)}
+      and archived_at is null`;
+  return rows.count === 1;
 }
 
 /**
@@ -77,14 +177,34 @@ export async function getAgentVersion<Graph>(
   parse: (json: unknown) => Graph,
 ): Promise<AgentVersion<Graph> | null> {
   const [version] = await sql<AgentVersion<unknown>[]>`
-    select 'agent_' || agent_id as agent_id, number, graph
+    select 'agent_' || agent_id as agent_id, number, graph, created_at
     from agent_version
     where tenant_id = ${uuidOf("tenant", tenantId)} and agent_id = ${uuidOf("agent", agentId)}
       and number = ${number}`;
   return version ? { ...version, graph: parse(version.graph) } : null;
 }
 
-/** The version that answers the agent's calls; null when there is no such agent, or none is published. */
+export interface VersionFacts {
+  readonly number: number;
+  readonly createdAt: Date;
+}
+
+/** Without their graphs, newest first. `before` is the number of the last one already seen. */
+export async function listAgentVersions(
+  sql: Sql,
+  tenantId: string,
+  agentId: string,
+  page: { readonly limit: number; readonly before?: number },
+): Promise<VersionFacts[]> {
+  return await sql<VersionFacts[]>`
+    select number, created_at from agent_version
+    where tenant_id = ${uuidOf("tenant", tenantId)} and agent_id = ${uuidOf("agent", agentId)}
+      ${page.before === undefined ? sql`` : sql`and number < ${page.before}`}
+    order by number desc
+    limit ${page.limit}`;
+}
+
+/** The version that answers the agent's calls; null when there is no such agent in use, or none is published. */
 export async function getPublishedVersion<Graph>(
   sql: Sql,
   tenantId: string,
@@ -92,6 +212,11 @@ export async function getPublishedVersion<Graph>(
   parse: (json: unknown) => Graph,
 ): Promise<AgentVersion<Graph> | null> {
   const agent = await getAgent(sql, tenantId, agentId);
-  if (!agent || agent.publishedVersion === null) return null;
+  if (!agent || agent.publishedVersion === null || agent.archivedAt !== null) return null;
   return await getAgentVersion(sql, tenantId, agentId, agent.publishedVersion, parse);
+}
+
+function columns(sql: Sql): ReturnType<Sql> {
+  return sql`'agent_' || agent.id as id, name, published_version, revision,
+    draft is not null as has_draft, created_at, updated_at, archived_at`;
 }

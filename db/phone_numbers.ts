@@ -3,7 +3,7 @@
 import { uuidOf } from "@/lib/ids.ts";
 import type { Sql } from "./client.ts";
 
-export interface PhoneNumber {
+export interface NewPhoneNumber {
   readonly id: string;
   /** E.164. */
   readonly number: string;
@@ -11,11 +11,15 @@ export interface PhoneNumber {
   readonly agentId: string | null;
 }
 
+export interface PhoneNumber extends NewPhoneNumber {
+  readonly createdAt: Date;
+}
+
 /** False when the number is taken, by this tenant or by another. */
 export async function insertPhoneNumber(
   sql: Sql,
   tenantId: string,
-  phoneNumber: PhoneNumber,
+  phoneNumber: NewPhoneNumber,
 ): Promise<boolean> {
   const { id, number, agentId } = phoneNumber;
   const rows = await sql`
@@ -24,4 +28,73 @@ export async function insertPhoneNumber(
       ${agentId === null ? null : uuidOf("agent", agentId)})
     on conflict do nothing`;
   return rows.count === 1;
+}
+
+export async function getPhoneNumber(
+  sql: Sql,
+  tenantId: string,
+  numberId: string,
+): Promise<PhoneNumber | null> {
+  const [number] = await sql<PhoneNumber[]>`
+    select ${columns(sql)} from phone_number
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("number", numberId)}`;
+  return number ?? null;
+}
+
+/** Newest first. `before` is the id of the last one already seen: ids sort by the time they were made. */
+export async function listPhoneNumbers(
+  sql: Sql,
+  tenantId: string,
+  page: { readonly limit: number; readonly before?: string; readonly agentId?: string },
+): Promise<PhoneNumber[]> {
+  const { limit, before, agentId } = page;
+  return await sql<PhoneNumber[]>`
+    select ${columns(sql)} from phone_number
+    where tenant_id = ${uuidOf("tenant", tenantId)}
+      ${before === undefined ? sql`` : sql`and phone_number.id < ${uuidOf("number", before)}`}
+      ${agentId === undefined ? sql`` : sql`and agent_id = ${uuidOf("agent", agentId)}`}
+    order by phone_number.id desc
+    limit ${limit}`;
+}
+
+export async function countAgentNumbers(
+  sql: Sql,
+  tenantId: string,
+  agentId: string,
+): Promise<number> {
+  const [row] = await sql<{ count: number }[]>`
+    select count(*)::int as count from phone_number
+    where tenant_id = ${uuidOf("tenant", tenantId)} and agent_id = ${uuidOf("agent", agentId)}`;
+  return row?.count ?? 0;
+}
+
+/** False when it is not there (any more). The agent must be one of the tenant's. */
+export async function updatePhoneNumber(
+  sql: Sql,
+  tenantId: string,
+  numberId: string,
+  { agentId }: { readonly agentId: string | null },
+): Promise<boolean> {
+  const rows = await sql`
+    update phone_number set agent_id = ${agentId === null ? null : uuidOf("agent", agentId)}
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("number", numberId)}`;
+  return rows.count === 1;
+}
+
+/** Gives the number free for anyone. The number it was; null when it is not there (any more). */
+export async function deletePhoneNumber(
+  sql: Sql,
+  tenantId: string,
+  numberId: string,
+): Promise<string | null> {
+  const [row] = await sql<{ number: string }[]>`
+    delete from phone_number
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("number", numberId)}
+    returning number`;
+  return row?.number ?? null;
+}
+
+function columns(sql: Sql): ReturnType<Sql> {
+  return sql`'number_' || phone_number.id as id, number, 'agent_' || agent_id as agent_id,
+    created_at`;
 }

@@ -1,6 +1,7 @@
 /** The public application: what every request passes, and which file answers it. */
 
 import { OpenAPIHono } from "@hono/zod-openapi";
+import { agents } from "./agents.ts";
 import { authenticated, visiting } from "./authenticated.ts";
 import { jsonGuard } from "./body.ts";
 import { calls } from "./calls.ts";
@@ -9,6 +10,7 @@ import type { Env } from "./env.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { requestId, securityHeaders } from "./headers.ts";
 import { health } from "./health.ts";
+import { phoneNumbers } from "./phone_numbers.ts";
 import { tenant } from "./tenant.ts";
 import { twilio } from "./twilio.ts";
 
@@ -16,6 +18,8 @@ import { twilio } from "./twilio.ts";
 function api() {
   return new OpenAPIHono<Env>()
     .route("/tenant", tenant)
+    .route("/agents", agents)
+    .route("/phone-numbers", phoneNumbers)
     .route("/calls", calls);
 }
 

@@ -1,11 +1,15 @@
 /** Every errand there is, by its name. A feature adds its own table here and its routes; nothing else. */
 
 import type { Errand } from "./errand.ts";
+import { agentErrands } from "./agents.ts";
 import { callErrands } from "./calls.ts";
+import { phoneNumberErrands } from "./phone_numbers.ts";
 import { tenantErrands } from "./tenant.ts";
 
 export const errands = {
+  ...agentErrands,
   ...callErrands,
+  ...phoneNumberErrands,
   ...tenantErrands,
 };
 

@@ -108,7 +108,8 @@ const SENTENCE_MAX = 1_000; // characters: a minute of speech
 const PROMPT_MAX = 20_000; // characters
 const HOUR_MS = 3_600_000;
 
-const id = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/);
+const ID_MAX = 64;
+const id = z.string().max(ID_MAX).regex(/^[a-zA-Z0-9_-]+$/);
 const sentence = z.string().trim().min(1).max(SENTENCE_MAX);
 const prompt = z.string().max(PROMPT_MAX);
 
@@ -160,7 +161,8 @@ const LimitsJson = z.strictObject({
   idlePromptCount: z.int().min(0).max(10).default(2),
 }) satisfies z.ZodType<GraphLimits>;
 
-const GraphJson = z.strictObject({
+/** An agent as it is written; `parseGraph` checks what a schema cannot say. */
+export const GraphJson = z.strictObject({
   name: z.string().trim().min(1).max(100),
   language: z.string().regex(/^[a-zA-Z]{2,8}(-[a-zA-Z0-9]{1,8}){0,7}$/),
   voice: z.string().trim().min(1).max(100).nullable().default(null),
@@ -175,20 +177,59 @@ const GraphJson = z.strictObject({
   edges: z.array(EdgeJson).max(EDGES_MAX),
 }) satisfies z.ZodType<Graph>;
 
+/** One place of an agent that is wrong. */
+export interface Fault {
+  /** Where, as `nodes[1].variables[0].name`; empty: the whole. */
+  readonly path: string;
+  /** The id of the node it is in, where it is in one that has an id. */
+  readonly nodeId: string | null;
+  readonly message: string;
+}
+
+/** An agent with all that is wrong with it is told so much of it. */
+export const FAULTS_MAX = 100;
+
 /**
  * Checks an agent and fills in its defaults. A graph that passes has one start, every node can be
  * reached from it, and from every node an end can be reached.
  * Throws AppError("invalid"); `field` is the first place that is wrong, as `nodes[1].variables[0].name`.
  */
 export function parseGraph(json: unknown): Graph {
+  const checked = checkGraph(json);
+  if (checked.graph !== null) return checked.graph;
+  const { path, message } = checked.faults[0];
+  throw new AppError("invalid", `Agent is not valid at "${path}": ${message}`, { field: path });
+}
+
+/** The graph, or everything that is wrong with it. How its parts hang together is looked at once each is right. */
+export function checkGraph(json: unknown):
+  | { readonly graph: Graph; readonly faults: readonly [] }
+  | { readonly graph: null; readonly faults: readonly [Fault, ...Fault[]] } {
   const parsed = GraphJson.safeParse(json);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const extra = issue?.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
-    throw invalid([...issue?.path ?? [], ...extra], issue?.message ?? "invalid");
+  const found = parsed.success ? [...faults(parsed.data)] : parsed.error.issues.flatMap(placesOf);
+  const [first, ...rest] = found.map(([path, message]): Fault => ({
+    path: pathText(path),
+    nodeId: nodeIdAt(json, path),
+    message,
+  }));
+  if (first !== undefined) {
+    return { graph: null, faults: [first, ...rest.slice(0, FAULTS_MAX - 1)] };
   }
-  for (const [path, message] of faults(parsed.data)) throw invalid(path, message);
-  return parsed.data;
+  if (!parsed.success) throw new Error("A refused agent has no fault");
+  return { graph: parsed.data, faults: [] };
+}
+
+/** A key that is unknown is itself the place that is wrong. */
+function placesOf(issue: z.core.$ZodIssue): (readonly [Path, string])[] {
+  if (issue.code !== "unrecognized_keys") return [[issue.path, issue.message]];
+  return issue.keys.map((key) => [[...issue.path, key], "There is no such field"]);
+}
+
+function nodeIdAt(json: unknown, [list, at]: Path): string | null {
+  if (list !== "nodes" || typeof at !== "number") return null;
+  const nodes: unknown = Object(json).nodes;
+  const id: unknown = Array.isArray(nodes) ? Object(nodes[at]).id : null;
+  return typeof id === "string" ? id.slice(0, ID_MAX) : null;
 }
 
 /** The node of that id. It is a bug to ask for one that the graph does not have. */
@@ -271,11 +312,10 @@ function reach(
 }
 
 /** `["nodes", 1, "id"]` → `nodes[1].id`. */
-function invalid(path: Path, message: string): AppError {
-  const field = path.reduce<string>(
+function pathText(path: Path): string {
+  return path.reduce<string>(
     (text, key) =>
       typeof key === "number" ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key),
     "",
   );
-  return new AppError("invalid", `Agent is not valid at "${field}": ${message}`, { field });
 }

@@ -1,0 +1,116 @@
+/** Errands on phone numbers: taking one for the tenant, saying who answers it, giving it back. */
+
+import { holdAgent } from "@/db/agents.ts";
+import type { Sql } from "@/db/client.ts";
+import {
+  deletePhoneNumber,
+  getPhoneNumber,
+  insertPhoneNumber,
+  listPhoneNumbers,
+  type PhoneNumber,
+  updatePhoneNumber,
+} from "@/db/phone_numbers.ts";
+import { AppError } from "@/lib/errors.ts";
+import { newId } from "@/lib/ids.ts";
+import { errand } from "./errand.ts";
+
+export interface PhoneNumberView {
+  readonly id: string;
+  /** E.164. */
+  readonly number: string;
+  /** Who answers it; null: nobody. */
+  readonly agentId: string | null;
+  readonly createdAt: string;
+}
+
+interface NumbersPage {
+  readonly limit: number;
+  /** The id of the last one already seen. */
+  readonly cursor?: string | undefined;
+  /** Only those that this agent answers. */
+  readonly agentId?: string | undefined;
+}
+
+export const phoneNumberErrands = {
+  phoneNumbers: errand("numbers:read", async (
+    { read, tenantId },
+    { limit, cursor, agentId }: NumbersPage,
+  ): Promise<{ items: PhoneNumberView[]; next: string | null }> => {
+    const page = {
+      limit,
+      ...(cursor === undefined ? {} : { before: cursor }),
+      ...(agentId === undefined ? {} : { agentId }),
+    };
+    const items = (await read((sql) => listPhoneNumbers(sql, tenantId, page))).map(toView);
+    return { items, next: items.length < limit ? null : items.at(-1)?.id ?? null };
+  }),
+
+  phoneNumber: errand(
+    "numbers:read",
+    async ({ read, tenantId }, numberId: string): Promise<PhoneNumberView> =>
+      toView(await read((sql) => found(sql, tenantId, numberId))),
+  ),
+
+  claimPhoneNumber: errand("numbers:write", async (
+    { act, tenantId },
+    { number, agentId = null }: {
+      readonly number: string;
+      readonly agentId?: string | null | undefined;
+    },
+  ): Promise<PhoneNumberView> =>
+    await act(async ({ sql, audit }) => {
+      await mayAnswer(sql, tenantId, agentId);
+      const id = newId("number");
+      if (!await insertPhoneNumber(sql, tenantId, { id, number, agentId })) {
+        throw new AppError("conflict", "The number is taken", { field: "number" });
+      }
+      await audit({ action: "number.claimed", subjectId: id, details: { number, agentId } });
+      return toView(await found(sql, tenantId, id));
+    })),
+
+  assignPhoneNumber: errand("numbers:write", async (
+    { act, tenantId },
+    { numberId, agentId }: { readonly numberId: string; readonly agentId: string | null },
+  ): Promise<PhoneNumberView> =>
+    await act(async ({ sql, audit }) => {
+      const number = await found(sql, tenantId, numberId);
+      await mayAnswer(sql, tenantId, agentId);
+      if (!await updatePhoneNumber(sql, tenantId, numberId, { agentId })) throw noNumber();
+      await audit({ action: "number.assigned", subjectId: numberId, details: { agentId } });
+      return toView({ ...number, agentId });
+    })),
+
+  /** Calls that were made over it stay on record. */
+  releasePhoneNumber: errand("numbers:write", async ({ act, tenantId }, numberId: string) => {
+    await act(async ({ sql, audit }) => {
+      const number = await deletePhoneNumber(sql, tenantId, numberId);
+      if (number === null) throw noNumber();
+      await audit({ action: "number.released", subjectId: numberId, details: { number } });
+    });
+    return null;
+  }),
+};
+
+/** An agent that is being archived in this instant is either archived before or has the number after. */
+async function mayAnswer(sql: Sql, tenantId: string, agentId: string | null): Promise<void> {
+  if (agentId === null) return;
+  const agent = await holdAgent(sql, tenantId, agentId);
+  if (agent === null) throw new AppError("not_found", "No such agent", { field: "agentId" });
+  if (agent.archivedAt !== null) {
+    throw new AppError("conflict", "The agent is archived", { field: "agentId" });
+  }
+}
+
+async function found(sql: Sql, tenantId: string, numberId: string): Promise<PhoneNumber> {
+  const number = await getPhoneNumber(sql, tenantId, numberId);
+  if (number === null) throw noNumber();
+  return number;
+}
+
+function noNumber(): AppError {
+  return new AppError("not_found", "No such phone number");
+}
+
+function toView({ id, number, agentId, createdAt }: PhoneNumber): PhoneNumberView {
+  return { id, number, agentId, createdAt: createdAt.toISOString() };
+}

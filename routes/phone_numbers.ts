@@ -1,0 +1,84 @@
+/** Phone numbers over REST: take one, say who answers it, give it back. */
+
+import { createRoute, z } from "@hono/zod-openapi";
+import { answer, body, id, idField, listOf, newRoutes, PageQuery } from "./openapi.ts";
+import { SIGNED_IN, Time } from "./openapi.ts";
+
+const PhoneNumber = z.object({
+  id: id("number"),
+  number: z.string().meta({ description: "E.164" }),
+  agentId: id("agent").nullable().meta({ description: "Who answers it; null: nobody" }),
+  createdAt: Time,
+}).openapi("PhoneNumber");
+
+const Claim = z.strictObject({
+  number: z.e164(),
+  agentId: idField("agent").nullable().optional(),
+});
+const Assignment = z.strictObject({ agentId: idField("agent").nullable() });
+const NumbersQuery = PageQuery.extend({ agentId: idField("agent").optional() });
+const params = z.object({ id: id("number") });
+const common = { tags: ["Phone numbers"], security: SIGNED_IN };
+
+const list = createRoute({
+  ...common,
+  method: "get",
+  path: "/",
+  summary: "List phone numbers, newest first",
+  request: { query: NumbersQuery },
+  responses: { 200: answer(listOf(PhoneNumber), "A page of phone numbers") },
+});
+
+const claim = createRoute({
+  ...common,
+  method: "post",
+  path: "/",
+  summary: "Take a number for the tenant",
+  description: "A number belongs to one tenant at a time: one that is taken by anyone is refused.",
+  request: { body: body(Claim) },
+  responses: { 201: answer(PhoneNumber, "The number, which is the tenant's now") },
+});
+
+const get = createRoute({
+  ...common,
+  method: "get",
+  path: "/{id}",
+  summary: "Read a phone number",
+  request: { params },
+  responses: { 200: answer(PhoneNumber, "The phone number") },
+});
+
+const assign = createRoute({
+  ...common,
+  method: "patch",
+  path: "/{id}",
+  summary: "Say which agent answers a number",
+  request: { params, body: body(Assignment) },
+  responses: { 200: answer(PhoneNumber, "The phone number as it is now") },
+});
+
+const release = createRoute({
+  ...common,
+  method: "delete",
+  path: "/{id}",
+  summary: "Give a number back",
+  description: "From now on anyone may take it. Calls that were made over it stay on record.",
+  request: { params },
+  responses: { 204: { description: "It is the tenant's no more" } },
+});
+
+export const phoneNumbers = newRoutes()
+  .openapi(list, async (c) => c.json(await c.var.desk("phoneNumbers", c.req.valid("query")), 200))
+  .openapi(
+    claim,
+    async (c) => c.json(await c.var.desk("claimPhoneNumber", c.req.valid("json")), 201),
+  )
+  .openapi(get, async (c) => c.json(await c.var.desk("phoneNumber", c.req.valid("param").id), 200))
+  .openapi(assign, async (c) => {
+    const input = { numberId: c.req.valid("param").id, ...c.req.valid("json") };
+    return c.json(await c.var.desk("assignPhoneNumber", input), 200);
+  })
+  .openapi(release, async (c) => {
+    await c.var.desk("releasePhoneNumber", c.req.valid("param").id);
+    return c.body(null, 204);
+  });

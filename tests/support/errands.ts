@@ -1,0 +1,67 @@
+/** Runs errands on a real database, as a principal of a tenant: the desk and its mailbox are left out. */
+
+import { type Errands, errands } from "@/actors/desk/errands.ts";
+import type { Errand } from "@/actors/desk/errand.ts";
+import { type Office, office, type Services } from "@/actors/desk/office.ts";
+import type { Ref } from "@/actors/runtime/actor.ts";
+import type { DeskMessage } from "@/actors/desk/desk.ts";
+import type { Database } from "@/db/client.ts";
+import { newVault } from "@/db/vault.ts";
+import { type Principal, SCOPES } from "@/lib/access.ts";
+import { type Clock, systemClock } from "@/lib/clock.ts";
+import { newId } from "@/lib/ids.ts";
+import { memoryLimiter } from "@/lib/limits/memory.ts";
+import { silentLog } from "@/lib/log.ts";
+
+export interface ErrandRunner {
+  readonly by: Principal;
+  run<N extends keyof Errands>(
+    name: N,
+    input: Parameters<Errands[N]["run"]>[1],
+  ): ReturnType<Errands[N]["run"]>;
+}
+
+export interface ErrandRunnerOptions {
+  readonly clock?: Clock;
+  /** What the tenant's desk is sent. */
+  readonly desk?: Ref<DeskMessage>;
+}
+
+export function errandRunner(
+  database: Database,
+  tenantId: string,
+  { clock = systemClock, desk }: ErrandRunnerOptions = {},
+): ErrandRunner {
+  const by: Principal = {
+    kind: "key",
+    id: newId("key"),
+    tenantId,
+    role: null,
+    scopes: new Set(SCOPES),
+    sessionId: null,
+    configVersion: 1,
+  };
+  const services: Partial<Services> = {
+    database,
+    clock,
+    log: silentLog,
+    publicUrl: "https://voice.example.com",
+    vault: newVault(database, null),
+    pepper: null,
+    limiter: memoryLimiter(clock),
+    configChanged: () => {},
+  };
+  const request = { requestId: "r1", address: null, idempotencyKey: null };
+  // Errands that need a service which is not here are not run by it.
+  const visit = { tenantId, by, request, desk } as Parameters<typeof office>[1];
+  const { signal } = new AbortController();
+  const entered: Office = office(services as Services, { ...visit, signal });
+  return {
+    by,
+    run(name, input) {
+      const errand = errands[name] as Errand<never, unknown>;
+      // The types of input and answer are those of the errand's name.
+      return errand.run(entered, input as never) as ReturnType<Errands[typeof name]["run"]>;
+    },
+  };
+}

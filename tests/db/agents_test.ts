@@ -124,7 +124,7 @@ Deno.test("the demo is seeded once, and its number rings its agent", async () =>
   const demo = { agentName: "Front desk", graph };
   assert.deepEqual([await seedDemo(database, demo), await seedDemo(database, demo)], [true, false]);
   const owner = await database.lookup("calls", DEADLINE_MS, (sql) => numberOwner(sql, DEMO_NUMBER));
-  assert.deepEqual(owner, { tenantId: DEMO_TENANT_ID, agentId: DEMO_AGENT_ID });
+  assert.deepEqual([owner?.tenantId, owner?.agentId], [DEMO_TENANT_ID, DEMO_AGENT_ID]);
   const version = await database.asTenant(
     "rest",
     DEMO_TENANT_ID,

@@ -189,9 +189,12 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
   }),
   idempotency_key: ({ ids }) => ({
     tenant_id: uuid(ids.tenant),
+    principal: ids.person,
     errand: "none",
     key: uuid(ids.tenant),
     request_hash: bytes(ids.tenant),
+    lease: uuid(ids.key),
+    lease_until: PAST,
   }),
   quota_counter: ({ ids }) => ({
     tenant_id: uuid(ids.tenant),

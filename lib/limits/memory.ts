@@ -1,50 +1,58 @@
 /** Token buckets in the memory of this machine. */
 
 import type { Clock } from "@/lib/clock.ts";
-import type { Bucket, Limiter, Verdict } from "./limiter.ts";
+import { costUs, hasEnough, localPaceOf, type Pace, verdictOf } from "./bucket.ts";
+import type { Bucket, Limiter, Verdict, Want } from "./limiter.ts";
 
-/** Buckets held at once; the one that was made first goes first. */
+/** Buckets held at once; the one not used for longest goes first. */
 export const HELD_MAX = 100_000;
 
-interface Level {
-  readonly tokens: number;
-  readonly at: number;
-}
+/** `machines`: so many share each limit, and this one allows its part. */
+export function memoryLimiter(clock: Clock, machines = 1): Limiter {
+  /** When each bucket is full again, in microseconds of the clock. */
+  const fullAt = new Map<string, number>();
+  const paces = new WeakMap<Bucket, Pace>();
 
-/** `share`: the part of each limit that is this machine's own. */
-export function memoryLimiter(clock: Clock, share = 1): Limiter {
-  const levels = new Map<string, Level>();
+  function paceOf(bucket: Bucket): Pace {
+    const known = paces.get(bucket);
+    if (known !== undefined) return known;
+    const pace = localPaceOf(bucket, machines);
+    paces.set(bucket, pace);
+    return pace;
+  }
+
+  function hold(name: string, until: number): void {
+    fullAt.delete(name); // so that it stands last
+    fullAt.set(name, until);
+    if (fullAt.size <= HELD_MAX) return;
+    const [oldest] = fullAt.keys();
+    if (oldest !== undefined) fullAt.delete(oldest);
+  }
+
+  function takeNow(wants: readonly Want[]): readonly Verdict[] {
+    const now = Math.floor(clock.now() * 1_000);
+    const asked = wants.map((want) => {
+      const pace = paceOf(want.bucket);
+      const name = `${want.bucket.name}/${want.key}`;
+      const backlogUs = Math.min(pace.fullUs, Math.max(0, (fullAt.get(name) ?? 0) - now));
+      const cost = costUs(want, pace);
+      return { name, pace, backlogUs, cost, isEnough: hasEnough(backlogUs, cost, pace) };
+    });
+    const isTaken = asked.every(({ isEnough }) => isEnough);
+    return asked.map(({ name, pace, backlogUs, cost, isEnough }) => {
+      if (isTaken) hold(name, now + backlogUs + cost);
+      const after = isTaken ? backlogUs + cost : backlogUs;
+      return verdictOf(pace, { backlogUs: after, cost, isAllowed: isEnough });
+    });
+  }
+
   return {
-    take(bucket, key, cost = 1) {
-      const name = `${bucket.name}/${key}`;
-      const [level, verdict] = take(bucket, levels.get(name), clock.now(), { cost, share });
-      levels.delete(name); // so that it stands last: the oldest is the one not used for longest
-      levels.set(name, level);
-      const [oldest] = levels.keys();
-      if (levels.size > HELD_MAX && oldest !== undefined) levels.delete(oldest);
-      return Promise.resolve(verdict);
-    },
+    take: (bucket, key, cost = 1) => Promise.resolve(takeOne(takeNow([{ bucket, key, cost }]))),
+    takeAll: (wants) => Promise.resolve(takeNow(wants)),
   };
 }
 
-function take(
-  bucket: Bucket,
-  before: Level | undefined,
-  now: number,
-  { cost, share }: { readonly cost: number; readonly share: number },
-): [Level, Verdict] {
-  const limit = Math.max(1, Math.floor(bucket.capacity * share));
-  const perMs = bucket.perSecond * share / 1_000;
-  const level = before ?? { tokens: limit, at: now };
-  const had = Math.min(limit, level.tokens + (now - level.at) * perMs);
-  const isAllowed = had >= cost;
-  const tokens = isAllowed ? had - cost : had;
-  const seconds = (missing: number): number => Math.ceil(Math.max(0, missing) / perMs / 1_000);
-  return [{ tokens, at: now }, {
-    isAllowed,
-    limit,
-    remaining: Math.floor(tokens),
-    retryAfterS: isAllowed ? 0 : Math.max(1, seconds(cost - tokens)),
-    resetS: seconds(limit - tokens),
-  }];
+function takeOne([verdict]: readonly Verdict[]): Verdict {
+  if (verdict === undefined) throw new Error("No verdict on one want");
+  return verdict;
 }

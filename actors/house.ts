@@ -9,7 +9,10 @@ import type { Config, KeyEncryptionKey } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId, newToken } from "@/lib/ids.ts";
 import { outboundHttp } from "@/lib/outbound_http.ts";
+import type { Limiter } from "@/lib/limits/limiter.ts";
 import { memoryLimiter } from "@/lib/limits/memory.ts";
+import { redisCount, upstash } from "@/lib/limits/redis.ts";
+import { type LimiterMetrics, sharedLimiter } from "@/lib/limits/shared.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
@@ -44,6 +47,9 @@ export interface House {
   /** The desk of a tenant on this machine. */
   desk(tenantId: string): Ref<DeskMessage>;
   readonly switchboard: Switchboard;
+  readonly limiter: Limiter;
+  /** Null without a shared count. */
+  limiterMetrics(): LimiterMetrics | null;
   /** Takes no new calls, and waits for those that live. */
   drain(): Promise<void>;
   /** Ends live calls, writes what is to be written, and stops every actor. */
@@ -79,6 +85,7 @@ export function openHouse(options: HouseOptions): House {
   const events = system.spawn(recorderKind, "recorder", () => recorder({ database, log }));
   const providers = providersOf(config, clock);
 
+  const limiter = limiterOf(config, clock, log);
   const services: Services = {
     database,
     clock,
@@ -86,7 +93,7 @@ export function openHouse(options: HouseOptions): House {
     publicUrl,
     vault: newVault(database, options.keys?.keyEncryptionKeys ?? null),
     pepper: options.keys?.pepper ?? null,
-    limiter: memoryLimiter(clock),
+    limiter,
     outbound: outboundHttp({ allow: config.outboundAllow, clock }),
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
   };
@@ -137,6 +144,8 @@ export function openHouse(options: HouseOptions): House {
     gate: door,
     desk: (tenantId) => system.at(deskKind, tenantId),
     switchboard,
+    limiter,
+    limiterMetrics: () => limiter.metrics?.() ?? null,
     async drain() {
       log.info("draining", { calls: system.count(callKind.name) });
       system.drain({ serves: ["desk", "gate", "recorder", "call"] });
@@ -151,6 +160,16 @@ export function openHouse(options: HouseOptions): House {
       await system.shutdown();
     },
   };
+}
+
+/** Shared by all machines when there is a Redis, else this machine's part of every limit. */
+function limiterOf(
+  { redis, machines }: Config,
+  clock: Clock,
+  log: Log,
+): Limiter & { metrics?(): LimiterMetrics } {
+  if (redis === null) return memoryLimiter(clock, machines);
+  return sharedLimiter({ count: redisCount(upstash(redis), clock), machines, clock, log });
 }
 
 /** The providers of every call; or what is missing, which callers are told while the rest works. */

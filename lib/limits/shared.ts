@@ -1,7 +1,7 @@
 /** The limiter of a machine among others: the shared count, and by itself while that is out of reach. */
 
 import type { Clock } from "@/lib/clock.ts";
-import { AppError, messageOf } from "@/lib/errors.ts";
+import { messageOf } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Limiter, Verdict, Want } from "./limiter.ts";
 import { memoryLimiter } from "./memory.ts";
@@ -60,9 +60,9 @@ export function sharedLimiter(options: SharedLimiterOptions): SharedLimiter {
     if (failuresInRow < FAILURES_MAX && retryAt === null) return;
     const isNew = retryAt === null;
     retryAt = clock.now() + RETRY_MS;
-    // An AppError by its message alone: what a store says is not ours to print whole.
-    const reason = error instanceof AppError ? error.message : messageOf(error);
-    if (isNew) log.warn("limits are local: the shared count is out of reach", { reason });
+    if (!isNew) return;
+    const reason = messageOf(error);
+    log.warn("limits are local: the shared count is out of reach", { reason });
   }
 
   async function askShared(wants: readonly Want[]): Promise<readonly Verdict[] | null> {

@@ -29,6 +29,7 @@ const WRAPPED: readonly (readonly [name: string, home: string])[] = [
   ["openai", "lib/providers/llm/"],
   ["@deepgram/sdk", "lib/providers/"],
   ["twilio", "lib/providers/carrier/"],
+  ["@upstash/redis", "lib/limits/"],
 ];
 
 /** Why a file may not import that, or nothing. */

@@ -9,8 +9,8 @@ const DATA_KEY_BYTES = 32;
 
 /** Throws AppError("not_configured") naming the setting where the key that is needed is not there. */
 export interface KeyRing {
-  /** The name of the key that wraps and seals: the first one. */
-  readonly first: string | null;
+  /** The name of the key that wraps and seals. */
+  first(): string;
   /** A fresh data key, wrapped by the first key. */
   newDataKey(tenantId: string, version: number): Promise<TenantKey>;
   unwrap(tenantId: string, key: TenantKey): Promise<CryptoKey>;
@@ -30,12 +30,19 @@ interface Held {
 export function newKeyRing(keys: readonly KeyEncryptionKey[] | null): KeyRing {
   const imported = new Map<string, Promise<CryptoKey>>();
 
-  async function find(name: string | null): Promise<Held> {
-    const found = name === null ? keys?.[0] : keys?.find((key) => key.name === name);
-    if (found === undefined) {
-      const what = name === null ? "No key-encryption key" : `No key-encryption key "${name}"`;
-      throw new AppError("not_configured", what, { field: "KEY_ENCRYPTION_KEYS" });
-    }
+  function missing(what: string): AppError {
+    return new AppError("not_configured", what, { field: "KEY_ENCRYPTION_KEYS" });
+  }
+
+  function first(): string {
+    const name = keys?.[0]?.name;
+    if (name === undefined) throw missing("No key-encryption key");
+    return name;
+  }
+
+  async function find(name: string): Promise<Held> {
+    const found = keys?.find((key) => key.name === name);
+    if (found === undefined) throw missing(`No key-encryption key "${name}"`);
     const key = imported.get(found.name) ?? importKey(Uint8Array.fromBase64(found.key.reveal()));
     imported.set(found.name, key);
     return { name: found.name, key: await key };
@@ -46,7 +53,7 @@ export function newKeyRing(keys: readonly KeyEncryptionKey[] | null): KeyRing {
     version: number,
     bytes: Uint8Array<ArrayBuffer>,
   ): Promise<TenantKey> {
-    const { name, key } = await find(null);
+    const { name, key } = await find(first());
     const wrapped = await seal(key, wrapPlace(tenantId, version), bytes);
     bytes.fill(0);
     return { version, wrapped, kek: name };
@@ -58,7 +65,7 @@ export function newKeyRing(keys: readonly KeyEncryptionKey[] | null): KeyRing {
   }
 
   return {
-    first: keys?.[0]?.name ?? null,
+    first,
     newDataKey: (tenantId, version) =>
       wrap(tenantId, version, crypto.getRandomValues(new Uint8Array(DATA_KEY_BYTES))),
     async unwrap(tenantId, row) {
@@ -69,7 +76,7 @@ export function newKeyRing(keys: readonly KeyEncryptionKey[] | null): KeyRing {
     },
     rewrap: async (tenantId, row) => wrap(tenantId, row.version, await bytesOf(tenantId, row)),
     async sealForHouse(name, plain) {
-      const { name: kek, key } = await find(null);
+      const { name: kek, key } = await find(first());
       const sealed = await seal(key, housePlace(name), new TextEncoder().encode(plain));
       return new TextEncoder().encode(JSON.stringify({ kek, sealed: sealed.toBase64() }));
     },

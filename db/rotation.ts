@@ -1,6 +1,7 @@
 /** Rotation of keys while everything runs: in batches, and again from where it was when it was broken off. */
 
 import type { KeyEncryptionKey } from "@/lib/config.ts";
+import { AppError } from "@/lib/errors.ts";
 import { type Log, silentLog } from "@/lib/log.ts";
 import type { Database } from "./client.ts";
 import { houseKeyOf, type KeyRing, newKeyRing } from "./key_ring.ts";
@@ -27,21 +28,25 @@ export interface RotationOptions {
 export interface Rewrapped {
   readonly dataKeys: number;
   readonly houseSecrets: number;
+  /** Left as they are: wrapped or sealed by a key that is no longer there. */
+  readonly lost: number;
 }
 
 /**
- * Wraps every data key, and seals every secret of the house's, by the first key: then the others can
- * go. Throws AppError("not_configured") when one of them is already gone that is still needed.
+ * Wraps every data key, and seals every secret of the house's, by the first key: when none is lost,
+ * the other keys can go. Throws AppError("not_configured") where there is no key at all.
  */
 export async function rewrapKeys(options: RotationOptions): Promise<Rewrapped> {
+  const { database, log = silentLog } = options;
   const ring = newKeyRing(options.keys);
-  const houseSecrets = await rewrapHouse(options.database, ring);
-  let dataKeys = 0;
-  for await (const tenantIds of tenants(options.database, ring.first ?? "")) {
-    dataKeys += await rewrapTenants(options.database, ring, tenantIds);
-    options.log?.info("data keys re-wrapped", { dataKeys });
+  const total = await rewrapHouse(database, ring);
+  for await (const tenantIds of tenants(database, ring.first())) {
+    const { rewrapped, lost } = await rewrapTenants(database, ring, tenantIds);
+    total.dataKeys += rewrapped;
+    total.lost += lost;
+    log.info("data keys re-wrapped", total);
   }
-  return { dataKeys, houseSecrets };
+  return total;
 }
 
 export interface Renewed {
@@ -90,45 +95,57 @@ async function rewrapTenants(
   database: Database,
   ring: KeyRing,
   tenantIds: readonly string[],
-): Promise<number> {
-  const stale: { tenantId: string; key: TenantKey }[] = [];
-  await database.asTenant("jobs", tenantIds, BATCH_MS, async (sql) => {
+): Promise<{ rewrapped: number; lost: number }> {
+  const rows = await database.asTenant("jobs", tenantIds, BATCH_MS, async (sql) => {
+    const all: { tenantId: string; key: TenantKey }[] = [];
     for (const tenantId of tenantIds) {
-      for (const key of await listTenantKeys(sql, tenantId)) {
-        if (key.kek !== ring.first) stale.push({ tenantId, key });
-      }
+      for (const key of await listTenantKeys(sql, tenantId)) all.push({ tenantId, key });
     }
+    return all;
   });
-  const wrapped = await Promise.all(
-    stale.map(async ({ tenantId, key }) => ({
-      tenantId,
-      kek: key.kek,
-      key: await ring.rewrap(tenantId, key),
-    })),
-  );
+  const stale = rows.filter(({ key }) => key.kek !== ring.first());
+  const wrapped = await Promise.all(stale.map(async ({ tenantId, key: { kek, ...key } }) => {
+    const again = await ifThere(() => ring.rewrap(tenantId, { kek, ...key }));
+    return again && { tenantId, kek, key: again };
+  }));
   return await database.asTenant("jobs", tenantIds, BATCH_MS, async (sql) => {
-    let count = 0;
-    for (const { tenantId, kek, key } of wrapped) {
-      if (await updateTenantKeyWrap(sql, tenantId, kek, key)) count++;
+    let rewrapped = 0;
+    for (const one of wrapped) {
+      if (one === null) continue;
+      if (await updateTenantKeyWrap(sql, one.tenantId, one.kek, one.key)) rewrapped++;
     }
-    return count;
+    return { rewrapped, lost: wrapped.filter((one) => one === null).length };
   });
 }
 
-async function rewrapHouse(database: Database, ring: KeyRing): Promise<number> {
-  const rows = await database.lookup("jobs", BATCH_MS, listHouseSecrets);
-  let count = 0;
-  for (const { id, name, sealed } of rows) {
-    if (houseKeyOf(sealed) === ring.first) continue;
-    const again = await ring.sealForHouse(name, await ring.openForHouse(name, sealed));
-    const isDone = await database.lookup(
-      "jobs",
-      BATCH_MS,
-      (sql) => updateHouseSecret(sql, { id, before: sealed, sealed: again }),
-    );
-    if (isDone) count++;
+async function rewrapHouse(
+  database: Database,
+  ring: KeyRing,
+): Promise<{ dataKeys: number; houseSecrets: number; lost: number }> {
+  const total = { dataKeys: 0, houseSecrets: 0, lost: 0 };
+  for (const { id, name, sealed } of await database.lookup("jobs", BATCH_MS, listHouseSecrets)) {
+    if (houseKeyOf(sealed) === ring.first()) continue;
+    const plain = await ifThere(() => ring.openForHouse(name, sealed));
+    if (plain === null) {
+      total.lost++;
+      continue;
+    }
+    const change = { id, before: sealed, sealed: await ring.sealForHouse(name, plain) };
+    await database.lookup("jobs", BATCH_MS, async (sql) => {
+      if (await updateHouseSecret(sql, change)) total.houseSecrets++;
+    });
   }
-  return count;
+  return total;
+}
+
+/** Null where the key that this needs is not there. */
+async function ifThere<T>(open: () => Promise<T>): Promise<T | null> {
+  try {
+    return await open();
+  } catch (error) {
+    if (error instanceof AppError && error.code === "not_configured") return null;
+    throw error;
+  }
 }
 
 async function addDataKey(database: Database, ring: KeyRing, tenantId: string): Promise<void> {

@@ -16,7 +16,7 @@ import { DEADLINE_MS, newTenant } from "@/tests/support/rows.ts";
 const { open } = await testDatabase();
 
 /** Opens and seals of the test under load; full size: 20000. */
-const LOADS = Number(Deno.env.get("ROTATION_LOADS") ?? "1500");
+const LOADS = Number(Deno.env.get("ROTATION_LOADS") ?? "300");
 
 function newKey(name: string): KeyEncryptionKey {
   const key = crypto.getRandomValues(new Uint8Array(32)).toBase64();

@@ -31,6 +31,8 @@ import { deskStore } from "@/actors/desk/store.ts";
 import { entries } from "@/actors/gate/entries.ts";
 import { gate, gateKind, type GateMessage, type Shown } from "@/actors/gate/gate.ts";
 import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
+import { sealPass } from "@/actors/sealer/pass.ts";
+import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
 import type { Ref } from "@/actors/runtime/actor.ts";
 import { newSystem, type System } from "@/actors/runtime/system.ts";
 
@@ -83,6 +85,11 @@ export function openHouse(options: HouseOptions): House {
   system.watchLag();
   const ticker = newTicker(clock);
   const events = system.spawn(recorderKind, "recorder", () => recorder({ database, log }));
+  const seals = system.spawn(
+    sealerKind,
+    "sealer",
+    () => sealer({ pass: () => sealPass({ database, clock, log }), log }),
+  );
   const providers = providersOf(config, clock);
 
   const limiter = limiterOf(config, clock, log);
@@ -96,6 +103,7 @@ export function openHouse(options: HouseOptions): House {
     limiter,
     outbound: outboundHttp({ allow: config.outboundAllow, clock }),
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
+    acted: () => void seals.send({ type: "wake" }),
   };
 
   const switchboard = newSwitchboard({
@@ -148,7 +156,7 @@ export function openHouse(options: HouseOptions): House {
     limiterMetrics: () => limiter.metrics?.() ?? null,
     async drain() {
       log.info("draining", { calls: system.count(callKind.name) });
-      system.drain({ serves: ["desk", "gate", "recorder", "call"] });
+      system.drain({ serves: ["desk", "gate", "recorder", "sealer", "call"] });
       await switchboard.emptied(DRAIN_MS);
     },
     async close() {

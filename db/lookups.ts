@@ -48,3 +48,43 @@ export async function tenantsNotWrappedBy(
     from tenants_not_wrapped_by(${kek}, ${after && uuidOf("tenant", after)}, ${limit})`;
   return rows.map(({ tenantId }) => tenantId);
 }
+
+/** A page of tenants by id: those after `after`, from the first when it is null. */
+export interface TenantPage {
+  readonly after: string | null;
+  readonly limit: number;
+}
+
+/** Those with audit entries that wait for their seal. */
+export async function tenantsToSeal(sql: Sql, { after, limit }: TenantPage): Promise<string[]> {
+  return ids(
+    await sql`select 'tenant_' || tenant_id as id
+      from tenants_to_seal(${uuidAfter(after)}::uuid, ${limit}::int)`,
+  );
+}
+
+export async function tenantsAfter(sql: Sql, { after, limit }: TenantPage): Promise<string[]> {
+  return ids(
+    await sql`select 'tenant_' || tenant_id as id
+      from tenants_after(${uuidAfter(after)}::uuid, ${limit}::int)`,
+  );
+}
+
+/** Those that keep calls or audit entries for a limited time. */
+export async function tenantsWithRetention(
+  sql: Sql,
+  { after, limit }: TenantPage,
+): Promise<string[]> {
+  return ids(
+    await sql`select 'tenant_' || tenant_id as id
+      from tenants_with_retention(${uuidAfter(after)}::uuid, ${limit}::int)`,
+  );
+}
+
+function uuidAfter(id: string | null): string | null {
+  return id === null ? null : uuidOf("tenant", id);
+}
+
+function ids(rows: readonly Record<string, unknown>[]): string[] {
+  return rows.map(({ id }) => String(id));
+}

@@ -42,6 +42,8 @@ export interface Services {
   readonly outbound: Outbound;
   /** Tells this machine's gate that what it has cached of the tenant is stale. */
   configChanged(tenantId: string): void;
+  /** Tells this machine's sealer that an act has committed its audit entry. */
+  acted(): void;
 }
 
 /** A change: one transaction, in which its audit entry and its events are written too. */
@@ -127,6 +129,7 @@ export function office(services: Services, visit: Visit): Office {
         })
       );
       if (isConfig) services.configChanged(tenantId);
+      services.acted();
       return result;
     },
   };

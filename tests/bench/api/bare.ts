@@ -43,8 +43,10 @@ export async function serveBare({ databaseUrl, tenant }: BareOptions): Promise<n
     .post("/agents", async (c) => {
       const { name } = await c.req.json();
       const id = crypto.randomUUID();
-      await bound((sql) => sql`
-        insert into agent (tenant_id, id, name) values (${tenant}, ${id}, ${name})`);
+      await bound((sql) =>
+        sql`
+        insert into agent (tenant_id, id, name) values (${tenant}, ${id}, ${name})`
+      );
       return c.json({ id: `agent_${id}`, name }, 201);
     });
   const listening = Promise.withResolvers<number>();

@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 // @ts-types="@types/ws"
 import { WebSocketServer } from "ws";
+import type { Cancel, Clock } from "./clock.ts";
 import { CLOSE_TIMEOUT, fromWs, type MessageSocket, type SocketRules } from "./socket.ts";
 
 /** Answers an upgrade: with a socket, or with a plain HTTP response. Exactly one of the two. */
@@ -82,9 +83,22 @@ export interface Connections {
   drop(): void;
 }
 
-/** Counts the connections of each address, and closes what is over the bound. */
-export function boundConnections(server: Server, perAddressMax: number): Connections {
+export interface ConnectionBounds {
+  readonly perAddressMax: number;
+  /** A peer that takes nothing of what waits for it for so long is dropped. */
+  readonly stalledMs: number;
+  readonly clock: Clock;
+}
+
+/** Looks in one such time; a stalled peer is noticed at most one look late. */
+const LOOKS = 8;
+
+/** Counts the connections of each address, closes what is over the bound, and drops peers that do not read. */
+export function boundConnections(server: Server, bounds: ConnectionBounds): Connections {
+  const { perAddressMax, stalledMs, clock } = bounds;
   const sockets = new Set<Socket>();
+  /** How far each peer with something waiting has come, and since when. */
+  const stalls = new Map<Socket, { readonly flushed: number; readonly since: number }>();
   const addresses = new Map<Socket, string>();
   const counts = new Map<string, number>();
 
@@ -96,6 +110,19 @@ export function boundConnections(server: Server, perAddressMax: number): Connect
     else counts.delete(address);
   }
 
+  function look(): void {
+    for (const socket of sockets) {
+      const flushed = socket.bytesWritten - socket.writableLength;
+      const stall = stalls.get(socket);
+      if (socket.writableLength === 0) stalls.delete(socket);
+      else if (stall?.flushed !== flushed) stalls.set(socket, { flushed, since: clock.now() });
+      else if (clock.now() - stall.since >= stalledMs * (1 - 1 / LOOKS)) socket.destroy();
+    }
+    cancel = clock.timer(stalledMs / LOOKS, look);
+  }
+  let cancel: Cancel = () => {};
+  server.once("listening", look);
+
   server.on("connection", (socket: Socket) => {
     const address = socket.remoteAddress ?? "";
     const count = (counts.get(address) ?? 0) + 1;
@@ -106,12 +133,14 @@ export function boundConnections(server: Server, perAddressMax: number): Connect
     socket.once("close", () => {
       vouch(socket);
       sockets.delete(socket);
+      stalls.delete(socket);
     });
   });
 
   return {
     vouch,
     drop() {
+      cancel();
       for (const socket of sockets) socket.destroy();
     },
   };

@@ -12,6 +12,8 @@ export interface Limits {
   readonly headersMs: number;
   /** To the end of the body: 408. */
   readonly requestMs: number;
+  /** A peer that reads nothing of an answer for so long is dropped. */
+  readonly stalledMs: number;
   /** An idle connection between two requests; Node adds a second of its own. */
   readonly keepAliveMs: number;
   /** All headers of a request together: 431. */
@@ -33,8 +35,9 @@ export interface Limits {
 }
 
 export const PUBLIC_LIMITS: Limits = {
-  headersMs: 10_000,
-  requestMs: 30_000,
+  headersMs: 8_000, // with the look once a second, every slow connection is closed within 10 s
+  requestMs: 8_000,
+  stalledMs: 8_000,
   keepAliveMs: 5_000,
   headerBytesMax: 16 * 1024,
   connectionsMax: 2_000,
@@ -91,7 +94,11 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
   }, answer);
   server.maxConnections = limits.connectionsMax;
 
-  const connections = boundConnections(server, limits.connectionsPerAddressMax);
+  const connections = boundConnections(server, {
+    perAddressMax: limits.connectionsPerAddressMax,
+    stalledMs: limits.stalledMs,
+    clock: options.clock,
+  });
   acceptSockets(server, {
     messageBytesMax: limits.messageBytesMax,
     rules: {

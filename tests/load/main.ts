@@ -7,6 +7,7 @@ export interface Load {
 
 const LOADS: Readonly<Record<string, () => Promise<Load>>> = {
   calls: () => import("./calls.ts"),
+  slow: () => import("./slow.ts"),
 };
 
 function print(stream: typeof Deno.stdout, text: string): void {

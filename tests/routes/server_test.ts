@@ -1,7 +1,7 @@
 /** The listener's limits, each shown on a real connection. */
 
 import assert from "node:assert/strict";
-import { systemClock } from "@/lib/clock.ts";
+import { sleep, systemClock } from "@/lib/clock.ts";
 import { silentLog } from "@/lib/log.ts";
 import { type Limits, listen, type Listener, PUBLIC_LIMITS } from "@/routes/server.ts";
 import { setUp as fakes } from "./fakes.ts";
@@ -22,12 +22,14 @@ async function setUp(limits: Partial<Limits> = {}): Promise<Listener & AsyncDisp
 }
 
 Deno.test("the public limits are those of the design", () => {
-  const { headersMs, requestMs, keepAliveMs, connectionsMax, messageBytesMax } = PUBLIC_LIMITS;
+  const { headersMs, requestMs, stalledMs, ...limits } = PUBLIC_LIMITS;
+  const { keepAliveMs, connectionsMax, messageBytesMax } = limits;
   assert.deepEqual(
-    { headersMs, requestMs, keepAliveMs, connectionsMax, messageBytesMax },
+    { headersMs, requestMs, stalledMs, keepAliveMs, connectionsMax, messageBytesMax },
     {
-      headersMs: 10_000,
-      requestMs: 30_000,
+      headersMs: 8_000,
+      requestMs: 8_000,
+      stalledMs: 8_000,
       keepAliveMs: 5_000,
       connectionsMax: 2_000,
       messageBytesMax: 65_536,
@@ -53,6 +55,40 @@ Deno.test("a connection that says nothing is closed", async () => {
   await using server = await setUp(FAST);
   const { tookMs } = await rawRequest(server.port, []);
   assert.ok(tookMs < 2_000, `It took ${tookMs} ms`);
+});
+
+Deno.test("who asks for much and reads nothing is dropped; who reads slowly is not", async () => {
+  const big = "x".repeat(1024 * 1024);
+  const server = await listen({ fetch: () => new Response(big) }, {
+    hostname: "127.0.0.1",
+    port: 0,
+    clock: systemClock,
+    log: silentLog,
+    limits: { stalledMs: 400 },
+  });
+  const ask = new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20));
+  const greedy = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  await greedy.write(ask);
+  const slow = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  await slow.write(ask);
+  const bytes = new Uint8Array(512 * 1024);
+  for (let at = 0; at < 12; at++) {
+    assert.notEqual(await slow.read(bytes), null);
+    await sleep(systemClock, 100); // slower than the sender, three times as long as it would be borne
+  }
+  let got = 0;
+  const isDropped = async (): Promise<boolean> => {
+    try {
+      for (let n = await greedy.read(bytes); n !== null; n = await greedy.read(bytes)) got += n;
+    } catch {
+      // A reset is an end as well.
+    }
+    return got < 20 * big.length;
+  };
+  assert.ok(await isDropped());
+  greedy.close();
+  slow.close();
+  await server.close();
 });
 
 Deno.test("a slow body is closed with 408", async () => {

@@ -1,0 +1,118 @@
+/** Slow clients of four kinds, and an honest one beside them: `slow --connections 5000 [--url URL]`. */
+
+import net from "node:net";
+import { parseArgs } from "node:util";
+import { sleep, systemClock } from "@/lib/clock.ts";
+import { AppError } from "@/lib/errors.ts";
+import { serverProcess } from "./server_process.ts";
+
+const CONNECTIONS_MAX = 20_000;
+/** Each has its own part of them, so that the bound of one address does not end the attack at once. */
+const ADDRESSES = 8;
+const DRIP_MS = 1_000;
+/** A connection that is still open then is counted as not closed. */
+const WATCH_MS = 40_000;
+const HONEST_EVERY_MS = 50;
+
+/** What each kind sends at first, and then again every second. */
+const KINDS = {
+  silent: { first: "", drip: "" },
+  headers: { first: "GET /health HTTP/1.1\r\nHost: localhost\r\n", drip: "X-A: 1\r\n" },
+  body: {
+    first: "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\n" +
+      "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n",
+    drip: " ",
+  },
+  /** Asks for much, again and again, and reads nothing. */
+  reader: {
+    first: "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(50),
+    drip: "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n",
+  },
+} as const;
+type Kind = keyof typeof KINDS;
+
+/** `closedMs`: the longest that a connection of the kind was open; null when one was never closed. */
+export async function run(args: readonly string[]): Promise<Record<string, unknown>> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { connections: { type: "string", default: "200" }, url: { type: "string" } },
+  });
+  const count = Number(values.connections);
+  if (!Number.isInteger(count) || count < 4 || count > CONNECTIONS_MAX) {
+    throw new AppError("invalid", `--connections takes 4 to ${CONNECTIONS_MAX}`, {
+      field: "--connections",
+    });
+  }
+  const own = values.url === undefined ? await serverProcess({}) : null;
+  const url = new URL(values.url ?? own?.url ?? "");
+  try {
+    const honest = new AbortController();
+    const answered = visit(url, honest.signal);
+    const kinds = Object.keys(KINDS) as Kind[]; // of the very object
+    const attack = Array.from({ length: count }, async (_, nth) => {
+      const kind = kinds[nth % kinds.length] ?? "silent";
+      return { kind, openMs: await attackOnce(Number(url.port), kind, nth) };
+    });
+    const ended = await Promise.all(attack);
+    honest.abort();
+    const times = (await answered).sort((a, b) => a - b);
+    const rows = kinds.map((kind) => {
+      const open = ended.filter((it) => it.kind === kind).map((it) => it.openMs);
+      return { kind, closedMs: open.includes(null) ? null : Math.max(...open.map(Number)) };
+    });
+    return {
+      connections: count,
+      rows,
+      honestRequests: times.length,
+      honestP50Ms: times[Math.floor(times.length / 2)] ?? null,
+      honestP99Ms: times[Math.ceil(times.length * 0.99) - 1] ?? null,
+      failed: rows.filter(({ closedMs }) => closedMs === null).length,
+    };
+  } finally {
+    await own?.close();
+  }
+}
+
+/** Milliseconds until it was closed; null when it still is open at the end. */
+async function attackOnce(port: number, kind: Kind, nth: number): Promise<number | null> {
+  await sleep(systemClock, nth / 4); // a burst that a listener's backlog can hold
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const startedAt = systemClock.now();
+  const socket = net.connect({
+    port,
+    host: "127.0.0.1",
+    localAddress: `127.0.1.${1 + nth % ADDRESSES}`,
+  });
+  if (kind === "reader") socket.pause();
+  else socket.resume();
+  socket.on("connect", () => socket.write(KINDS[kind].first));
+  socket.on("error", () => resolve());
+  socket.on("close", () => resolve());
+  socket.on("end", () => resolve());
+  const ended = new AbortController();
+  promise.then(() => ended.abort());
+  try {
+    while (systemClock.now() - startedAt < WATCH_MS) {
+      await sleep(systemClock, DRIP_MS, ended.signal);
+      if (KINDS[kind].drip !== "") socket.write(KINDS[kind].drip);
+    }
+    return null;
+  } catch {
+    return Math.round(systemClock.now() - startedAt);
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Asks as any client would, until the signal; the times of the answers. */
+async function visit(url: URL, signal: AbortSignal): Promise<number[]> {
+  const times: number[] = [];
+  while (!signal.aborted) {
+    const startedAt = systemClock.now();
+    const answer = await fetch(new URL("/health", url));
+    await answer.body?.cancel();
+    if (answer.ok) times.push(Math.round(systemClock.now() - startedAt));
+    await sleep(systemClock, HONEST_EVERY_MS);
+  }
+  return times;
+}

@@ -7,8 +7,8 @@ COPY actors ./actors
 COPY db ./db
 COPY lib ./lib
 COPY routes ./routes
-# The imports of the server and of its Worker, as deno.lock has them.
-RUN ["deno", "cache", "--frozen", "main.ts", "db/embedded_worker.ts"]
+# The imports of the server and of its Workers, as deno.lock has them.
+RUN ["deno", "cache", "--frozen", "main.ts", "db/embedded_worker.ts", "lib/passwords_worker.ts"]
 
 FROM denoland/deno:2.9.6
 RUN mkdir /data && chown deno:deno /data

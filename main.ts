@@ -17,6 +17,8 @@ import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { twilio } from "@/lib/providers/carrier/twilio.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
+import { newNotifier } from "@/lib/providers/notify/mod.ts";
+import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { newApp } from "@/routes/app.ts";
 import { media } from "@/routes/media.ts";
@@ -46,6 +48,8 @@ export interface ServerOptions {
   readonly isTemporary?: boolean;
   /** Told once when too many errors have reached nobody: the process should drain and end. */
   readonly untrusted?: () => void;
+  /** In place of the configured one. */
+  readonly notifier?: Notifier;
   /** A migrated database to use in place of the configured one; it is not closed. */
   readonly database?: Database;
 }
@@ -81,6 +85,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     carrier,
     publicUrl,
     keys: keysOf(config, secrets),
+    notifier: options.notifier ?? newNotifier(config.mail, { clock, isTemporary }),
     clock,
     log,
     async authenticate({ token }) { // TODO(#3): keys and access tokens

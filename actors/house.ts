@@ -2,8 +2,11 @@
 
 import type { Database } from "@/db/client.ts";
 import { numberOwner } from "@/db/lookups.ts";
+import { signingKeyStore } from "@/db/signing_keys.ts";
 import { newVault } from "@/db/vault.ts";
 import type { Principal } from "@/lib/access.ts";
+import { newAccessTokens } from "@/lib/access_tokens.ts";
+import { newBackground } from "@/lib/background.ts";
 import type { Clock } from "@/lib/clock.ts";
 import type { Config, KeyEncryptionKey } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -14,6 +17,8 @@ import { memoryLimiter } from "@/lib/limits/memory.ts";
 import { redisCount, upstash } from "@/lib/limits/redis.ts";
 import { type LimiterMetrics, sharedLimiter } from "@/lib/limits/shared.ts";
 import type { Log } from "@/lib/log.ts";
+import { newPasswords } from "@/lib/passwords.ts";
+import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
@@ -73,6 +78,7 @@ export interface HouseOptions {
   readonly publicUrl: string;
   /** Null: logins, keys, credentials and webhooks are not configured. */
   readonly keys: HouseKeys | null;
+  readonly notifier: Notifier;
   readonly clock: Clock;
   readonly log: Log;
   /** TODO(#3): until keys and tokens are verified, this says who asks. */
@@ -93,14 +99,24 @@ export function openHouse(options: HouseOptions): House {
   const providers = providersOf(config, clock);
 
   const limiter = limiterOf(config, clock, log);
+  const vault = newVault(database, options.keys?.keyEncryptionKeys ?? null);
+  const passwords = newPasswords();
+  const background = newBackground({ clock, log });
+  const store = signingKeyStore({ database, vault, log });
+
   const services: Services = {
     database,
     clock,
     log,
     publicUrl,
-    vault: newVault(database, options.keys?.keyEncryptionKeys ?? null),
+    vault,
     pepper: options.keys?.pepper ?? null,
     limiter,
+    passwords,
+    tokens: newAccessTokens({ store, issuer: publicUrl, clock, log }),
+    notifier: options.notifier,
+    background,
+    auth: { signup: config.auth.signup, missing: missingKeys(options) },
     outbound: outboundHttp({ allow: config.outboundAllow, clock }),
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
     acted: () => void seals.send({ type: "wake" }),
@@ -165,7 +181,9 @@ export function openHouse(options: HouseOptions): House {
       await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: FLUSH_MS }).catch(
         (error) => log.error("events not flushed", { error }),
       );
+      await background.close();
       await system.shutdown();
+      passwords.close();
     },
   };
 }
@@ -178,6 +196,11 @@ function limiterOf(
 ): Limiter & { metrics?(): LimiterMetrics } {
   if (redis === null) return memoryLimiter(clock, machines);
   return sharedLimiter({ count: redisCount(upstash(redis), clock), machines, clock, log });
+}
+
+function missingKeys({ keys, config }: HouseOptions): Services["auth"]["missing"] {
+  if (keys !== null) return null;
+  return config.auth.keyEncryptionKeys === null ? "KEY_ENCRYPTION_KEYS" : "TOKEN_PEPPER";
 }
 
 /** The providers of every call; or what is missing, which callers are told while the rest works. */

@@ -11,6 +11,9 @@ export interface NumberOwner {
   readonly configVersion: number;
 }
 
+/** A person may be a member of so many tenants. */
+const TENANTS_MAX = 100;
+
 /** Whose number this is (E.164), and the agent that answers it; null when it is nobody's here. */
 export async function numberOwner(sql: Sql, number: string): Promise<NumberOwner | null> {
   const [owner] = await sql<NumberOwner[]>`
@@ -87,4 +90,38 @@ function uuidAfter(id: string | null): string | null {
 
 function ids(rows: readonly Record<string, unknown>[]): string[] {
   return rows.map(({ id }) => String(id));
+}
+
+/** Null: nobody has this address. */
+export async function personByEmail(sql: Sql, email: string): Promise<string | null> {
+  const [found] = await sql<{ id: string }[]>`
+    select 'person_' || person_id as id from person_by_email(${email})`;
+  return found?.id ?? null;
+}
+
+/** The tenants that a person is a member of, the first one joined first. */
+export async function personTenants(sql: Sql, personId: string): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select 'tenant_' || t.tenant_id as id from person_tenants(${uuidOf("person", personId)}) t
+    order by t.id
+    limit ${TENANTS_MAX}`;
+  return rows.map(({ id }) => id);
+}
+
+/** Whose refresh token has this hash, and of which session. */
+export async function refreshTokenOwner(
+  sql: Sql,
+  hash: Uint8Array,
+): Promise<{ readonly personId: string; readonly sessionId: string } | null> {
+  const [owner] = await sql<{ personId: string; sessionId: string }[]>`
+    select 'person_' || person_id as person_id, 'session_' || session_id as session_id
+    from refresh_token_owner(${hash})`;
+  return owner ?? null;
+}
+
+/** Whose password the reset token with this hash resets. */
+export async function passwordResetOwner(sql: Sql, hash: Uint8Array): Promise<string | null> {
+  const [owner] = await sql<{ id: string }[]>`
+    select 'person_' || person_id as id from password_reset_owner(${hash})`;
+  return owner?.id ?? null;
 }

@@ -38,8 +38,12 @@ export interface Config {
     readonly pepper: Secret | null;
     readonly signup: "open" | "invited";
   };
-  /** With a null URL, mail is written to the folder `mail` of the data folder. */
-  readonly mail: { readonly from: string; readonly smtpUrl: Secret | null };
+  /** With a null URL, mail is written to the folder. */
+  readonly mail: {
+    readonly from: string;
+    readonly smtpUrl: Secret | null;
+    readonly dir: string;
+  };
   /** Upstash Redis over REST, for limits; null: in memory. */
   readonly redis: { readonly url: string; readonly token: Secret } | null;
   /** `host:port` that tenants' URLs may reach although they are private. */
@@ -254,7 +258,7 @@ function toConfig(set: Settings): Config {
       pepper: set.TOKEN_PEPPER ?? null,
       signup: set.SIGNUP,
     },
-    mail: { from: set.MAIL_FROM, smtpUrl: set.SMTP_URL ?? null },
+    mail: { from: set.MAIL_FROM, smtpUrl: set.SMTP_URL ?? null, dir: `${set.DATA_DIR}/mail` },
     redis: toRedis(set),
     outboundAllow: set.OUTBOUND_ALLOW,
     machines: set.MACHINES,

@@ -2,6 +2,7 @@
 
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { agents } from "./agents.ts";
+import { auth } from "./auth.ts";
 import { authenticated, visiting } from "./authenticated.ts";
 import { jsonGuard } from "./body.ts";
 import { calls } from "./calls.ts";
@@ -13,6 +14,11 @@ import { health } from "./health.ts";
 import { phoneNumbers } from "./phone_numbers.ts";
 import { tenant } from "./tenant.ts";
 import { twilio } from "./twilio.ts";
+
+/** What is served there without a credential. */
+function openApi() {
+  return new OpenAPIHono<Env>().route("/auth", auth);
+}
 
 /** What is served under `/api/v1`, one line a resource. */
 function api() {
@@ -33,6 +39,8 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.route("/", health(deps));
   app.route("/twilio", twilio(deps));
   app.use("/api/v1/*", visiting(deps));
+  app.use("/api/v1/auth/*", jsonGuard());
+  app.route("/api/v1", openApi());
   app.use("/api/v1/*", authenticated(deps));
   app.use("/api/v1/*", jsonGuard());
   app.route("/api/v1", api());

@@ -40,6 +40,7 @@ export async function readText(c: Context): Promise<string> {
  */
 export function jsonGuard(): MiddlewareHandler {
   return async (c, next) => {
+    if (c.req.bodyCache.json !== undefined) return await next(); // it has passed here before
     if (/[?&][^#]*%00/.test(c.req.url)) throw new AppError("invalid", "Query holds U+0000");
     if (c.req.method === "GET" || c.req.method === "HEAD") return await next();
     refuseUnread(c);

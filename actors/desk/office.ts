@@ -7,11 +7,15 @@ import { insertOutboxEvent } from "@/db/outbox.ts";
 import { bumpConfigVersion } from "@/db/tenants.ts";
 import type { Vault } from "@/db/vault.ts";
 import type { Principal } from "@/lib/access.ts";
+import type { AccessTokens } from "@/lib/access_tokens.ts";
+import type { Background } from "@/lib/background.ts";
 import type { Clock } from "@/lib/clock.ts";
 import type { EventPayloads, EventType } from "@/lib/event_types.ts";
 import { newId } from "@/lib/ids.ts";
 import type { Limiter } from "@/lib/limits/limiter.ts";
 import type { Log } from "@/lib/log.ts";
+import type { Passwords } from "@/lib/passwords.ts";
+import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import type { Outbound } from "@/lib/outbound.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { DeskMessage } from "./desk.ts";
@@ -38,6 +42,15 @@ export interface Services {
   /** Null: keys and tokens are not configured. */
   readonly pepper: Secret | null;
   readonly limiter: Limiter;
+  readonly passwords: Passwords;
+  readonly tokens: AccessTokens;
+  readonly notifier: Notifier;
+  readonly background: Background;
+  readonly auth: {
+    readonly signup: "open" | "invited";
+    /** The setting without which nobody can log in; null: none is missing. */
+    readonly missing: "KEY_ENCRYPTION_KEYS" | "TOKEN_PEPPER" | null;
+  };
   /** The way to addresses that tenants chose. */
   readonly outbound: Outbound;
   /** Tells this machine's gate that what it has cached of the tenant is stale. */

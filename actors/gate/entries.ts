@@ -1,8 +1,13 @@
 /** Every entry there is, by its name. */
 
 import type { Entry } from "./entry.ts";
+import { loginEntries } from "./login.ts";
+import { signupEntries } from "./signup.ts";
 
-export const entries = {};
+export const entries = {
+  ...loginEntries,
+  ...signupEntries,
+};
 
 export type Entries = typeof entries;
 export type EntryName = keyof Entries;

@@ -55,8 +55,9 @@ create table session (
   primary key (person_id, id)
 );
 
--- `hash` is SHA-256 of the token. A spent one was exchanged for its successor, which is derived from
--- it, the salt and the house's pepper: so within the grace the same one can be given again.
+-- `hash` is HMAC-SHA-256 of the token under the house's pepper. A spent one was exchanged for its
+-- successor, which is derived from it, the salt and the pepper: so within the grace the same one can be
+-- given again.
 create table refresh_token (
   person_id uuid not null,
   session_id uuid not null,
@@ -125,7 +126,8 @@ grant select, insert on person, person_secret, member, session, refresh_token, p
 grant update (name, primary_tenant_id, disabled_at) on person to ringmaster_app;
 grant update (password_hash, changed_at) on person_secret to ringmaster_app;
 grant update (role), delete on member to ringmaster_app;
-grant update (last_used_at, expires_at, revoked_at, revoked_reason) on session to ringmaster_app;
+grant update (last_used_at, expires_at, revoked_at, revoked_reason), delete on session
+  to ringmaster_app;
 grant update (spent_at) on refresh_token to ringmaster_app;
 grant update (used_at) on password_reset to ringmaster_app;
 grant update (token_hash, expires_at, accepted_at, revoked_at) on invitation to ringmaster_app;

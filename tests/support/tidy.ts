@@ -30,6 +30,9 @@ const WRAPPED: readonly (readonly [name: string, home: string])[] = [
   ["@deepgram/sdk", "lib/providers/"],
   ["twilio", "lib/providers/carrier/"],
   ["@upstash/redis", "lib/limits/"],
+  ["nodemailer", "lib/providers/notify/"],
+  ["jose", "lib/access_tokens.ts"],
+  ["hash-wasm", "lib/passwords_worker.ts"],
 ];
 
 /** Why a file may not import that, or nothing. */
@@ -102,6 +105,7 @@ const SOCKET_DOORS = [
   ...["lib/socket.ts", "lib/socket_server.ts", "lib/providers/socket_client.ts"],
   "lib/outbound_http.ts", // an error after the answer has begun, which nobody else would hear
   ...["db/session.ts", "db/embedded.ts", "db/embedded_worker.ts"], // of the database, not of a call
+  ...["lib/passwords.ts", "lib/passwords_worker.ts", "lib/providers/notify/smtp.ts"],
   "actors/runtime/unhandled.ts", // the last door: what no other caught
 ];
 

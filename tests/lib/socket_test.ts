@@ -7,6 +7,8 @@ import { AppError } from "@/lib/errors.ts";
 import { type MessageSocket, openSocket } from "@/lib/socket.ts";
 import { acceptSockets, bind, boundConnections } from "@/lib/socket_server.ts";
 
+const BOUNDS = { perAddressMax: 10, stalledMs: 8_000, clock: systemClock };
+
 interface Pair extends AsyncDisposable {
   readonly client: MessageSocket;
   readonly server: MessageSocket;
@@ -16,7 +18,7 @@ interface Pair extends AsyncDisposable {
 async function setUp(): Promise<Pair> {
   const { promise: opened, resolve } = Promise.withResolvers<MessageSocket>();
   const http = createServer();
-  const connections = boundConnections(http, 10);
+  const connections = boundConnections(http, BOUNDS);
   acceptSockets(http, {
     messageBytesMax: 1024,
     rules: {
@@ -152,7 +154,7 @@ Deno.test("socket that cannot be opened says why", async () => {
 
 Deno.test("socket that is not open yet is left when the signal aborts", async () => {
   const http = createServer();
-  const connections = boundConnections(http, 10);
+  const connections = boundConnections(http, BOUNDS);
   const { promise: reached, resolve } = Promise.withResolvers<void>();
   acceptSockets(http, {
     messageBytesMax: 1024,

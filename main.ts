@@ -4,9 +4,8 @@ import { type HouseKeys, openHouse } from "@/actors/house.ts";
 import { prometheusText } from "@/actors/runtime/prometheus.ts";
 import { containUnhandled } from "@/actors/runtime/unhandled.ts";
 import { connect, type Database } from "@/db/client.ts";
-import { DEMO_TENANT_ID, seedDemo } from "@/db/demo.ts";
+import { seedDemo, seedDemoKey } from "@/db/demo.ts";
 import { migrate } from "@/db/migrate.ts";
-import { SCOPES } from "@/lib/access.ts";
 import { type Clock, systemClock } from "@/lib/clock.ts";
 import { type Config, environment, readConfig } from "@/lib/config.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
@@ -35,6 +34,8 @@ export interface Server {
   readonly operatorPort: number;
   readonly publicUrl: string;
   readonly operatorToken: string;
+  /** An API key of the demo tenant; null where there is no demo. */
+  readonly demoKey: string | null;
   /** Takes no new calls, waits for those that live, then stops. */
   drain(): Promise<void>;
   /** Stops at once: live calls end. */
@@ -59,6 +60,11 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   const { log, clock = systemClock, isTemporary = false } = options;
   const database = options.database ?? await prepareDatabase(config, { clock, log, isTemporary });
   const secrets = await secretsOf(config, isTemporary);
+  const keys = keysOf(config, secrets);
+  if (secrets !== null && keys !== null) {
+    await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent });
+    await seedDemoKey(database, { key: secrets.demoKey, pepper: keys.pepper, at: clock.date() });
+  }
   const localToken = isTemporary ? null : secrets?.carrierToken; // a simulated carrier finds it there
   const carrierToken = (config.twilio.authToken ?? localToken)?.reveal() ?? null;
   const operatorToken = (config.operator.token ?? secrets?.operatorToken)?.reveal() ?? newToken();
@@ -84,24 +90,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     database,
     carrier,
     publicUrl,
-    keys: keysOf(config, secrets),
+    keys,
     notifier: options.notifier ?? newNotifier(config.mail, { clock, isTemporary }),
     clock,
     log,
-    async authenticate({ token }) { // TODO(#3): keys and access tokens
-      if (token !== operatorToken) {
-        throw new AppError("unauthenticated", "No valid bearer token", { field: "Authorization" });
-      }
-      return await Promise.resolve({
-        kind: "operator",
-        id: "operator",
-        tenantId: DEMO_TENANT_ID,
-        role: null,
-        scopes: new Set(SCOPES),
-        sessionId: null,
-        configVersion: 1,
-      });
-    },
   });
   const { system, switchboard } = house;
 
@@ -154,6 +146,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     operatorPort: operator.port,
     publicUrl,
     operatorToken,
+    demoKey: secrets?.demoKey.reveal() ?? null,
     async drain() {
       await house.drain();
       await stop();
@@ -173,16 +166,12 @@ async function openDatabase(
   return await connect({ at: { embedded: { dir } }, clock, log });
 }
 
-/** Up to date, and with the demo to call when it is the embedded one and empty. */
 async function prepareDatabase(
   config: Config,
   options: { clock: Clock; log: Log; isTemporary: boolean },
 ): Promise<Database> {
   const database = await openDatabase(config, options);
   await migrate(database, { log: options.log });
-  if (database.isEmbedded) {
-    await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent });
-  }
   return database;
 }
 
@@ -236,7 +225,13 @@ async function serve(config: Config, log: Log): Promise<void> {
   }
   const made = config.operator.token === null ? `, operator token ${server.operatorToken}` : "";
   const operator = `http://${config.operator.host}:${server.operatorPort}`;
-  say(`Ringmaster ${project.version} at ${server.publicUrl}, operators at ${operator}${made}`);
+  const { database } = config;
+  const demo = database.type === "embedded"
+    ? `, a key of the demo in ${database.dataDir}/secrets.json ("demoKey")`
+    : "";
+  say(
+    `Ringmaster ${project.version} at ${server.publicUrl}, operators at ${operator}${made}${demo}`,
+  );
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(signal, () => end(0));
   }

@@ -1,10 +1,10 @@
 /** The house: every actor of one machine, wired to the database and to the providers. */
 
+import { updateApiKeyUsed } from "@/db/api_keys.ts";
 import type { Database } from "@/db/client.ts";
 import { numberOwner } from "@/db/lookups.ts";
 import { signingKeyStore } from "@/db/signing_keys.ts";
 import { newVault } from "@/db/vault.ts";
-import type { Principal } from "@/lib/access.ts";
 import { newAccessTokens } from "@/lib/access_tokens.ts";
 import { newBackground } from "@/lib/background.ts";
 import type { Clock } from "@/lib/clock.ts";
@@ -34,7 +34,8 @@ import { errands } from "@/actors/desk/errands.ts";
 import { office, type Services } from "@/actors/desk/office.ts";
 import { deskStore } from "@/actors/desk/store.ts";
 import { entries } from "@/actors/gate/entries.ts";
-import { gate, gateKind, type GateMessage, type Shown } from "@/actors/gate/gate.ts";
+import { newAuthenticator } from "@/actors/gate/authenticate.ts";
+import { gate, gateKind, type GateMessage } from "@/actors/gate/gate.ts";
 import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
 import { sealPass } from "@/actors/sealer/pass.ts";
 import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
@@ -81,8 +82,6 @@ export interface HouseOptions {
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly log: Log;
-  /** TODO(#3): until keys and tokens are verified, this says who asks. */
-  authenticate(shown: Shown): Promise<Principal>;
 }
 
 export function openHouse(options: HouseOptions): House {
@@ -120,6 +119,7 @@ export function openHouse(options: HouseOptions): House {
     outbound: outboundHttp({ allow: config.outboundAllow, clock }),
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
     acted: () => void seals.send({ type: "wake" }),
+    personChanged: (personId) => void door.send({ type: "personChanged", personId }),
   };
 
   const switchboard = newSwitchboard({
@@ -138,12 +138,26 @@ export function openHouse(options: HouseOptions): House {
     },
   });
 
+  const authenticator = newAuthenticator({
+    database,
+    clock,
+    pepper: services.pepper,
+    tokens: services.tokens,
+    keyUsed: (use) => void door.send({ type: "keyUsed", use }),
+  });
+
   const door = system.spawn(gateKind, "gate", () =>
     gate({
       numberOwner: (number) =>
         database.lookup("calls", LOOKUP_MS, (sql) => numberOwner(sql, number)),
-      authenticate: options.authenticate,
-      forget: () => {},
+      authenticator,
+      writeKeyUse: ({ tenantId, keyId, at }) =>
+        database.asTenant(
+          "jobs",
+          tenantId,
+          LOOKUP_MS,
+          (sql) => updateApiKeyUsed(sql, tenantId, keyId, at),
+        ),
       entries,
       lobby: (visitor, signal) => ({ ...services, ...visitor, signal }),
       log,

@@ -1,6 +1,11 @@
-/** The demo: a tenant with one agent and one number, so that a fresh start can be called at once. */
+/** The demo: a tenant with one agent, one number and one key, so that a fresh start can be called at once. */
 
+import { SCOPES } from "@/lib/access.ts";
+import { keyHash, readKey } from "@/lib/api_keys.ts";
+import { newId } from "@/lib/ids.ts";
+import type { Secret } from "@/lib/secret.ts";
 import { insertAgent, publishAgentVersion } from "./agents.ts";
+import { insertApiKey } from "./api_keys.ts";
 import type { Database } from "./client.ts";
 import { insertPhoneNumber } from "./phone_numbers.ts";
 import { insertTenant } from "./tenants.ts";
@@ -34,4 +39,30 @@ export async function seedDemo(
     });
     return true;
   });
+}
+
+/** A key of the demo tenant, with every scope. Inserted again, nothing happens: one that was revoked stays so. */
+export async function seedDemoKey(
+  database: Database,
+  { key, pepper, at }: { readonly key: Secret; readonly pepper: Secret; readonly at: Date },
+): Promise<void> {
+  const whole = key.reveal();
+  const read = readKey(whole);
+  if (read === null) throw new Error("The demo key is no key");
+  await database.asTenant(
+    "rest",
+    DEMO_TENANT_ID,
+    SEED_MS,
+    (sql) =>
+      insertApiKey(sql, DEMO_TENANT_ID, {
+        id: newId("key"),
+        name: "Demo",
+        publicId: read.publicId,
+        hash: keyHash(pepper, whole),
+        scopes: SCOPES,
+        createdBy: DEMO_TENANT_ID,
+        createdAt: at,
+        expiresAt: null,
+      }),
+  );
 }

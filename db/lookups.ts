@@ -125,3 +125,53 @@ export async function passwordResetOwner(sql: Sql, hash: Uint8Array): Promise<st
     select 'person_' || person_id as id from password_reset_owner(${hash})`;
   return owner?.id ?? null;
 }
+
+/** The tenant and the id of an API key; null when there is none with this public id. */
+export async function apiKeyOwner(
+  sql: Sql,
+  publicId: string,
+): Promise<{ readonly tenantId: string; readonly keyId: string } | null> {
+  const [owner] = await sql<{ tenantId: string; keyId: string }[]>`
+    select 'tenant_' || tenant_id as tenant_id, 'key_' || id as key_id
+    from api_key_owner(${publicId})`;
+  return owner ?? null;
+}
+
+/** As `apiKeyOwner`, of an operator's visit. */
+export async function operatorVisitOwner(
+  sql: Sql,
+  publicId: string,
+): Promise<{ readonly tenantId: string; readonly visitId: string } | null> {
+  const [owner] = await sql<{ tenantId: string; visitId: string }[]>`
+    select 'tenant_' || tenant_id as tenant_id, 'visit_' || id as visit_id
+    from operator_visit_owner(${publicId})`;
+  return owner ?? null;
+}
+
+/** Of the token's hash; null when no invitation has it. */
+export async function invitationOwner(
+  sql: Sql,
+  tokenHash: Uint8Array,
+): Promise<{ readonly tenantId: string; readonly invitationId: string } | null> {
+  const [owner] = await sql<{ tenantId: string; invitationId: string }[]>`
+    select 'tenant_' || tenant_id as tenant_id, 'invitation_' || id as invitation_id
+    from invitation_owner(${tokenHash})`;
+  return owner ?? null;
+}
+
+/** A page of the tenants there are, newest first; nulls: of any status, with any name, from the newest. */
+export async function tenantsOfHouse(
+  sql: Sql,
+  page: {
+    readonly status: string | null;
+    readonly name: string | null;
+    readonly before: string | null;
+    readonly limit: number;
+  },
+): Promise<string[]> {
+  const before = page.before === null ? null : uuidOf("tenant", page.before);
+  const rows = await sql<{ tenantId: string }[]>`
+    select 'tenant_' || tenant_id as tenant_id
+    from tenants_of_house(${page.status}, ${page.name}, ${before}, ${page.limit})`;
+  return rows.map(({ tenantId }) => tenantId);
+}

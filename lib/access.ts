@@ -19,6 +19,9 @@ export const SCOPES = [
 ] as const;
 export type Scope = typeof SCOPES[number];
 
+/** What an operator alone may do with a tenant: no role and no key has it. */
+export const OPERATE = "operate";
+
 const VIEWER: readonly Scope[] = ["tenant:read", "agents:read", "numbers:read", "calls:read"];
 const AGENT: readonly Scope[] = [...VIEWER, "members:read", "calls:write"];
 const BUILDER: readonly Scope[] = [
@@ -36,6 +39,11 @@ export const SCOPES_OF = {
   viewer: VIEWER,
 } as const satisfies Record<Role, readonly Scope[]>;
 
+/** Of what an operator's visit may do: nothing that outlasts it as a key, a member or an invitation does. */
+export const VISIT_SCOPES: ReadonlySet<Scope> = new Set(
+  SCOPES_OF.admin.filter((scope) => scope !== "keys:write" && scope !== "members:write"),
+);
+
 export type TenantStatus = "trial" | "active" | "suspended" | "cancelled";
 
 /** Who asks, as the gate found it: never older than a second. */
@@ -46,11 +54,17 @@ export interface Principal {
   readonly tenantId: string;
   /** Null for a key. */
   readonly role: Role | null;
-  readonly scopes: ReadonlySet<Scope>;
+  readonly scopes: ReadonlySet<Scope | typeof OPERATE>;
   /** `session_…`; null for a key. */
   readonly sessionId: string | null;
   /** The tenant's: whatever is cached under an older one is stale. */
   readonly configVersion: number;
+}
+
+/** A person who has shown an access token, whatever tenants they are in: never older than a second. */
+export interface SignedIn {
+  readonly personId: string;
+  readonly sessionId: string;
 }
 
 /** Whether a tenant of this status is served at all. */

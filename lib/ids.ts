@@ -3,7 +3,7 @@
 import { systemClock } from "./clock.ts";
 
 export type IdPrefix =
-  | ("tenant" | "person" | "member" | "session" | "invitation" | "key")
+  | ("tenant" | "person" | "member" | "session" | "invitation" | "key" | "visit")
   | ("agent" | "version" | "number" | "call" | "event" | "request")
   | ("credential" | "audit" | "receipt" | "job" | "endpoint" | "delivery");
 

@@ -1,5 +1,6 @@
 /** Secrets of an installation that was given none: made once, kept in its data folder. */
 
+import { newKey } from "./api_keys.ts";
 import { newToken } from "./ids.ts";
 import { Secret } from "./secret.ts";
 
@@ -11,6 +12,8 @@ export interface LocalSecrets {
   readonly keyEncryptionKey: Secret;
   /** Under the hashes of API keys and tokens. */
   readonly pepper: Secret;
+  /** A whole API key, of the demo tenant. */
+  readonly demoKey: Secret;
 }
 
 const FILE = "secrets.json";
@@ -22,6 +25,7 @@ const make = {
   operatorToken: newToken,
   keyEncryptionKey: () => crypto.getRandomValues(new Uint8Array(32)).toBase64(),
   pepper: newToken,
+  demoKey: () => newKey("live"),
 } as const satisfies Record<keyof LocalSecrets, () => string>;
 
 /** Of a process that keeps nothing: gone with it. */
@@ -63,6 +67,7 @@ function complete(found: Partial<Texts>): Texts {
     operatorToken: found.operatorToken ?? make.operatorToken(),
     keyEncryptionKey: found.keyEncryptionKey ?? make.keyEncryptionKey(),
     pepper: found.pepper ?? make.pepper(),
+    demoKey: found.demoKey ?? make.demoKey(),
   };
 }
 
@@ -72,5 +77,6 @@ function wrap(texts: Texts): LocalSecrets {
     operatorToken: new Secret(texts.operatorToken),
     keyEncryptionKey: new Secret(texts.keyEncryptionKey),
     pepper: new Secret(texts.pepper),
+    demoKey: new Secret(texts.demoKey),
   };
 }

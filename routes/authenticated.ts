@@ -3,7 +3,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import type { AskDesk } from "@/actors/desk/errands.ts";
 import type { AskGate } from "@/actors/gate/entries.ts";
-import type { Principal } from "@/lib/access.ts";
+import type { Principal, SignedIn } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import { type AppDeps, ASK_MS } from "./deps.ts";
 import type { Env } from "./env.ts";
@@ -27,7 +27,13 @@ export function visiting({ gate }: Pick<AppDeps, "gate">): MiddlewareHandler<Env
           type: "entry",
           name,
           input,
-          visitor: { by: c.get("principal") ?? null, request: c.var.request, userAgent },
+          visitor: {
+            by: c.get("principal") ?? null,
+            person: c.get("person") ?? null,
+            operator: c.get("operator") ?? null,
+            request: c.var.request,
+            userAgent,
+          },
           reply,
         }),
         { timeoutMs: ERRAND_MS },
@@ -52,10 +58,7 @@ function idempotencyKey(c: Context<Env>): string | null {
 /** Lets only principals pass, and gives them the desk of their tenant. */
 export function authenticated(deps: Pick<AppDeps, "gate" | "desk">): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const token = /^Bearer (\S{1,4096})$/i.exec(c.req.header("authorization") ?? "")?.[1];
-    if (token === undefined) {
-      throw new AppError("unauthenticated", "No bearer token", { field: "Authorization" });
-    }
+    const token = bearerOf(c);
     const tenantId = c.req.header("x-tenant-id") ?? null;
     const by = await deps.gate.ask<Principal>(
       (reply) => ({ type: "authenticate", shown: { token, tenantId }, reply }),
@@ -71,4 +74,28 @@ export function authenticated(deps: Pick<AppDeps, "gate" | "desk">): MiddlewareH
     c.set("desk", ask as AskDesk); // typed by the errand's name
     await next();
   };
+}
+
+/**
+ * Lets only people pass who have shown an access token, whatever tenants they are in: a member of a
+ * suspended tenant, or of none, may still log out. Entries find them as the lobby's `person`.
+ */
+export function signedIn({ gate }: Pick<AppDeps, "gate">): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const token = bearerOf(c);
+    const person = await gate.ask<SignedIn>(
+      (reply) => ({ type: "signedIn", token, reply }),
+      { timeoutMs: ASK_MS },
+    );
+    c.set("person", person);
+    await next();
+  };
+}
+
+function bearerOf(c: Context): string {
+  const token = /^Bearer (\S{1,4096})$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  if (token === undefined) {
+    throw new AppError("unauthenticated", "No bearer token", { field: "Authorization" });
+  }
+  return token;
 }

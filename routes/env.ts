@@ -3,7 +3,7 @@
 import type { AskDesk } from "@/actors/desk/errands.ts";
 import type { RequestFacts } from "@/actors/desk/office.ts";
 import type { AskGate } from "@/actors/gate/entries.ts";
-import type { Principal } from "@/lib/access.ts";
+import type { Principal, SignedIn } from "@/lib/access.ts";
 
 export interface Env {
   /** What the listener knows of the connection; absent where a test calls the app itself. */
@@ -17,6 +17,10 @@ export interface Env {
     request: RequestFacts;
     /** Who asks. Only behind `authenticated`. */
     principal: Principal;
+    /** Only behind `signedIn`. */
+    person: SignedIn;
+    /** The operator's name. Only on the operators' listener. */
+    operator: string;
     /** Asks the desk of the principal's tenant. Only behind `authenticated`. */
     desk: AskDesk;
     /** Asks the gate, for the principal where there is one. */

@@ -57,6 +57,8 @@ export interface Services {
   configChanged(tenantId: string): void;
   /** Tells this machine's sealer that an act has committed its audit entry. */
   acted(): void;
+  /** The same of a person: to be told after the commit that ends a session or disables them. */
+  personChanged(personId: string): void;
 }
 
 /** A change: one transaction, in which its audit entry and its events are written too. */

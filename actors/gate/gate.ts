@@ -1,9 +1,10 @@
 /** The gate: turns what an outsider shows (a number, a key, a token, a password) into a tenant or a person. */
 
 import type { Actor, Context, Kind, Reply } from "@/actors/runtime/actor.ts";
-import type { Principal } from "@/lib/access.ts";
+import type { Principal, SignedIn } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
+import type { Authenticator, KeyUse } from "./authenticate.ts";
 import type { Entry } from "./entry.ts";
 import type { Lobby, Visitor } from "./lobby.ts";
 
@@ -26,11 +27,19 @@ export type GateMessage =
   | { type: "numberOwner"; number: string; reply: Reply<NumberOwner | null> }
   /** Who is this? Fails with unauthenticated, forbidden (a foreign tenant) or tenant_suspended. */
   | { type: "authenticate"; shown: Shown; reply: Reply<Principal> }
+  /** Which person is this, whatever tenants they are in? Fails with unauthenticated, for keys too. */
+  | { type: "signedIn"; token: string; reply: Reply<SignedIn> }
   /** One of `entries.ts`: what is done before there is a tenant, as signing up. */
   | { type: "entry"; name: string; input: unknown; visitor: Visitor; reply: Reply<unknown> }
   /** What is cached of this tenant is stale. */
   | { type: "configChanged"; tenantId: string }
-  | { type: "found"; name: string; deliver: () => void };
+  /** What is cached of this person (their sessions, that they are disabled) is stale. */
+  | { type: "personChanged"; personId: string }
+  /** A key was used: that is written beside what it was used for. */
+  | { type: "keyUsed"; use: KeyUse }
+  | { type: "found"; name: string; deliver: () => void }
+  | { type: "joined"; deliver: () => void }
+  | { type: "useWritten" };
 
 export const gateKind: Kind<GateMessage> = {
   name: "gate",
@@ -43,13 +52,13 @@ export const gateKind: Kind<GateMessage> = {
 
 /** Look-ups on their way; one more is refused as busy. */
 const LOOKUPS_MAX = 256;
+/** Writes of a last use on their way; one more is left to the key's next use. */
+const USES_MAX = 16;
 
 export interface GateDeps {
   numberOwner(number: string, signal: AbortSignal): Promise<NumberOwner | null>;
-  /** May answer from memory what it has found within the last second. */
-  authenticate(shown: Shown, signal: AbortSignal): Promise<Principal>;
-  /** Drops what `authenticate` has in memory of a tenant. */
-  forget(tenantId: string): void;
+  readonly authenticator: Authenticator;
+  writeKeyUse(use: KeyUse, signal: AbortSignal): Promise<void>;
   readonly entries: Readonly<Record<string, Entry<never, unknown>>>;
   lobby(visitor: Visitor, signal: AbortSignal): Lobby;
   readonly log: Log;
@@ -58,6 +67,7 @@ export interface GateDeps {
 interface State {
   readonly lookups: number;
   readonly asked: number;
+  readonly uses: number;
 }
 
 export function gate(deps: GateDeps): Actor<State, GateMessage> {
@@ -81,7 +91,25 @@ export function gate(deps: GateDeps): Actor<State, GateMessage> {
       name,
       deliver: () => outcome.ok ? reply(outcome.value) : reply.fail(outcome.error),
     }));
-    return { lookups: state.lookups + 1, asked: state.asked + 1 };
+    return { ...state, lookups: state.lookups + 1, asked: state.asked + 1 };
+  }
+
+  /** What is known is told at once, and a look-up that is on its way is not made again. */
+  function authenticate(
+    state: Readonly<State>,
+    ctx: Context<GateMessage>,
+    { shown, reply }: Extract<GateMessage, { type: "authenticate" }>,
+  ): State | void {
+    const known = deps.authenticator.known(shown);
+    if (known === null) {
+      return lookUp(state, ctx, reply, async () => await deps.authenticator.principal(shown));
+    }
+    if (!(known instanceof Promise)) return reply(known);
+    ctx.run(`lookup ${state.asked}`, () => known, (outcome) => ({
+      type: "joined",
+      deliver: () => outcome.ok ? reply(outcome.value) : reply.fail(outcome.error),
+    }));
+    return { ...state, asked: state.asked + 1 };
   }
 
   /** A bug in one entry is told to its asker; it must not shut the gate for the others. */
@@ -102,21 +130,35 @@ export function gate(deps: GateDeps): Actor<State, GateMessage> {
   }
 
   return {
-    init: () => ({ lookups: 0, asked: 0 }),
+    init: () => ({ lookups: 0, asked: 0, uses: 0 }),
     on: {
       numberOwner: (state, { number, reply }, ctx) =>
         lookUp(state, ctx, reply, (signal) => deps.numberOwner(number, signal)),
-      authenticate: (state, { shown, reply }, ctx) =>
-        lookUp(state, ctx, reply, (signal) => deps.authenticate(shown, signal)),
+      authenticate: (state, message, ctx) => authenticate(state, ctx, message),
+      signedIn: (state, { token, reply }, ctx) =>
+        lookUp(state, ctx, reply, () => deps.authenticator.person(token)),
       entry: (state, message, ctx) =>
         lookUp(state, ctx, message.reply, (signal) => runEntry(message, signal)),
       configChanged(_, { tenantId }) {
-        deps.forget(tenantId);
+        deps.authenticator.forget(tenantId);
+      },
+      personChanged(_, { personId }) {
+        deps.authenticator.forgetPerson(personId);
+      },
+      keyUsed(state, { use }, ctx) {
+        if (state.uses === USES_MAX) return state;
+        const name = `use ${state.asked}`;
+        ctx.run(name, (signal) => deps.writeKeyUse(use, signal), () => ({ type: "useWritten" }));
+        return { ...state, uses: state.uses + 1, asked: state.asked + 1 };
       },
       found(state, { deliver }) {
         deliver();
         return { ...state, lookups: state.lookups - 1 };
       },
+      joined(_, { deliver }) {
+        deliver();
+      },
+      useWritten: (state) => ({ ...state, uses: state.uses - 1 }),
     },
     view: (state) => state,
   };

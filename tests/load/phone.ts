@@ -27,7 +27,7 @@ export const FROM = "+15550199000";
 export interface Target {
   readonly url: string;
   readonly carrierToken: string;
-  readonly operatorToken: string;
+  readonly apiKey: string;
   /** Over which the server can hang up; null at a server that is not ours. */
   readonly twilio: ReturnType<typeof startTwilio> | null;
   close(): Promise<void>;
@@ -61,7 +61,7 @@ export async function ownServer(): Promise<Target> {
   return {
     url: server.publicUrl,
     carrierToken: authToken,
-    operatorToken: server.operatorToken,
+    apiKey: server.demoKey ?? "",
     twilio,
     async close() {
       await server.stop();
@@ -70,15 +70,14 @@ export async function ownServer(): Promise<Target> {
   };
 }
 
-/** A server that runs already: its secrets are in our settings, or beside the database in DATA_DIR. */
+/** A server that runs already: its secrets are in the environment, or beside the database in DATA_DIR. */
 export async function runningServer(url: string): Promise<Target> {
-  const config = readConfig(environment());
-  const { database, twilio, operator } = config;
+  const { database, twilio } = readConfig(environment());
   const local = database.type === "embedded" ? await readLocalSecrets(database.dataDir) : null;
   const carrierToken = twilio.authToken ?? local?.carrierToken;
-  const operatorToken = operator.token ?? local?.operatorToken;
-  if (carrierToken === undefined || operatorToken === undefined) {
-    const field = carrierToken === undefined ? "TWILIO_AUTH_TOKEN" : "OPERATOR_TOKEN";
+  const apiKey = Deno.env.get("API_KEY") || local?.demoKey.reveal();
+  if (carrierToken === undefined || apiKey === undefined) {
+    const field = carrierToken === undefined ? "TWILIO_AUTH_TOKEN" : "API_KEY";
     throw new AppError("not_configured", `Cannot call "${url}": set ${field} as it is there`, {
       field,
     });
@@ -86,7 +85,7 @@ export async function runningServer(url: string): Promise<Target> {
   return {
     url: url.replace(/\/+$/, ""),
     carrierToken: carrierToken.reveal(),
-    operatorToken: operatorToken.reveal(),
+    apiKey,
     twilio: null,
     close: () => Promise.resolve(),
   };

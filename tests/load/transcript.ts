@@ -16,7 +16,7 @@ export interface Transcript {
 
 export interface FollowOptions {
   readonly url: string;
-  readonly operatorToken: string;
+  readonly apiKey: string;
   readonly callId: string;
   readonly clock: Clock;
   readonly lookEveryMs: number;
@@ -53,10 +53,10 @@ export async function follow(options: FollowOptions): Promise<Transcript> {
 }
 
 async function read(options: FollowOptions, after: number): Promise<CallEvent[]> {
-  const { url, operatorToken, callId } = options;
+  const { url, apiKey, callId } = options;
   const response = await fetch(
     `${url}/api/v1/calls/${callId}/events?after=${after}&limit=${PAGE}`,
-    { headers: { Authorization: `Bearer ${operatorToken}` } },
+    { headers: { Authorization: `Bearer ${apiKey}` } },
   );
   if (response.status === 503 || response.status === 504) { // busy: the next look may do
     await response.body?.cancel();

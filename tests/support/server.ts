@@ -1,12 +1,10 @@
 /** A whole server on loopback over a test database, with a simulated carrier that phones it. */
 
 import type { Database } from "@/db/client.ts";
-import { seedDemo } from "@/db/demo.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { type Config, readConfig } from "@/lib/config.ts";
 import { type Log, newLog } from "@/lib/log.ts";
 import { Secret } from "@/lib/secret.ts";
-import { demoAgent } from "@/lib/workflow/demo.ts";
 import { type Server, startServer } from "@/main.ts";
 import type { Target } from "@/tests/load/phone.ts";
 import { type FakeTwilio, newSid, startTwilio, type TwilioOptions } from "./twilio.ts";
@@ -16,7 +14,7 @@ export interface ServerKit extends Target {
   readonly twilio: FakeTwilio;
   /** What it has logged, as JSON lines. */
   readonly logged: readonly string[];
-  /** GET or POST at the public listener, with the operator's token. */
+  /** GET or POST at the public listener, with the demo tenant's key. */
   rest(path: string, init?: RequestInit): Promise<Response>;
   operator(path: string, init?: RequestInit): Promise<Response>;
 }
@@ -32,7 +30,6 @@ export interface ServerKitOptions {
 
 export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
   const { database, env = {} } = options;
-  await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent });
   const authToken = crypto.randomUUID();
   const twilio = startTwilio({
     clock: systemClock,
@@ -58,9 +55,10 @@ export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
   };
   const server = await startServer(config, { database, log, isTemporary: true });
   const url = `http://127.0.0.1:${server.port}`;
-  const authorized = (init: RequestInit = {}): RequestInit => ({
+  const apiKey = server.demoKey ?? "";
+  const authorized = (token: string, init: RequestInit = {}): RequestInit => ({
     ...init,
-    headers: { Authorization: `Bearer ${server.operatorToken}`, ...init.headers },
+    headers: { Authorization: `Bearer ${token}`, ...init.headers },
   });
   return {
     server,
@@ -68,10 +66,13 @@ export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
     logged,
     url: server.publicUrl,
     carrierToken: authToken,
-    operatorToken: server.operatorToken,
-    rest: (path, init) => fetch(`${url}${path}`, authorized(init)),
+    apiKey,
+    rest: (path, init) => fetch(`${url}${path}`, authorized(apiKey, init)),
     operator: (path, init) =>
-      fetch(`http://127.0.0.1:${server.operatorPort}${path}`, authorized(init)),
+      fetch(
+        `http://127.0.0.1:${server.operatorPort}${path}`,
+        authorized(server.operatorToken, init),
+      ),
     async close() {
       await server.stop();
       await twilio.close();

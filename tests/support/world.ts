@@ -68,6 +68,15 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     scopes: "{}",
     created_by: ids.person,
   }),
+  operator_visit: ({ ids, canary }) => ({
+    ...own(ids, "visit"),
+    operator: "root",
+    role: "viewer",
+    reason: canary,
+    public_id: uuid(ids.visit),
+    hash: bytes(ids.visit),
+    expires_at: FAR,
+  }),
   agent: ({ ids, canary }, sql) => ({
     ...own(ids, "agent"),
     name: canary,
@@ -230,7 +239,7 @@ function worldOf(seed: string): World {
   const prefixes = [
     ...["tenant", "person", "member", "session", "invitation", "key", "agent", "version"] as const,
     ...["number", "call", "event", "credential", "audit", "receipt", "job", "endpoint"] as const,
-    "delivery" as const,
+    ...["delivery", "visit"] as const,
   ];
   const ids = Object.fromEntries(prefixes.map((prefix) => [prefix, newId(prefix)]));
   return {

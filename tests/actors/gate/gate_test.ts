@@ -13,8 +13,14 @@ function setUp(numberOwner: GateDeps["numberOwner"]) {
   const ref = system.spawn(gateKind, "gate", () =>
     gate({
       numberOwner,
-      authenticate: () => Promise.reject(new AppError("unauthenticated", "Nobody")),
-      forget() {},
+      authenticator: {
+        known: () => null,
+        principal: () => Promise.reject(new AppError("unauthenticated", "Nobody")),
+        person: () => Promise.reject(new AppError("unauthenticated", "Nobody")),
+        forget() {},
+        forgetPerson() {},
+      },
+      writeKeyUse: () => Promise.resolve(),
       entries: {},
       lobby() {
         throw new Error("No entry is asked for here");
@@ -43,7 +49,7 @@ Deno.test("a look-up that fails is answered with its error", async () => {
   const answer = assert.rejects(ask("+1"), away);
   await settle();
   await answer;
-  assert.deepEqual(view(), { lookups: 0, asked: 1 });
+  assert.deepEqual(view(), { lookups: 0, asked: 1, uses: 0 });
 });
 
 Deno.test("a look-up that is slow keeps no other waiting", async () => {
@@ -71,7 +77,7 @@ Deno.test("of more than 256 look-ups on their way the rest is busy, until they c
   const later = ask("+1");
   await settle();
   assert.deepEqual(await later, OWNER);
-  assert.deepEqual(view(), { lookups: 0, asked: 257 });
+  assert.deepEqual(view(), { lookups: 0, asked: 257, uses: 0 });
 });
 
 Deno.test("a gate with a bug in a look-up comes back", async () => {

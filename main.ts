@@ -1,6 +1,7 @@
 /** Ringmaster: reads the settings, wires everything, serves, and drains when it is told to stop. */
 
 import { type HouseKeys, openHouse } from "@/actors/house.ts";
+import { readAuditCommand, runAuditCommand } from "@/actors/sealer/audit_command.ts";
 import { prometheusText } from "@/actors/runtime/prometheus.ts";
 import { containUnhandled } from "@/actors/runtime/unhandled.ts";
 import { connect, type Database } from "@/db/client.ts";
@@ -207,10 +208,17 @@ async function main(args: readonly string[]): Promise<void> {
       await database.close();
       return say(ran.length === 0 ? "Up to date" : `Ran ${ran.join(", ")}`);
     }
+    case "audit": {
+      const command = readAuditCommand(args.slice(1));
+      const database = await openDatabase(config, { clock: systemClock, log, isTemporary: false });
+      const isWhole = await runAuditCommand(database, command, { date: systemClock.date(), say });
+      await database.close();
+      return Deno.exit(isWhole ? 0 : 1);
+    }
     case "start":
       return await serve(config, log);
     default:
-      throw new AppError("invalid", `No such command "${args[0] ?? ""}": start or migrate`);
+      throw new AppError("invalid", `No such command "${args[0] ?? ""}": start, migrate or audit`);
   }
 }
 

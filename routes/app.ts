@@ -3,6 +3,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { agents } from "./agents.ts";
 import { auth } from "./auth.ts";
+import { audit } from "./audit.ts";
 import { authenticated, visiting } from "./authenticated.ts";
 import { jsonGuard } from "./body.ts";
 import { calls } from "./calls.ts";
@@ -26,6 +27,7 @@ function api() {
     .route("/tenant", tenant)
     .route("/agents", agents)
     .route("/phone-numbers", phoneNumbers)
+    .route("/audit", audit)
     .route("/calls", calls);
 }
 

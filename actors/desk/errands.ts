@@ -2,12 +2,14 @@
 
 import type { Errand } from "./errand.ts";
 import { agentErrands } from "./agents.ts";
+import { auditErrands } from "./audit.ts";
 import { callErrands } from "./calls.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
 import { tenantErrands } from "./tenant.ts";
 
 export const errands = {
   ...agentErrands,
+  ...auditErrands,
   ...callErrands,
   ...phoneNumberErrands,
   ...tenantErrands,

@@ -4,32 +4,18 @@ import assert from "node:assert/strict";
 import { sealPass } from "@/actors/sealer/pass.ts";
 import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
 import { newSystem } from "@/actors/runtime/system.ts";
-import { type AuditEntry, insertAuditEntry } from "@/db/audit.ts";
+import { insertAuditEntry } from "@/db/audit.ts";
 import { listLinks, type SealedText, sealEntries, sealOf } from "@/db/audit_chain.ts";
 import type { Database } from "@/db/client.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
-import { newId, uuidOf } from "@/lib/ids.ts";
+import { uuidOf } from "@/lib/ids.ts";
 import { silentLog } from "@/lib/log.ts";
+import { auditEntry } from "@/tests/support/audit_entries.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { DEADLINE_MS, newTenant } from "@/tests/support/rows.ts";
 
 const { open } = await testDatabase();
 const clock = systemClock;
-
-function entry(more: Partial<AuditEntry> = {}): AuditEntry {
-  return {
-    id: newId("audit"),
-    at: clock.date(),
-    actorKind: "user",
-    actorId: "person_1",
-    action: "agent.published",
-    subjectId: "agent_1",
-    details: { version: 3, "name": 'Größe \u2028 "x"', tiny: 1e-7 },
-    requestId: null,
-    address: "192.0.2.1",
-    ...more,
-  };
-}
 
 async function write(database: Database, tenantId: string, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
@@ -37,7 +23,7 @@ async function write(database: Database, tenantId: string, count: number): Promi
       "rest",
       tenantId,
       DEADLINE_MS,
-      (sql) => insertAuditEntry(sql, tenantId, entry()),
+      (sql) => insertAuditEntry(sql, tenantId, auditEntry()),
     );
   }
 }
@@ -92,7 +78,7 @@ Deno.test("an entry whose transaction commits late is sealed after younger ones,
   await using database = await open();
   if (database.isEmbedded) return; // one transaction at a time
   const tenantId = await newTenant(database);
-  const late = entry();
+  const late = auditEntry();
   const begun = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
   const committed = database.asTenant("rest", tenantId, DEADLINE_MS, async (sql) => {
@@ -135,7 +121,7 @@ Deno.test("a long backlog of one tenant is sealed in bounded transactions, in or
   await using database = await open();
   const tenantId = await newTenant(database);
   await database.asTenant("rest", tenantId, DEADLINE_MS, async (sql) => {
-    for (let i = 0; i < 250; i++) await insertAuditEntry(sql, tenantId, entry());
+    for (let i = 0; i < 250; i++) await insertAuditEntry(sql, tenantId, auditEntry());
   });
   const first = await sealPass({ database, clock, log: silentLog });
   assert.deepEqual([first.entries, first.hasMore], [100, true]);

@@ -10,6 +10,7 @@ import { migrate } from "@/db/migrate.ts";
 import { type Clock, systemClock } from "@/lib/clock.ts";
 import { type Config, environment, readConfig } from "@/lib/config.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
+import { featuresOf } from "@/lib/features.ts";
 import { newToken } from "@/lib/ids.ts";
 import { type LocalSecrets, takeLocalSecrets, temporarySecrets } from "@/lib/local_secrets.ts";
 import { type Log, newLog } from "@/lib/log.ts";
@@ -108,6 +109,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     gate: house.gate,
     desk: house.desk,
     publicUrl,
+    edge: config.edge,
+    features: featuresOf(config, keysOf(config, secrets) !== null),
     twilioAuthToken: carrierToken,
     version: project.version,
     notReady,

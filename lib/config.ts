@@ -29,7 +29,7 @@ export interface Config {
   /** Live calls this machine holds at most. */
   readonly maxCalls: number;
   /** Who may call the API from a browser, and under which names it answers. */
-  readonly edge: { readonly origins: readonly string[]; readonly hosts: readonly string[] };
+  readonly edge: EdgeConfig;
   /** What passwords, tokens, keys and secrets are kept with. Null: those features are not configured. */
   readonly auth: {
     /** By name; the first one seals, all of them open. */
@@ -51,6 +51,15 @@ export interface Config {
   /** How many machines share the limits when Redis is away. */
   readonly machines: number;
   readonly log: { readonly level: Level; readonly pii: boolean };
+}
+
+export interface EdgeConfig {
+  /** `https://app.example.com` */
+  readonly origins: readonly string[];
+  /** Without ports. */
+  readonly hosts: readonly string[];
+  /** True on Fly, whose proxy says who the client is in a header that it lets nobody else set. */
+  readonly trustsFly: boolean;
 }
 
 export interface Address {
@@ -142,6 +151,9 @@ const keyEncryptionKeys = list
     error: "must have different names",
   });
 
+/** The name of a machine that Fly has given none. */
+const HERE = "local";
+
 /** Every setting by its name; what it is for stands in `.env.example`. */
 const Settings = z.object({
   HOST: text.default("127.0.0.1"),
@@ -204,7 +216,7 @@ const Settings = z.object({
   LOG_LEVEL: oneOf("debug", "info", "warn", "error").default("info"),
   LOG_PII: oneOf("true", "false").default("false"),
 
-  FLY_MACHINE_ID: text.default("local"),
+  FLY_MACHINE_ID: text.default(HERE),
 });
 
 type Settings = z.output<typeof Settings>;
@@ -252,7 +264,11 @@ function toConfig(set: Settings): Config {
     llm: toLlm(set),
     tts: toTts(set),
     maxCalls: set.MAX_CALLS,
-    edge: { origins: set.ALLOWED_ORIGINS, hosts: set.ALLOWED_HOSTS },
+    edge: {
+      origins: set.ALLOWED_ORIGINS,
+      hosts: set.ALLOWED_HOSTS.map((host) => host.toLowerCase()),
+      trustsFly: set.FLY_MACHINE_ID !== HERE,
+    },
     auth: {
       keyEncryptionKeys: set.KEY_ENCRYPTION_KEYS ?? null,
       pepper: set.TOKEN_PEPPER ?? null,

@@ -8,10 +8,13 @@ import { authenticated, visiting } from "./authenticated.ts";
 import { jsonGuard } from "./body.ts";
 import { calls } from "./calls.ts";
 import type { AppDeps } from "./deps.ts";
+import { docs } from "./docs.ts";
+import { allowOrigins, checkHost, gzip, methodTable } from "./edge.ts";
 import type { Env } from "./env.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { requestId, securityHeaders } from "./headers.ts";
-import { health } from "./health.ts";
+import { featureRoutes, healthRoutes } from "./health.ts";
+import { describeApi } from "./reference.ts";
 import { phoneNumbers } from "./phone_numbers.ts";
 import { tenant } from "./tenant.ts";
 import { twilio } from "./twilio.ts";
@@ -37,16 +40,21 @@ export type Api = ReturnType<typeof api>;
 export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>();
   app.use(requestId());
-  app.use(securityHeaders());
-  app.route("/", health(deps));
-  app.route("/twilio", twilio(deps));
+  app.use(securityHeaders(deps.publicUrl));
+  app.use(gzip());
+  app.use(allowOrigins(deps.edge));
+  app.route("/", healthRoutes(deps)); // asked by platforms, by address
+  app.route("/twilio", twilio(deps)); // signed over the public URL
+  app.use(checkHost(deps.edge, deps.publicUrl));
+  app.route("/", docs(() => describeApi(app, deps)));
+  app.route("/api/v1/features", featureRoutes(deps));
   app.use("/api/v1/*", visiting(deps));
   app.use("/api/v1/auth/*", jsonGuard());
   app.route("/api/v1", openApi());
   app.use("/api/v1/*", authenticated(deps));
   app.use("/api/v1/*", jsonGuard());
   app.route("/api/v1", api());
-  app.notFound(onNotFound());
+  app.notFound(onNotFound(methodTable(app.routes)));
   app.onError(onError(deps.log));
   return app;
 }

@@ -6,6 +6,7 @@ import type { AskGate } from "@/actors/gate/entries.ts";
 import type { Principal, SignedIn } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import { type AppDeps, ASK_MS } from "./deps.ts";
+import { clientAddress } from "./edge.ts";
 import type { Env } from "./env.ts";
 
 /** An errand may wait for the database, and for a provider that it asks. */
@@ -13,11 +14,11 @@ const ERRAND_MS = 15_000;
 const USER_AGENT_MAX = 256;
 
 /** Lets the gate be asked, by one who may not have logged in. */
-export function visiting({ gate }: Pick<AppDeps, "gate">): MiddlewareHandler<Env> {
+export function visiting({ gate, edge }: Pick<AppDeps, "gate" | "edge">): MiddlewareHandler<Env> {
   return async (c, next) => {
     c.set("request", {
       requestId: c.var.requestId,
-      address: c.env?.remoteAddress ?? null,
+      address: clientAddress(c, edge),
       idempotencyKey: c.req.method === "POST" ? idempotencyKey(c) : null,
     });
     const userAgent = (c.req.header("user-agent") ?? "").slice(0, USER_AGENT_MAX);

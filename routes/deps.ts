@@ -4,6 +4,8 @@ import type { DeskMessage } from "@/actors/desk/desk.ts";
 import type { GateMessage } from "@/actors/gate/gate.ts";
 import type { Ref } from "@/actors/runtime/actor.ts";
 import type { Clock } from "@/lib/clock.ts";
+import type { EdgeConfig } from "@/lib/config.ts";
+import type { Feature } from "@/lib/features.ts";
 import type { Log } from "@/lib/log.ts";
 
 /** An ask of a route waits so long; then its outcome is unknown. */
@@ -15,6 +17,9 @@ export interface AppDeps {
   desk(tenantId: string): Ref<DeskMessage>;
   /** What the carrier sees of us, without a trailing slash: `https://voice.example.com`. */
   readonly publicUrl: string;
+  readonly edge: EdgeConfig;
+  /** What is configured, and what is missing. */
+  readonly features: readonly Feature[];
   /** Null when unset: the carrier's webhooks then answer that the line is not configured. */
   readonly twilioAuthToken: string | null;
   readonly version: string;

@@ -1,6 +1,7 @@
 /** Failures as answers: problem+json (RFC 9457) with a code, a field and a request id. */
 
 import type { Context, ErrorHandler, NotFoundHandler } from "hono";
+import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { AppError, type ErrorCode } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
@@ -44,7 +45,7 @@ const SHOWN: ReadonlySet<ErrorCode> = new Set(
 );
 
 /** The phrases of the statuses (RFC 9110 §15): what `title` is when `type` is about:blank (RFC 9457 §4.2.1). */
-const TITLE_OF = {
+export const TITLE_OF = {
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",
@@ -95,6 +96,10 @@ export function answerProblem(c: Context<Env>, error: AppError): Response {
 export function onError(log: Log): ErrorHandler<Env> {
   return (error, c) => {
     const { requestId } = c.var;
+    if (error instanceof HTTPException && error.status < 500) { // of hono's own validators
+      const code = error.status === 415 ? "wrong_type" : "invalid";
+      return answerProblem(c, new AppError(code, "Body is not what this takes", { cause: error }));
+    }
     if (!(error instanceof AppError)) {
       log.error("request crashed", { requestId, path: c.req.path, error });
       return answerProblem(c, new AppError("internal", "A bug", { cause: error }));
@@ -110,7 +115,9 @@ export function onNotFound(
 ): NotFoundHandler<Env> {
   return (c) => {
     const allow = methodsAt(c.req.path);
-    if (allow.length === 0) return answerProblem(c, new AppError("not_found", "No such thing"));
+    if (allow.length === 0 || allow.includes(c.req.method)) {
+      return answerProblem(c, new AppError("not_found", "No such thing"));
+    }
     const message = `Cannot ${c.req.method} here: it takes ${allow.join(", ")}`;
     return answerProblem(c, new AppError("wrong_method", message, { allow }));
   };

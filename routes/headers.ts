@@ -15,13 +15,18 @@ export function requestId(): MiddlewareHandler<Env> {
   };
 }
 
-/** Nothing we answer is a page: no script, no frame, no cache, no guess at a type. */
-export function securityHeaders(): MiddlewareHandler<Env> {
+/** Two years, as hstspreload.org asks for; not for subdomains, which are not ours to decide on. */
+const HSTS = "max-age=63072000";
+
+/** Nothing we answer is a page: no script, no frame, no cache, no guess at a type. `/docs` has its own. */
+export function securityHeaders(publicUrl = ""): MiddlewareHandler<Env> {
+  const isSecure = publicUrl.startsWith("https:");
   return async (c, next) => {
     c.header("Cache-Control", "no-store");
     c.header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
     c.header("Referrer-Policy", "no-referrer");
     c.header("X-Content-Type-Options", "nosniff");
+    if (isSecure) c.header("Strict-Transport-Security", HSTS);
     await next();
   };
 }

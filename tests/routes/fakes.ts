@@ -107,6 +107,8 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
         desk(message);
       }),
     publicUrl: PUBLIC_URL,
+    edge: { origins: ["https://app.example.com"], hosts: ["api.example.com"], trustsFly: false },
+    features: [{ name: "carrier", provider: null, missing: "TWILIO_AUTH_TOKEN" }],
     twilioAuthToken: AUTH_TOKEN,
     version: "1.2.3",
     notReady: () => Promise.resolve([]),

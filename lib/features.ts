@@ -1,0 +1,54 @@
+/** What of the house is configured, and which setting what is not waits for. */
+
+import type { Config } from "./config.ts";
+
+export interface Feature {
+  readonly name:
+    | ("carrier" | "stt" | "llm" | "tts")
+    | ("logins" | "apiKeys" | "credentials" | "webhooks" | "signup")
+    | ("mail" | "sharedLimits" | "database");
+  /** What provides it: `twilio`, `simulated`, `embedded`; null when nothing does. */
+  readonly provider: string | null;
+  /** The setting that is not there; null: it is configured. */
+  readonly missing: string | null;
+}
+
+/** `hasKeys`: whether the house has its key-encryption key and its pepper, set or made. */
+export function featuresOf(config: Config, hasKeys: boolean): Feature[] {
+  const { twilio, auth, mail, redis } = config;
+  const carrier = twilio.accountSid === null
+    ? "TWILIO_ACCOUNT_SID"
+    : twilio.authToken === null
+    ? "TWILIO_AUTH_TOKEN"
+    : null;
+  const key = auth.keyEncryptionKeys === null ? "KEY_ENCRYPTION_KEYS" : "TOKEN_PEPPER";
+  const kept = (name: Feature["name"]): Feature => ({
+    name,
+    provider: hasKeys ? "ringmaster" : null,
+    missing: hasKeys ? null : key,
+  });
+  return [
+    { name: "carrier", provider: carrier === null ? "twilio" : null, missing: carrier },
+    speech("stt", config.stt, "DEEPGRAM_API_KEY"),
+    speech("llm", config.llm, "OPENAI_API_KEY"),
+    speech(
+      "tts",
+      config.tts,
+      config.tts.provider === "aura" ? "DEEPGRAM_API_KEY" : "ELEVENLABS_API_KEY",
+    ),
+    ...(["logins", "apiKeys", "credentials", "webhooks"] as const).map(kept),
+    { name: "signup", provider: auth.signup, missing: hasKeys ? null : key },
+    { name: "mail", provider: mail.smtpUrl === null ? "folder" : "smtp", missing: null },
+    { name: "sharedLimits", provider: redis === null ? "memory" : "upstash", missing: null },
+    { name: "database", provider: config.database.type, missing: null },
+  ];
+}
+
+function speech(
+  name: "stt" | "llm" | "tts",
+  config: Config["stt" | "llm" | "tts"],
+  setting: string,
+): Feature {
+  const isMissing = config.provider !== "simulated" && config.apiKey === null;
+  return { name, provider: config.provider, missing: isMissing ? setting : null };
+}

@@ -1,0 +1,110 @@
+/** The edge: which hosts, origins and addresses count, and answers that are compressed. */
+
+import { isIP } from "node:net";
+import type { Context, MiddlewareHandler } from "hono";
+import { compress } from "hono/compress";
+import { cors } from "hono/cors";
+import type { EdgeConfig } from "@/lib/config.ts";
+import { AppError } from "@/lib/errors.ts";
+import type { Env } from "./env.ts";
+
+/** Smaller answers gain nothing. */
+export const GZIP_BYTES_MIN = 1_024;
+/** How long a browser may keep what a preflight was told: Chromium's most is two hours. */
+const PREFLIGHT_S = 600;
+
+const TAKEN_HEADERS = [
+  ...["Authorization", "Content-Type", "X-Tenant-ID", "X-Request-Id"],
+  ...["Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID"],
+];
+const SHOWN_HEADERS = [
+  ...["X-Request-Id", "ETag", "Retry-After", "Content-Disposition"],
+  ...["RateLimit", "RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
+];
+
+/**
+ * Lets pages of the listed origins read answers, and answers preflights. No credentials are allowed: a
+ * page sends its token itself, and no cookie opens anything.
+ */
+export function allowOrigins({ origins }: EdgeConfig): MiddlewareHandler<Env> {
+  return cors({
+    origin: [...origins],
+    allowMethods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+    allowHeaders: TAKEN_HEADERS,
+    exposeHeaders: SHOWN_HEADERS,
+    maxAge: PREFLIGHT_S,
+  });
+}
+
+/**
+ * Refuses what was sent to another host: a name that somebody else points here (DNS rebinding) would
+ * let their page in as one of ours.
+ */
+export function checkHost(
+  { hosts }: EdgeConfig,
+  publicUrl: string,
+): MiddlewareHandler<Env> {
+  const known = new Set([
+    ...hosts,
+    ...["localhost", "127.0.0.1", "[::1]"],
+    new URL(publicUrl).hostname,
+  ]);
+  return async (c, next) => {
+    const { hostname } = new URL(c.req.url);
+    if (!known.has(hostname)) throw new AppError("misdirected", "This host is not served here");
+    await next();
+  };
+}
+
+/** gzip from `GZIP_BYTES_MIN` on, where the client takes it; never an event stream. */
+export function gzip(): MiddlewareHandler<Env> {
+  const squeeze = compress({ encoding: "gzip", threshold: GZIP_BYTES_MIN });
+  return (c, next) =>
+    squeeze(c, async () => {
+      await next();
+      if (/\bgzip\b|\*/.test(c.req.header("accept-encoding") ?? "")) await measure(c);
+    });
+}
+
+/** Says how long a JSON answer is, which the compression wants to know and no route says. */
+async function measure(c: Context<Env>): Promise<void> {
+  const { res } = c;
+  const isJson = /^application\/(problem\+)?json\b/.test(res.headers.get("content-type") ?? "");
+  if (!isJson || res.body === null || res.headers.has("content-length")) return;
+  const bytes = await res.arrayBuffer();
+  c.res = new Response(bytes, res);
+  c.res.headers.set("Content-Length", `${bytes.byteLength}`);
+}
+
+/** The client's address: as Fly's proxy says it, where there is one, else the socket's. No other header counts. */
+export function clientAddress(c: Context<Env>, { trustsFly }: EdgeConfig): string | null {
+  const said = trustsFly ? c.req.header("fly-client-ip") ?? "" : "";
+  if (isIP(said) !== 0) return said;
+  return c.env?.remoteAddress ?? null;
+}
+
+interface Registered {
+  readonly method: string;
+  readonly path: string;
+}
+
+/** Which methods a path has, so that a wrong one is told so: `ALL` is middleware. */
+export function methodTable(routes: readonly Registered[]): (path: string) => readonly string[] {
+  const methods = new Map<string, Set<string>>();
+  for (const { method, path } of routes) {
+    if (method === "ALL") continue;
+    methods.set(path, (methods.get(path) ?? new Set()).add(method));
+    if (method === "GET") methods.get(path)?.add("HEAD");
+  }
+  const table = [...methods].map(([path, of]) => ({ pattern: patternOf(path), of: [...of] }));
+  return (path) => {
+    const found = table.filter(({ pattern }) => pattern.test(path)).flatMap(({ of }) => of);
+    return [...new Set(found)].toSorted();
+  };
+}
+
+/** hono's paths: `/calls/:id/events`. */
+function patternOf(path: string): RegExp {
+  const parts = path.split("/").map((part) => part.startsWith(":") ? "[^/]+" : RegExp.escape(part));
+  return new RegExp(`^${parts.join("/")}$`);
+}

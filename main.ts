@@ -63,7 +63,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   const database = options.database ?? await prepareDatabase(config, { clock, log, isTemporary });
   const secrets = await secretsOf(config, isTemporary);
   const keys = keysOf(config, secrets);
-  if (secrets !== null && keys !== null) {
+  if (secrets !== null && keys.pepper !== null) {
     await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent });
     await seedDemoKey(database, { key: secrets.demoKey, pepper: keys.pepper, at: clock.date() });
   }
@@ -110,7 +110,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     desk: house.desk,
     publicUrl,
     edge: config.edge,
-    features: featuresOf(config, keysOf(config, secrets) !== null),
+    features: featuresOf(config, keys.keyEncryptionKeys !== null && keys.pepper !== null),
     twilioAuthToken: carrierToken,
     version: project.version,
     notReady,
@@ -186,12 +186,16 @@ async function secretsOf(config: Config, isTemporary: boolean): Promise<LocalSec
   return await takeLocalSecrets(config.database.dataDir);
 }
 
-/** The house's keys: as set, else of this machine, else none. */
-function keysOf({ auth }: Config, secrets: LocalSecrets | null): HouseKeys | null {
-  const keyEncryptionKeys = auth.keyEncryptionKeys ??
-    (secrets && [{ name: "local", key: secrets.keyEncryptionKey }]);
-  const pepper = auth.pepper ?? secrets?.pepper ?? null;
-  return keyEncryptionKeys && pepper && { keyEncryptionKeys, pepper };
+/** The house's keys: as set, then those of this machine. */
+function keysOf({ auth }: Config, secrets: LocalSecrets | null): HouseKeys {
+  const local = secrets && { name: "local", key: secrets.keyEncryptionKey };
+  const set = auth.keyEncryptionKeys ?? [];
+  // Of an installation that is given keys later, the one it made still opens what it has wrapped.
+  const all = local === null || set.some(({ name }) => name === local.name) ? set : [...set, local];
+  return {
+    keyEncryptionKeys: all.length === 0 ? null : all,
+    pepper: auth.pepper ?? secrets?.pepper ?? null,
+  };
 }
 
 async function carrierOf({ twilio: settings }: Config, clock: Clock): Promise<Carrier> {

@@ -21,6 +21,8 @@ import { newPasswords } from "@/lib/passwords.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
+import { type CheckCredential, credentialCheck } from "@/lib/providers/credential_check.ts";
+import { limitedFetch } from "@/lib/providers/http.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
 import { newLlm } from "@/lib/providers/llm/mod.ts";
 import { newStt } from "@/lib/providers/stt/mod.ts";
@@ -48,6 +50,8 @@ const DRAIN_MS = 280_000;
 const STOP_MS = 5_000;
 const FLUSH_MS = 10_000;
 const LOOKUP_MS = 1_000;
+/** Whoever saves a credential waits for its provider. OpenAI's list of models is the longest answer. */
+const CHECK_LIMITS = { headMs: 4_000, idleMs: 2_000, totalMs: 6_000, maxBytes: 1024 * 1024 };
 
 export interface House {
   readonly system: System;
@@ -67,8 +71,8 @@ export interface House {
 /** What keys, tokens and secrets are kept with: shared by all machines. */
 export interface HouseKeys {
   /** The first one seals, all of them open. */
-  readonly keyEncryptionKeys: readonly KeyEncryptionKey[];
-  readonly pepper: Secret;
+  readonly keyEncryptionKeys: readonly KeyEncryptionKey[] | null;
+  readonly pepper: Secret | null;
 }
 
 export interface HouseOptions {
@@ -116,6 +120,7 @@ export function openHouse(options: HouseOptions): House {
     notifier: options.notifier,
     background,
     auth: { signup: config.auth.signup, missing: missingKeys(options) },
+    askProvider: askProviderOf(config, clock),
     outbound: outboundHttp({ allow: config.outboundAllow, clock }),
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
     acted: () => void seals.send({ type: "wake" }),
@@ -212,9 +217,23 @@ function limiterOf(
   return sharedLimiter({ count: redisCount(upstash(redis), clock), machines, clock, log });
 }
 
-function missingKeys({ keys, config }: HouseOptions): Services["auth"]["missing"] {
-  if (keys !== null) return null;
-  return config.auth.keyEncryptionKeys === null ? "KEY_ENCRYPTION_KEYS" : "TOKEN_PEPPER";
+function missingKeys({ keys }: HouseOptions): Services["auth"]["missing"] {
+  if ((keys?.keyEncryptionKeys ?? null) === null) return "KEY_ENCRYPTION_KEYS";
+  return (keys?.pepper ?? null) === null ? "TOKEN_PEPPER" : null;
+}
+
+/** At the addresses that the operator has set: they are nobody else's to choose. */
+function askProviderOf({ twilio, providers }: Config, clock: Clock): CheckCredential {
+  const { deepgram, openai, elevenlabs } = providers;
+  return credentialCheck({
+    urls: {
+      twilio: twilio.apiUrl,
+      deepgram: deepgram.url,
+      openai: openai.url,
+      elevenlabs: elevenlabs.url,
+    },
+    fetch: limitedFetch({ provider: "credentials", clock, ...CHECK_LIMITS }),
+  });
 }
 
 /** The providers of every call; or what is missing, which callers are told while the rest works. */

@@ -26,6 +26,12 @@ export interface Config {
   readonly stt: { readonly provider: "simulated" } | DeepgramSttConfig;
   readonly llm: { readonly provider: "simulated" } | OpenAIConfig;
   readonly tts: { readonly provider: "simulated" } | ElevenLabsConfig | AuraConfig;
+  /** Where each provider is, and what is asked of it, whoever's account is used. */
+  readonly providers: {
+    readonly deepgram: ProviderAt & { readonly voice: string };
+    readonly openai: ProviderAt;
+    readonly elevenlabs: ProviderAt & { readonly voice: string };
+  };
   /** Live calls this machine holds at most. */
   readonly maxCalls: number;
   /** Who may call the API from a browser, and under which names it answers. */
@@ -73,11 +79,14 @@ export interface KeyEncryptionKey {
   readonly key: Secret;
 }
 
-/** A provider at its address. A null key: the provider was chosen, and answers `not_configured`. */
-interface Provider {
+interface ProviderAt {
   readonly url: string;
-  readonly apiKey: Secret | null;
   readonly model: string;
+}
+
+/** A provider at its address. A null key: the provider was chosen, and answers `not_configured`. */
+interface Provider extends ProviderAt {
+  readonly apiKey: Secret | null;
 }
 
 export interface DeepgramSttConfig extends Provider {
@@ -263,6 +272,15 @@ function toConfig(set: Settings): Config {
     stt: toStt(set),
     llm: toLlm(set),
     tts: toTts(set),
+    providers: {
+      deepgram: { url: set.DEEPGRAM_URL, model: set.DEEPGRAM_MODEL, voice: set.DEEPGRAM_VOICE },
+      openai: { url: set.OPENAI_BASE_URL, model: set.OPENAI_MODEL },
+      elevenlabs: {
+        url: set.ELEVENLABS_URL,
+        model: set.ELEVENLABS_MODEL,
+        voice: set.ELEVENLABS_VOICE,
+      },
+    },
     maxCalls: set.MAX_CALLS,
     edge: {
       origins: set.ALLOWED_ORIGINS,

@@ -7,6 +7,7 @@ import { audit } from "./audit.ts";
 import { authenticated, visiting } from "./authenticated.ts";
 import { jsonGuard } from "./body.ts";
 import { calls } from "./calls.ts";
+import { credentials } from "./credentials.ts";
 import type { AppDeps } from "./deps.ts";
 import { docs } from "./docs.ts";
 import { allowOrigins, checkHost, gzip, methodTable } from "./edge.ts";
@@ -31,7 +32,8 @@ function api() {
     .route("/agents", agents)
     .route("/phone-numbers", phoneNumbers)
     .route("/audit", audit)
-    .route("/calls", calls);
+    .route("/calls", calls)
+    .route("/credentials", credentials);
 }
 
 /** The API as its client sees it: `hc<Api>(url)`. */

@@ -4,6 +4,7 @@ import type { Errand } from "./errand.ts";
 import { agentErrands } from "./agents.ts";
 import { auditErrands } from "./audit.ts";
 import { callErrands } from "./calls.ts";
+import { credentialErrands } from "./credentials.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
 import { tenantErrands } from "./tenant.ts";
 
@@ -11,6 +12,7 @@ export const errands = {
   ...agentErrands,
   ...auditErrands,
   ...callErrands,
+  ...credentialErrands,
   ...phoneNumberErrands,
   ...tenantErrands,
 };

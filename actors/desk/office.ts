@@ -17,6 +17,7 @@ import type { Log } from "@/lib/log.ts";
 import type { Passwords } from "@/lib/passwords.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import type { Outbound } from "@/lib/outbound.ts";
+import type { CheckCredential } from "@/lib/providers/credential_check.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { DeskMessage } from "./desk.ts";
 
@@ -51,6 +52,8 @@ export interface Services {
     /** The setting without which nobody can log in; null: none is missing. */
     readonly missing: "KEY_ENCRYPTION_KEYS" | "TOKEN_PEPPER" | null;
   };
+  /** Asks a provider whether it knows a credential. */
+  readonly askProvider: CheckCredential;
   /** The way to addresses that tenants chose. */
   readonly outbound: Outbound;
   /** Tells this machine's gate that what it has cached of the tenant is stale. */

@@ -23,6 +23,8 @@ export interface ErrandRunner {
 
 export interface ErrandRunnerOptions {
   readonly clock?: Clock;
+  /** In place of those that every errand has here. */
+  readonly services?: Partial<Services>;
   /** What the tenant's desk is sent. */
   readonly desk?: Ref<DeskMessage>;
 }
@@ -30,7 +32,7 @@ export interface ErrandRunnerOptions {
 export function errandRunner(
   database: Database,
   tenantId: string,
-  { clock = systemClock, desk }: ErrandRunnerOptions = {},
+  { clock = systemClock, desk, services: given }: ErrandRunnerOptions = {},
 ): ErrandRunner {
   const by: Principal = {
     kind: "key",
@@ -50,6 +52,7 @@ export function errandRunner(
     pepper: null,
     limiter: memoryLimiter(clock),
     configChanged: () => {},
+    ...given,
   };
   const request = { requestId: "r1", address: null, idempotencyKey: null };
   // Errands that need a service which is not here are not run by it.

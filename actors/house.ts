@@ -38,6 +38,8 @@ import { deskStore } from "@/actors/desk/store.ts";
 import { entries } from "@/actors/gate/entries.ts";
 import { newAuthenticator } from "@/actors/gate/authenticate.ts";
 import { gate, gateKind, type GateMessage } from "@/actors/gate/gate.ts";
+import { jobs, jobsKind } from "@/actors/jobs/jobs.ts";
+import { houseCron, kinds } from "@/actors/jobs/kinds.ts";
 import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
 import { sealPass } from "@/actors/sealer/pass.ts";
 import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
@@ -125,6 +127,8 @@ export function openHouse(options: HouseOptions): House {
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
     acted: () => void seals.send({ type: "wake" }),
     personChanged: (personId) => void door.send({ type: "personChanged", personId }),
+    wakeJobs: () => void worker.send({ type: "wake" }),
+    wakeDeliveries: () => {},
   };
 
   const switchboard = newSwitchboard({
@@ -168,6 +172,12 @@ export function openHouse(options: HouseOptions): House {
       log,
     }));
 
+  const worker = system.spawn(
+    jobsKind,
+    "jobs",
+    () => jobs({ services, kinds, houseCron, random: Math.random }),
+  );
+
   system.register(deskKind, (tenantId) =>
     desk({
       ...deskStore(database, tenantId, { clock, carrier: carrier.provider }),
@@ -191,7 +201,7 @@ export function openHouse(options: HouseOptions): House {
     limiterMetrics: () => limiter.metrics?.() ?? null,
     async drain() {
       log.info("draining", { calls: system.count(callKind.name) });
-      system.drain({ serves: ["desk", "gate", "recorder", "sealer", "call"] });
+      system.drain({ serves: ["desk", "gate", "recorder", "sealer", "jobs", "deliveries", "call"] });
       await switchboard.emptied(DRAIN_MS);
     },
     async close() {
@@ -201,6 +211,9 @@ export function openHouse(options: HouseOptions): House {
         (error) => log.error("events not flushed", { error }),
       );
       await background.close();
+      await worker.ask<void>((reply) => ({ type: "drain", reply }), { timeoutMs: STOP_MS }).catch(
+        (error) => log.error("jobs not sent back: their leases will end", { error }),
+      );
       await system.shutdown();
       passwords.close();
     },

@@ -1,17 +1,13 @@
 /** The office of a desk: what an errand works with. Everything in it is bound to the desk's tenant. */
 
 import type { Ref } from "@/actors/runtime/actor.ts";
-import { insertAuditEntry } from "@/db/audit.ts";
+import { type Act, act, type Committed } from "@/db/act.ts";
 import type { Database, Sql } from "@/db/client.ts";
-import { insertOutboxEvent } from "@/db/outbox.ts";
-import { bumpConfigVersion } from "@/db/tenants.ts";
 import type { Vault } from "@/db/vault.ts";
 import type { Principal } from "@/lib/access.ts";
 import type { AccessTokens } from "@/lib/access_tokens.ts";
 import type { Background } from "@/lib/background.ts";
 import type { Clock } from "@/lib/clock.ts";
-import type { EventPayloads, EventType } from "@/lib/event_types.ts";
-import { newId } from "@/lib/ids.ts";
 import type { Limiter } from "@/lib/limits/limiter.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Passwords } from "@/lib/passwords.ts";
@@ -20,6 +16,8 @@ import type { Outbound } from "@/lib/outbound.ts";
 import type { CheckCredential } from "@/lib/providers/credential_check.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { DeskMessage } from "./desk.ts";
+
+export type { Act, AuditNote } from "@/db/act.ts";
 
 const REST_MS = 10_000;
 
@@ -33,7 +31,7 @@ export interface RequestFacts {
 }
 
 /** Of the whole machine, and the same for every desk. What a feature needs of the world is added here. */
-export interface Services {
+export interface Services extends Committed {
   readonly database: Database;
   readonly clock: Clock;
   readonly log: Log;
@@ -56,31 +54,8 @@ export interface Services {
   readonly askProvider: CheckCredential;
   /** The way to addresses that tenants chose. */
   readonly outbound: Outbound;
-  /** Tells this machine's gate that what it has cached of the tenant is stale. */
-  configChanged(tenantId: string): void;
-  /** Tells this machine's sealer that an act has committed its audit entry. */
-  acted(): void;
-  /** The same of a person: to be told after the commit that ends a session or disables them. */
+  /** Tells this machine's gate that what it has cached of a person is stale: after the commit that ends a session or disables them. */
   personChanged(personId: string): void;
-}
-
-/** A change: one transaction, in which its audit entry and its events are written too. */
-export interface Act {
-  readonly sql: Sql;
-  /** `details` are JSON, and hold no secret and no content of a conversation. */
-  audit(entry: AuditNote): Promise<void>;
-  /** An event that leaves the house: delivered to the tenant's webhooks, at least once. */
-  emit<T extends EventType>(type: T, payload: EventPayloads[T]): Promise<void>;
-  /** What gates and desks have cached of the tenant is stale from the commit on; returns its version. */
-  changeConfig(): Promise<number>;
-}
-
-export interface AuditNote {
-  /** `agent.published` */
-  readonly action: string;
-  /** The prefixed id of what was acted on. */
-  readonly subjectId: string;
-  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 export interface Office extends Services {
@@ -107,48 +82,14 @@ export interface Visit {
 export function office(services: Services, visit: Visit): Office {
   const { database, clock } = services;
   const { tenantId, by, request } = visit;
-
-  function bound<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
-    return database.asTenant("rest", tenantId, REST_MS, work);
-  }
+  const { requestId, address } = request;
+  const actor = { actorKind: by.kind, actorId: by.id, requestId, address };
+  const bounds = { tenantId, pool: "rest", deadlineMs: REST_MS } as const;
 
   return {
     ...services,
     ...visit,
-    read: bound,
-    async act(work) {
-      let isConfig = false;
-      const result = await bound((sql) =>
-        work({
-          sql,
-          audit: ({ action, subjectId, details = {} }) =>
-            insertAuditEntry(sql, tenantId, {
-              id: newId("audit"),
-              at: clock.date(),
-              actorKind: by.kind,
-              actorId: by.id,
-              action,
-              subjectId,
-              details,
-              requestId: request.requestId,
-              address: request.address,
-            }),
-          emit: (type, payload) =>
-            insertOutboxEvent(sql, tenantId, {
-              id: newId("event"),
-              type,
-              payload,
-              at: clock.date(),
-            }),
-          changeConfig() {
-            isConfig = true;
-            return bumpConfigVersion(sql, tenantId);
-          },
-        })
-      );
-      if (isConfig) services.configChanged(tenantId);
-      services.acted();
-      return result;
-    },
+    read: (work) => database.asTenant("rest", tenantId, REST_MS, work),
+    act: (work) => act({ ...bounds, database, clock, committed: services, actor }, work),
   };
 }

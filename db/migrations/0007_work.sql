@@ -9,7 +9,7 @@ create table job (
   status text not null default 'queued' check (status in ('queued', 'running', 'done', 'dead')),
   run_at timestamptz not null,
   attempt integer not null default 0,
-  lease uuid, -- of the worker that runs it
+  lease uuid, -- of the run that has it; null unless running
   lease_until timestamptz,
   last_error text,
   created_at timestamptz not null default now(),
@@ -17,7 +17,10 @@ create table job (
   primary key (tenant_id, id),
   unique (tenant_id, kind, key)
 );
-create index job_due on job (run_at) where status in ('queued', 'running');
+-- What is due when: a lane of each tenant and kind.
+create index job_due on job (tenant_id, kind, coalesce(lease_until, run_at), id)
+  where status in ('queued', 'running');
+
 
 -- An event of the house, written in the transaction of what happened; deliveries are made from it.
 create table outbox (
@@ -26,10 +29,12 @@ create table outbox (
   type text not null, -- `call.ended`
   payload jsonb not null,
   at timestamptz not null,
+  seq bigint generated always as identity, -- the order in which events were written
   dispatched_at timestamptz,
   primary key (tenant_id, id)
 );
-create index outbox_waiting on outbox (id) where dispatched_at is null;
+create index outbox_waiting on outbox (tenant_id, seq) where dispatched_at is null;
+create index outbox_at on outbox (tenant_id, at);
 
 create table webhook_endpoint (
   tenant_id uuid not null references tenant (id),
@@ -43,7 +48,8 @@ create table webhook_endpoint (
   previous_until timestamptz,
   status text not null default 'enabled' check (status in ('enabled', 'disabled')),
   disabled_reason text,
-  failing_since timestamptz,
+  failing_since timestamptz, -- of the first failure after the last success
+  slow_until timestamptz, -- it has asked for quiet until then
   version integer not null default 1,
   created_at timestamptz not null default now(),
   primary key (tenant_id, id)
@@ -56,17 +62,24 @@ create table delivery (
   event_id uuid not null,
   status text not null default 'pending'
     check (status in ('pending', 'delivered', 'failed', 'cancelled')),
-  attempt integer not null default 0,
+  seq bigint not null, -- of its event
+  attempt integer not null default 0, -- how many there have been
+  step integer not null default 0, -- of the schedule: 0 is the first try, again after a replay
   next_at timestamptz,
-  lease uuid,
+  lease uuid, -- of the attempt that is under way
   lease_until timestamptz,
   created_at timestamptz not null default now(),
   finished_at timestamptz,
   primary key (tenant_id, id),
+  unique (tenant_id, endpoint_id, event_id),
   foreign key (tenant_id, endpoint_id) references webhook_endpoint (tenant_id, id) on delete cascade,
   foreign key (tenant_id, event_id) references outbox (tenant_id, id) on delete cascade
 );
-create index delivery_due on delivery (next_at) where status = 'pending';
+-- First tries of an endpoint in the order of events, and its retries beside them.
+create index delivery_due on delivery (tenant_id, endpoint_id, (step > 0), next_at, seq)
+  where status = 'pending';
+create index delivery_leased on delivery (tenant_id, lease_until)
+  where status = 'pending' and lease is not null;
 create index delivery_of_endpoint on delivery (tenant_id, endpoint_id, id);
 
 create table delivery_attempt (
@@ -116,8 +129,8 @@ grant update (payload, status, run_at, attempt, lease, lease_until, last_error, 
   on job to ringmaster_app;
 grant update (dispatched_at), delete on outbox to ringmaster_app;
 grant update (url, description, events, mode, secret_sealed, previous_secret_sealed, previous_until,
-  status, disabled_reason, failing_since, version), delete on webhook_endpoint to ringmaster_app;
-grant update (status, attempt, next_at, lease, lease_until, finished_at), delete on delivery
+  status, disabled_reason, failing_since, slow_until, version), delete on webhook_endpoint to ringmaster_app;
+grant update (status, attempt, step, next_at, lease, lease_until, finished_at), delete on delivery
   to ringmaster_app;
 grant delete on delivery_attempt to ringmaster_app;
 grant update (request_hash, lease, lease_until, stage, answer_sealed, created_at), delete

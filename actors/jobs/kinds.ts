@@ -1,0 +1,10 @@
+/** Every kind of job there is. A feature adds its own here: one line. */
+
+import type { AnyKind, HouseCron } from "./kind.ts";
+import { purge } from "./purge.ts";
+
+export const kinds: Readonly<Record<string, AnyKind>> = {
+  purge,
+};
+
+export const houseCron: Readonly<Record<string, HouseCron>> = {};

@@ -9,10 +9,6 @@ export interface Claimed {
   readonly id: string;
 }
 
-export interface ClaimedJob extends Claimed {
-  readonly kind: string;
-}
-
 export interface JobClaim {
   /** A UUID: the lease of all that is taken now. */
   readonly lease: string;
@@ -29,11 +25,11 @@ export interface JobClaim {
 }
 
 /** Jobs that are due, of one tenant after the other; their leases are committed with the transaction. */
-export async function claimJobs(sql: Sql, claim: JobClaim): Promise<ClaimedJob[]> {
+export async function claimJobs(sql: Sql, claim: JobClaim): Promise<Claimed[]> {
   const busy = `{${claim.busy.map((tenantId) => uuidOf("tenant", tenantId)).join(",")}}`;
   const last = claim.lastServed === null ? null : uuidOf("tenant", claim.lastServed);
-  return await sql<ClaimedJob[]>`
-    select 'tenant_' || tenant_id as tenant_id, 'job_' || id as id, kind
+  return await sql<Claimed[]>`
+    select 'tenant_' || tenant_id as tenant_id, 'job_' || id as id
     from claim_jobs(${claim.lease}, ${claim.room}, ${asJson(sql, claim.kinds)}, ${busy}::uuid[],
       ${claim.tenantMax}, ${last})`;
 }

@@ -33,10 +33,11 @@ export interface Job {
 }
 
 /** One run of a job: `lease` is the token without which it cannot be finished. */
-export interface Lease {
-  readonly jobId: string;
+export interface LeasedJob extends Job {
+  readonly tenantId: string;
   readonly lease: string;
 }
+type Lease = Pick<LeasedJob, "tenantId" | "id" | "lease">;
 
 /** In the transaction of what it follows from. False when it is there already. */
 export async function insertJob(sql: Sql, tenantId: string, job: NewJob): Promise<boolean> {
@@ -70,17 +71,20 @@ export async function getJob(sql: Sql, tenantId: string, jobId: string): Promise
   return job ?? null;
 }
 
-/** What a run of it works with; null when the lease is no longer this run's. */
-export async function getLeasedJob(
+/** Those of them that this lease still has, of the tenants of the transaction. */
+export async function listLeasedJobs(
   sql: Sql,
-  tenantId: string,
-  { jobId, lease }: Lease,
-): Promise<Job | null> {
-  const [job] = await sql<Job[]>`
-    select ${columns(sql)} from job
-    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("job", jobId)}
-      and lease = ${lease}`;
-  return job ?? null;
+  claimed: readonly { readonly tenantId: string; readonly id: string }[],
+  lease: string,
+): Promise<LeasedJob[]> {
+  const tenants = `{${claimed.map((job) => uuidOf("tenant", job.tenantId)).join(",")}}`;
+  const ids = `{${claimed.map((job) => uuidOf("job", job.id)).join(",")}}`;
+  return await sql<LeasedJob[]>`
+    select 'tenant_' || tenant_id as tenant_id, ${columns(sql)}, lease
+    from unnest(${tenants}::uuid[], ${ids}::uuid[]) with ordinality as claimed (tenant_id, id, place)
+    join job using (tenant_id, id)
+    where lease = ${lease}
+    order by place`;
 }
 
 /** Newest first. `before` is the id of the last one already seen. */
@@ -108,13 +112,12 @@ export async function listJobs(
 /** It is this run's for so much longer, from now. False when it has been taken from it. */
 export async function extendLease(
   sql: Sql,
-  tenantId: string,
-  { jobId, lease }: Lease,
+  { tenantId, id, lease }: Lease,
   forMs: number,
 ): Promise<boolean> {
   const rows = await sql`
     update job set lease_until = app_now() + ${forMs}::integer * interval '1 millisecond'
-    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("job", jobId)}
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("job", id)}
       and lease = ${lease}`;
   return rows.count === 1;
 }
@@ -133,8 +136,7 @@ export type JobEnd =
 /** False when the lease is no longer this run's: then nothing is changed. */
 export async function updateJobEnded(
   sql: Sql,
-  tenantId: string,
-  { jobId, lease }: Lease,
+  { tenantId, id, lease }: Lease,
   end: JobEnd,
 ): Promise<boolean> {
   const isAgain = end.type === "again";
@@ -146,7 +148,7 @@ export async function updateJobEnded(
       attempt = attempt - ${isAgain && !end.isCounted ? 1 : 0}::integer,
       last_error = ${end.type === "done" ? null : end.error},
       finished_at = case when ${isAgain} then null else app_now() end
-    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("job", jobId)}
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("job", id)}
       and lease = ${lease}`;
   return rows.count === 1;
 }

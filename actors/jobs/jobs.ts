@@ -2,7 +2,8 @@
 
 import type { Actor, Context, Kind, Outcome, Reply } from "@/actors/runtime/actor.ts";
 import type { Services } from "@/actors/desk/office.ts";
-import { type ClaimedJob, claimJobs, type Tick, type TickClaim } from "@/db/claims.ts";
+import { claimJobs, type JobClaim, type Tick, type TickClaim } from "@/db/claims.ts";
+import { type LeasedJob, listLeasedJobs } from "@/db/jobs.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
 import type { AnyKind, Cron, HouseCron } from "./kind.ts";
 import { type RunEnd, runJob } from "./run.ts";
@@ -20,7 +21,7 @@ export type JobsMessage =
   | { type: "wake" }
   /** From itself: it has been quiet for a while. */
   | { type: "poll" }
-  | { type: "claimed"; lease: string; outcome: Outcome<readonly ClaimedJob[]> }
+  | { type: "claimed"; outcome: Outcome<readonly LeasedJob[]> }
   | { type: "ended"; name: string; outcome: Outcome<RunEnd> }
   /** From itself: a pattern may be due. */
   | { type: "cron" }
@@ -49,7 +50,7 @@ export interface JobsState {
   /** A claim that is under way; `again`: a wake came since, which may have been too late for it. */
   readonly claim: "none" | "underWay" | "again";
   /** By `lease/id`. */
-  readonly running: ReadonlyMap<string, ClaimedJob>;
+  readonly running: ReadonlyMap<string, LeasedJob>;
   readonly lastServed: string | null;
   /** The tick that each pattern has been run for, or is being run for, in milliseconds. */
   readonly ticks: ReadonlyMap<string, number>;
@@ -70,14 +71,26 @@ export function jobs(deps: JobsDeps): Actor<JobsState, JobsMessage> {
     ),
   };
 
+  /** What is taken and cannot be read is another's when its lease has ended. */
+  async function take(wanted: JobClaim): Promise<LeasedJob[]> {
+    const claimed = await database.lookup("jobs", CLAIM_MS, (sql) => claimJobs(sql, wanted));
+    if (claimed.length === 0) return [];
+    const tenants = [...new Set(claimed.map(({ tenantId }) => tenantId))];
+    return await database.asTenant(
+      "jobs",
+      tenants,
+      CLAIM_MS,
+      (sql) => listLeasedJobs(sql, claimed, wanted.lease),
+    );
+  }
+
   function claim(state: Readonly<JobsState>, ctx: Context<JobsMessage>): JobsState {
     if (state.drained !== null) return state;
     if (state.claim !== "none") return { ...state, claim: "again" };
     const room = IN_FLIGHT_MAX - state.running.size;
     if (room === 0) return state; // the next one that ends asks again
-    const lease = crypto.randomUUID();
-    const wanted = {
-      lease,
+    const wanted: JobClaim = {
+      lease: crypto.randomUUID(),
       room,
       kinds: roomOf(kinds, state.running),
       busy: [...state.running.values()].map(({ tenantId }) => tenantId),
@@ -87,20 +100,17 @@ export function jobs(deps: JobsDeps): Actor<JobsState, JobsMessage> {
     ctx.cancel("poll");
     ctx.run(
       "claim",
-      () => database.lookup("jobs", CLAIM_MS, (sql) => claimJobs(sql, wanted)),
-      (outcome) => ({ type: "claimed", lease, outcome }),
+      () => take(wanted),
+      (outcome) => ({ type: "claimed", outcome }),
     );
     return { ...state, claim: "underWay" };
   }
 
-  function start({ tenantId, id }: ClaimedJob, lease: string, ctx: Context<JobsMessage>): string {
-    const name = `${lease}/${id}`;
+  function start(job: LeasedJob, ctx: Context<JobsMessage>): string {
+    const name = `${job.lease}/${job.id}`;
     ctx.run(
       name,
-      (signal) => {
-        const stopped = AbortSignal.any([signal, draining.signal]);
-        return runJob(deps, { tenantId, jobId: id, lease }, stopped);
-      },
+      (signal) => runJob(deps, job, AbortSignal.any([signal, draining.signal])),
       (outcome) => ({ type: "ended", name, outcome }),
     );
     return name;
@@ -165,11 +175,11 @@ export function jobs(deps: JobsDeps): Actor<JobsState, JobsMessage> {
     on: {
       wake: (state, _, ctx) => claim(state, ctx),
       poll: (state, _, ctx) => claim(state, ctx),
-      claimed(state, { lease, outcome }, ctx) {
+      claimed(state, { outcome }, ctx) {
         if (!outcome.ok) log.warn("cannot claim jobs: will try again", { error: outcome.error });
         const claimed = outcome.ok ? outcome.value : [];
         const running = new Map(state.running);
-        for (const job of claimed) running.set(start(job, lease, ctx), job);
+        for (const job of claimed) running.set(start(job, ctx), job);
         const lastServed = claimed.at(-1)?.tenantId ?? state.lastServed;
         const next: JobsState = { ...state, claim: "none", running, lastServed };
         if (next.drained !== null) return answerDrained(next);

@@ -1,8 +1,7 @@
 /** One run of a job: under its lease, as its tenant, to an end that is written down. */
 
 import { act } from "@/db/act.ts";
-import type { Sql } from "@/db/client.ts";
-import { extendLease, getLeasedJob, type Job, type JobEnd, updateJobEnded } from "@/db/jobs.ts";
+import { extendLease, type JobEnd, type LeasedJob, updateJobEnded } from "@/db/jobs.ts";
 import type { Cancel, Clock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { orAborted } from "@/lib/until_aborted.ts";
@@ -23,42 +22,32 @@ export interface RunDeps {
   readonly random: () => number;
 }
 
-export interface LeasedJob {
-  readonly tenantId: string;
-  readonly jobId: string;
-  readonly lease: string;
-}
-
 /** `lost`: another run has it, which alone may finish it. */
 export type RunEnd = JobEnd["type"] | "lost";
 
 /** `draining` sends the job back to the queue, as if it had not been tried. Throws AppError without a database. */
 export async function runJob(
   deps: RunDeps,
-  leased: LeasedJob,
+  job: LeasedJob,
   draining: AbortSignal,
 ): Promise<RunEnd> {
   const { database, log } = deps.services;
-  const { tenantId } = leased;
-  const bound = <T>(work: (sql: Sql) => Promise<T>): Promise<T> =>
-    database.asTenant("jobs", tenantId, SQL_MS, work);
-
-  const job = await bound((sql) => getLeasedJob(sql, tenantId, leased));
-  if (job === null) return "lost";
-  const end = await endOf(deps, leased, job, draining);
-  if (end === null || !await bound((sql) => updateJobEnded(sql, tenantId, leased, end))) {
-    log.warn("job lost its lease", { jobId: job.id, kind: job.kind });
+  const end = await endOf(deps, job, draining);
+  const isWritten = end !== null &&
+    await database.asTenant("jobs", job.tenantId, SQL_MS, (sql) => updateJobEnded(sql, job, end));
+  const told = { jobId: job.id, kind: job.kind, attempt: job.attempt };
+  if (!isWritten) {
+    log.warn("job lost its lease", told);
     return "lost";
   }
-  if (end.type === "dead") log.error("job is dead", { jobId: job.id, kind: job.kind });
+  if (end.type === "dead") log.error("job is dead", told);
   return end.type;
 }
 
 /** How the run came out; null: its lease is lost. */
 async function endOf(
   deps: RunDeps,
-  leased: LeasedJob,
-  job: Job,
+  job: LeasedJob,
   draining: AbortSignal,
 ): Promise<JobEnd | null> {
   const { services, kinds, random } = deps;
@@ -74,11 +63,11 @@ async function endOf(
   const tooLong = new AppError("unknown_outcome", "The run took too long");
   const lost = new AppError("conflict", "The lease is lost");
   const disarm = services.clock.timer(kind.maxMs ?? RUN_MS, () => over.abort(tooLong));
-  const release = keepLease(services, leased, kind.leaseMs, () => over.abort(lost));
+  const release = keepLease(services, job, kind.leaseMs, () => over.abort(lost));
   const signal = AbortSignal.any([draining, over.signal]);
   try {
     signal.throwIfAborted();
-    await orAborted(run(contextOf(services, leased, job, signal)), signal);
+    await orAborted(run(contextOf(services, job, signal)), signal);
     return { type: "done" };
   } catch (error) {
     if (over.signal.reason === lost) return null;
@@ -92,7 +81,7 @@ async function endOf(
 
 function failed(
   error: unknown,
-  job: Job,
+  job: LeasedJob,
   kind: AnyKind,
   { services, random }: Pick<RunDeps, "services" | "random">,
 ): JobEnd {
@@ -119,8 +108,7 @@ function errorText(error: unknown): string {
 
 function contextOf(
   services: Services,
-  { tenantId }: LeasedJob,
-  { id, kind, key, attempt }: Job,
+  { tenantId, id, kind, key, attempt }: LeasedJob,
   signal: AbortSignal,
 ): JobContext {
   const { database, clock } = services;
@@ -139,11 +127,10 @@ function contextOf(
 /** Renews it until cancelled; `lost` is told when it is another's, or when no renewal has come through in time. */
 function keepLease(
   { database, clock }: Pick<Services, "database"> & { readonly clock: Clock },
-  leased: LeasedJob,
+  job: LeasedJob,
   leaseMs: number,
   lost: () => void,
 ): Cancel {
-  const { tenantId } = leased;
   let renewedAt = clock.now();
   let isOver = false;
   let disarm: Cancel = clock.timer(leaseMs / RENEWALS, () => void renew());
@@ -151,7 +138,7 @@ function keepLease(
   async function renew(): Promise<void> {
     const at = clock.now();
     const extended = await database
-      .asTenant("jobs", tenantId, SQL_MS, (sql) => extendLease(sql, tenantId, leased, leaseMs))
+      .asTenant("jobs", job.tenantId, SQL_MS, (sql) => extendLease(sql, job, leaseMs))
       .catch(() => null); // without a database: it is this run's until its time is up
     if (isOver) return;
     if (extended) renewedAt = at;

@@ -1,5 +1,4 @@
--- Claims: how a machine takes work of whichever tenant. They return ids, and of a
--- job its kind; the work is done as the tenant.
+-- Claims: how a machine takes work of whichever tenant. They return ids only; the work is done as the tenant.
 
 -- The time that leases and schedules go by: the database's, which all machines share. Tests set their own.
 create function app_now() returns timestamptz language sql stable parallel safe as $$
@@ -15,7 +14,7 @@ create policy lookup on job to ringmaster_lookup using (true);
 -- for each job that the machine has under way). `kinds`: for each kind how many more of it the machine
 -- takes, and for how long: {"kind": {"room": 4, "leaseMs": 60000}}; others are left to who knows them.
 create function claim_jobs(worker uuid, room integer, kinds jsonb, busy uuid[], tenant_max integer,
-  last_served uuid) returns table (tenant_id uuid, id uuid, kind text)
+  last_served uuid) returns table (tenant_id uuid, id uuid)
 language plpgsql security definer set search_path = '' as $$
 #variable_conflict use_column
 declare
@@ -64,7 +63,7 @@ begin
       busy := busy || tenant;
       served := served || tenant;
       room := room - 1;
-      return query select tenant, head.id, head.kind;
+      return query select tenant, head.id;
     end loop;
     tenants := served;
   end loop;

@@ -12,7 +12,10 @@ const DENIED = /row-level security|permission denied/;
 /** Tables of people, seen by who is that person. `person` is seen by fellow members too. */
 const OF_PEOPLE = ["person", "person_secret", "session", "refresh_token", "password_reset"];
 /** Tables of the house, which hold nothing of a tenant; and why the application may see them. */
-const OF_HOUSE = ["signing_key"]; // public halves, and private ones sealed under the house's own key
+const OF_HOUSE = [
+  "signing_key", // public halves, and private ones sealed under the house's own key
+  "cron_tick", // when which pattern was run
+];
 const NOT_OURS = ["migration"]; // the application's role has no right to it at all
 
 interface Table {

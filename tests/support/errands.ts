@@ -52,6 +52,8 @@ export function errandRunner(
     pepper: null,
     limiter: memoryLimiter(clock),
     configChanged: () => {},
+    wakeJobs: () => {},
+    wakeDeliveries: () => {},
     ...given,
   };
   const request = { requestId: "r1", address: null, idempotencyKey: null };

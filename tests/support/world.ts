@@ -186,6 +186,7 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     endpoint_id: uuid(ids.endpoint),
     event_id: uuid(ids.event),
     status: "failed",
+    seq: 1,
     attempt: 1,
     finished_at: PAST,
   }),

@@ -201,7 +201,9 @@ export function openHouse(options: HouseOptions): House {
     limiterMetrics: () => limiter.metrics?.() ?? null,
     async drain() {
       log.info("draining", { calls: system.count(callKind.name) });
-      system.drain({ serves: ["desk", "gate", "recorder", "sealer", "jobs", "deliveries", "call"] });
+      system.drain({
+        serves: ["desk", "gate", "recorder", "sealer", "jobs", "deliveries", "call"],
+      });
       await switchboard.emptied(DRAIN_MS);
     },
     async close() {

@@ -76,11 +76,3 @@ export async function updateTickDone(sql: Sql, tick: Tick): Promise<void> {
     where kind = ${tick.kind} and tick = ${tick.at} and lease = ${tick.lease}`;
   await sql`delete from cron_tick where kind = ${tick.kind} and tick < ${tick.at}`;
 }
-
-/** A page of all tenants' ids in their order; `last` is the one that was seen last. */
-export async function tenantsAfter(sql: Sql, last: string | null, most: number): Promise<string[]> {
-  const rows = await sql<{ id: string }[]>`
-    select 'tenant_' || tenant_id as id
-    from tenants_after(${last === null ? null : uuidOf("tenant", last)}, ${most})`;
-  return rows.map(({ id }) => id);
-}

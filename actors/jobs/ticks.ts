@@ -1,9 +1,10 @@
 /** Ticks: when a pattern was last due, and when it is next; and the run of one, by one machine of all. */
 
 import { Cron as Pattern } from "croner";
-import { claimTick, tenantsAfter, type Tick, type TickClaim, updateTickDone } from "@/db/claims.ts";
+import { claimTick, type Tick, type TickClaim, updateTickDone } from "@/db/claims.ts";
 import type { Database } from "@/db/client.ts";
 import { insertJobs } from "@/db/jobs.ts";
+import { tenantsAfter } from "@/db/lookups.ts";
 import { newId } from "@/lib/ids.ts";
 import type { Cron } from "./kind.ts";
 
@@ -54,7 +55,7 @@ export async function enqueueForAll(
     const page: string[] = await database.lookup(
       "jobs",
       SQL_MS,
-      (sql) => tenantsAfter(sql, last, TENANTS_MAX),
+      (sql) => tenantsAfter(sql, { after: last, limit: TENANTS_MAX }),
     );
     const jobs = page.map((tenantId) => ({ tenantId, id: newId("job") }));
     if (jobs.length === 0) return;

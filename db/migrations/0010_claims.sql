@@ -82,24 +82,12 @@ grant select, insert, delete, update (lease, lease_until, done_at) on cron_tick 
 alter table cron_tick enable row level security, force row level security;
 create policy of_house on cron_tick to ringmaster_app using (true);
 
-grant select (id) on tenant to ringmaster_lookup;
-create policy of_walk on tenant for select to ringmaster_lookup using (true);
-
--- A page of all tenants, in the order of their ids.
-create function tenants_after(last uuid, most integer) returns table (tenant_id uuid)
-language sql stable security definer set search_path = '' as $$
-  select t.id from public.tenant t
-  where last is null or t.id > last
-  order by t.id limit most
-$$;
-
 grant create on schema public to ringmaster_lookup;
 do $$
 declare
   f text;
 begin
-  foreach f in array array['claim_jobs(uuid, integer, jsonb, uuid[], integer, uuid)',
-    'tenants_after(uuid, integer)']
+  foreach f in array array['claim_jobs(uuid, integer, jsonb, uuid[], integer, uuid)']
   loop
     execute format('alter function %s owner to ringmaster_lookup', f);
     execute format('revoke all on function %s from public', f);

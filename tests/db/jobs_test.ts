@@ -7,7 +7,6 @@ import { jobs, type JobsDeps, jobsKind, type JobsMessage } from "@/actors/jobs/j
 import type { Ref } from "@/actors/runtime/actor.ts";
 import type { Sql } from "@/db/client.ts";
 import { insertJob, type Job, listJobs } from "@/db/jobs.ts";
-import { AppError } from "@/lib/errors.ts";
 import { newId } from "@/lib/ids.ts";
 import { type ActorKit, actorKit } from "@/tests/support/actor_kit.ts";
 import { testDatabase } from "@/tests/support/database.ts";

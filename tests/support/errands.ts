@@ -10,8 +10,7 @@ import { newVault } from "@/db/vault.ts";
 import { type Principal, SCOPES } from "@/lib/access.ts";
 import { type Clock, systemClock } from "@/lib/clock.ts";
 import { newId } from "@/lib/ids.ts";
-import { memoryLimiter } from "@/lib/limits/memory.ts";
-import { silentLog } from "@/lib/log.ts";
+import { testServices } from "./services.ts";
 
 export interface ErrandRunner {
   readonly by: Principal;
@@ -32,8 +31,9 @@ export interface ErrandRunnerOptions {
 export function errandRunner(
   database: Database,
   tenantId: string,
-  { clock = systemClock, desk, services: given }: ErrandRunnerOptions = {},
+  options: ErrandRunnerOptions = {},
 ): ErrandRunner {
+  const { clock = systemClock, desk } = options;
   const by: Principal = {
     kind: "key",
     id: newId("key"),
@@ -43,24 +43,12 @@ export function errandRunner(
     sessionId: null,
     configVersion: 1,
   };
-  const services: Partial<Services> = {
-    database,
-    clock,
-    log: silentLog,
-    publicUrl: "https://voice.example.com",
-    vault: newVault(database, null),
-    pepper: null,
-    limiter: memoryLimiter(clock),
-    configChanged: () => {},
-    wakeJobs: () => {},
-    wakeDeliveries: () => {},
-    ...given,
-  };
+  const vault = newVault(database, null);
+  const services = testServices({ database, clock, vault, ...options.services });
   const request = { requestId: "r1", address: null, idempotencyKey: null };
-  // Errands that need a service which is not here are not run by it.
   const visit = { tenantId, by, request, desk } as Parameters<typeof office>[1];
   const { signal } = new AbortController();
-  const entered: Office = office(services as Services, { ...visit, signal });
+  const entered: Office = office(services, { ...visit, signal });
   return {
     by,
     run(name, input) {

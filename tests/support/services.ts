@@ -22,7 +22,7 @@ export const openVault: Services["vault"] = {
 export function testServices(
   options: Partial<Services> & { readonly database: Database; readonly clock: Clock },
 ): Services {
-  return {
+  const services: Partial<Services> = {
     log: silentLog,
     publicUrl: "https://voice.example.com",
     vault: openVault,
@@ -33,8 +33,10 @@ export function testServices(
       check: () => {},
     },
     configChanged: () => {},
+    acted: () => {},
     wakeJobs: () => {},
     wakeDeliveries: () => {},
     ...options,
   };
+  return services as Services; // what a test needs beside these, it gives
 }

@@ -114,6 +114,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     twilioAuthToken: carrierToken,
     version: project.version,
     notReady,
+    limiter: house.limiter,
+    plan: house.plans.read,
     clock,
     log,
   });

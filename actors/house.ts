@@ -3,6 +3,7 @@
 import { updateApiKeyUsed } from "@/db/api_keys.ts";
 import type { Database } from "@/db/client.ts";
 import { numberOwner } from "@/db/lookups.ts";
+import { getTenantPlan } from "@/db/tenant_limits.ts";
 import { signingKeyStore } from "@/db/signing_keys.ts";
 import { newVault } from "@/db/vault.ts";
 import { newAccessTokens } from "@/lib/access_tokens.ts";
@@ -13,6 +14,7 @@ import { AppError } from "@/lib/errors.ts";
 import { newId, newToken } from "@/lib/ids.ts";
 import { outboundHttp } from "@/lib/outbound_http.ts";
 import type { Limiter } from "@/lib/limits/limiter.ts";
+import type { TenantPlan } from "@/lib/limits/plan.ts";
 import { memoryLimiter } from "@/lib/limits/memory.ts";
 import { redisCount, upstash } from "@/lib/limits/redis.ts";
 import { type LimiterMetrics, sharedLimiter } from "@/lib/limits/shared.ts";
@@ -31,6 +33,7 @@ import { type CallDeps, callKind } from "@/actors/call/call.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
+import { type ConfigCache, configCache } from "@/actors/desk/config_cache.ts";
 import { desk, deskKind, type DeskMessage } from "@/actors/desk/desk.ts";
 import { errands } from "@/actors/desk/errands.ts";
 import { office, type Services } from "@/actors/desk/office.ts";
@@ -62,6 +65,7 @@ export interface House {
   desk(tenantId: string): Ref<DeskMessage>;
   readonly switchboard: Switchboard;
   readonly limiter: Limiter;
+  readonly plans: ConfigCache<TenantPlan>;
   /** Null without a shared count. */
   limiterMetrics(): LimiterMetrics | null;
   /** Takes no new calls, and waits for those that live. */
@@ -104,6 +108,7 @@ export function openHouse(options: HouseOptions): House {
   const providers = providersOf(config, clock);
 
   const limiter = limiterOf(config, clock, log);
+  const plans = configCache<TenantPlan>({ clock, load: (tenantId) => planOf(database, tenantId) });
   const vault = newVault(database, options.keys?.keyEncryptionKeys ?? null);
   const passwords = newPasswords();
   const background = newBackground({ clock, log });
@@ -198,6 +203,7 @@ export function openHouse(options: HouseOptions): House {
     desk: (tenantId) => system.at(deskKind, tenantId),
     switchboard,
     limiter,
+    plans,
     limiterMetrics: () => limiter.metrics?.() ?? null,
     async drain() {
       log.info("draining", { calls: system.count(callKind.name) });
@@ -220,6 +226,17 @@ export function openHouse(options: HouseOptions): House {
       passwords.close();
     },
   };
+}
+
+async function planOf(database: Database, tenantId: string): Promise<TenantPlan> {
+  const plan = await database.asTenant(
+    "calls",
+    tenantId,
+    LOOKUP_MS,
+    (sql) => getTenantPlan(sql, tenantId),
+  );
+  if (plan === null) throw new AppError("not_found", "No such tenant");
+  return plan;
 }
 
 /** Shared by all machines when there is a Redis, else this machine's part of every limit. */

@@ -6,6 +6,8 @@ import type { Ref } from "@/actors/runtime/actor.ts";
 import type { Clock } from "@/lib/clock.ts";
 import type { EdgeConfig } from "@/lib/config.ts";
 import type { Feature } from "@/lib/features.ts";
+import type { Limiter } from "@/lib/limits/limiter.ts";
+import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
 
 /** An ask of a route waits so long; then its outcome is unknown. */
@@ -25,6 +27,9 @@ export interface AppDeps {
   readonly version: string;
   /** Why this machine should get no new work; empty when it should. */
   notReady(): Promise<readonly string[]>;
+  readonly limiter: Limiter;
+  /** What a tenant may use, at least as new as this version of its configuration. */
+  plan(tenantId: string, configVersion: number): TenantPlan | Promise<TenantPlan>;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -7,8 +7,15 @@ import type { Bucket, Limiter, Verdict, Want } from "./limiter.ts";
 /** Buckets held at once; the one not used for longest goes first. */
 export const HELD_MAX = 100_000;
 
+/** One that needs nothing of the world, and thus need not be waited for. */
+export interface MemoryLimiter extends Limiter {
+  takeNow(wants: readonly Want[]): readonly Verdict[];
+  /** As if one token had not been taken. */
+  giveBack(bucket: Bucket, key: string): void;
+}
+
 /** `machines`: so many share each limit, and this one allows its part. */
-export function memoryLimiter(clock: Clock, machines = 1): Limiter {
+export function memoryLimiter(clock: Clock, machines = 1): MemoryLimiter {
   /** When each bucket is full again, in microseconds of the clock. */
   const fullAt = new Map<string, number>();
   const paces = new WeakMap<Bucket, Pace>();
@@ -47,6 +54,12 @@ export function memoryLimiter(clock: Clock, machines = 1): Limiter {
   }
 
   return {
+    takeNow,
+    giveBack(bucket, key) {
+      const name = `${bucket.name}/${key}`;
+      const until = fullAt.get(name);
+      if (until !== undefined) fullAt.set(name, until - paceOf(bucket).tokenUs);
+    },
     take: (bucket, key, cost = 1) => Promise.resolve(takeOne(takeNow([{ bucket, key, cost }]))),
     takeAll: (wants) => Promise.resolve(takeNow(wants)),
   };

@@ -22,7 +22,7 @@ export interface TenantLimits {
   readonly minutesPerMonth: number | null;
   readonly dialsPerMinute: number;
   readonly dialsPerDay: number;
-  /** Of the whole tenant; one key or person may use half of it. */
+  /** Of the whole tenant; of reads and writes one key or person may use half. */
   readonly rates: Readonly<Record<RateClass, Rate>>;
 }
 

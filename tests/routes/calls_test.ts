@@ -151,7 +151,7 @@ Deno.test("a missing call, another tenant's and what is no id get byte-equal ans
   const shown = answers.map(({ status, body, headers }) => ({
     status,
     body,
-    headers: [...headers],
+    headers: [...headers].filter(([name]) => name !== "ratelimit"), // it counts the questions
   }));
   for (const answer of shown) assert.deepEqual(answer, shown[0]);
   assert.equal(shown[0]?.status, 404);

@@ -6,6 +6,8 @@ import type { GateMessage, NumberOwner } from "@/actors/gate/gate.ts";
 import type { Message, Ref, Reply } from "@/actors/runtime/actor.ts";
 import { type Principal, SCOPES } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
+import { memoryLimiter } from "@/lib/limits/memory.ts";
+import { HOUSE_LIMITS, type TenantPlan } from "@/lib/limits/plan.ts";
 import { newLog } from "@/lib/log.ts";
 import { newApp } from "@/routes/app.ts";
 import type { AppDeps } from "@/routes/deps.ts";
@@ -26,6 +28,9 @@ export const PRINCIPAL: Principal = {
   sessionId: null,
   configVersion: 1,
 };
+
+/** As if no tenant had a limit of its own. */
+const PLAN: TenantPlan = { configVersion: 1, status: "active", limits: HOUSE_LIMITS };
 
 /** A ref of an actor that is the function `handle`. What it throws, the ask rejects with. */
 export function fakeRef<M extends Message>(handle: (message: M) => void): Ref<M> {
@@ -112,6 +117,8 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
     twilioAuthToken: AUTH_TOKEN,
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
+    limiter: memoryLimiter(clock),
+    plan: () => PLAN,
     clock,
     log,
     ...answers.deps,

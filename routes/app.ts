@@ -2,6 +2,7 @@
 
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { agents } from "./agents.ts";
+import { apiKeys } from "./api_keys.ts";
 import { auth } from "./auth.ts";
 import { audit } from "./audit.ts";
 import { authenticated, visiting } from "./authenticated.ts";
@@ -15,6 +16,8 @@ import type { Env } from "./env.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { requestId, securityHeaders } from "./headers.ts";
 import { featureRoutes, healthRoutes } from "./health.ts";
+import { invitations, openInvitations } from "./invitations.ts";
+import { members } from "./members.ts";
 import { describeApi } from "./reference.ts";
 import { limited, limitedByAddress, limitedStrangers } from "./limits.ts";
 import { phoneNumbers } from "./phone_numbers.ts";
@@ -23,13 +26,17 @@ import { twilio } from "./twilio.ts";
 
 /** What is served there without a credential. */
 function openApi() {
-  return new OpenAPIHono<Env>().route("/auth", auth);
+  return new OpenAPIHono<Env>().route("/auth", auth)
+    .route("/invitations", openInvitations);
 }
 
 /** What is served under `/api/v1`, one line a resource. */
 function api() {
   return new OpenAPIHono<Env>()
     .route("/tenant", tenant)
+    .route("/members", members)
+    .route("/invitations", invitations)
+    .route("/api-keys", apiKeys)
     .route("/agents", agents)
     .route("/phone-numbers", phoneNumbers)
     .route("/audit", audit)

@@ -2,17 +2,23 @@
 
 import type { Errand } from "./errand.ts";
 import { agentErrands } from "./agents.ts";
+import { apiKeyErrands } from "./api_keys.ts";
 import { auditErrands } from "./audit.ts";
 import { callErrands } from "./calls.ts";
 import { credentialErrands } from "./credentials.ts";
+import { invitationErrands } from "./invitations.ts";
+import { memberErrands } from "./members.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
 import { tenantErrands } from "./tenant.ts";
 
 export const errands = {
   ...agentErrands,
+  ...apiKeyErrands,
   ...auditErrands,
   ...callErrands,
   ...credentialErrands,
+  ...invitationErrands,
+  ...memberErrands,
   ...phoneNumberErrands,
   ...tenantErrands,
 };

@@ -1,10 +1,12 @@
 /** Every entry there is, by its name. */
 
 import type { Entry } from "./entry.ts";
+import { invitationEntries } from "./invitations.ts";
 import { loginEntries } from "./login.ts";
 import { signupEntries } from "./signup.ts";
 
 export const entries = {
+  ...invitationEntries,
   ...loginEntries,
   ...signupEntries,
 };

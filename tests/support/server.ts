@@ -4,6 +4,7 @@ import type { Database } from "@/db/client.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { type Config, readConfig } from "@/lib/config.ts";
 import { type Log, newLog } from "@/lib/log.ts";
+import type { Mail, Notifier } from "@/lib/providers/notify/notify.ts";
 import { Secret } from "@/lib/secret.ts";
 import { type Server, startServer } from "@/main.ts";
 import type { Target } from "@/tests/load/phone.ts";
@@ -14,6 +15,8 @@ export interface ServerKit extends Target {
   readonly twilio: FakeTwilio;
   /** What it has logged, as JSON lines. */
   readonly logged: readonly string[];
+  /** What it has mailed. */
+  readonly mails: readonly Mail[];
   /** GET or POST at the public listener, with the demo tenant's key. */
   rest(path: string, init?: RequestInit): Promise<Response>;
   operator(path: string, init?: RequestInit): Promise<Response>;
@@ -53,7 +56,12 @@ export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
       authToken: new Secret(authToken),
     },
   };
-  const server = await startServer(config, { database, log, isTemporary: true });
+  const mails: Mail[] = [];
+  const notifier: Notifier = {
+    provider: "test",
+    send: (mail) => Promise.resolve(void mails.push(mail)),
+  };
+  const server = await startServer(config, { database, log, notifier, isTemporary: true });
   const url = `http://127.0.0.1:${server.port}`;
   const apiKey = server.demoKey ?? "";
   const authorized = (token: string, init: RequestInit = {}): RequestInit => ({
@@ -64,6 +72,7 @@ export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
     server,
     twilio,
     logged,
+    mails,
     url: server.publicUrl,
     carrierToken: authToken,
     apiKey,

@@ -108,6 +108,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   app = newApp({
     gate: house.gate,
     desk: house.desk,
+    feed: house.feed,
     publicUrl,
     edge: config.edge,
     features: featuresOf(config, keys.keyEncryptionKeys !== null && keys.pepper !== null),

@@ -43,6 +43,7 @@ import { newAuthenticator } from "@/actors/gate/authenticate.ts";
 import { gate, gateKind, type GateMessage } from "@/actors/gate/gate.ts";
 import { jobs, jobsKind } from "@/actors/jobs/jobs.ts";
 import { houseCron, kinds } from "@/actors/jobs/kinds.ts";
+import { type Feed, newFeed } from "@/actors/recorder/feed.ts";
 import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
 import { sealPass } from "@/actors/sealer/pass.ts";
 import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
@@ -68,6 +69,8 @@ export interface House {
   readonly plans: ConfigCache<TenantPlan>;
   /** Null without a shared count. */
   limiterMetrics(): LimiterMetrics | null;
+  /** Tells who watches calls what is committed of them. */
+  readonly feed: Feed;
   /** Takes no new calls, and waits for those that live. */
   drain(): Promise<void>;
   /** Ends live calls, writes what is to be written, and stops every actor. */
@@ -99,7 +102,12 @@ export function openHouse(options: HouseOptions): House {
   const system = newSystem({ clock, log });
   system.watchLag();
   const ticker = newTicker(clock);
-  const events = system.spawn(recorderKind, "recorder", () => recorder({ database, log }));
+  const feed = newFeed();
+  const events = system.spawn(
+    recorderKind,
+    "recorder",
+    () => recorder({ database, log, committed: feed.committed }),
+  );
   const seals = system.spawn(
     sealerKind,
     "sealer",
@@ -186,6 +194,9 @@ export function openHouse(options: HouseOptions): House {
   system.register(deskKind, (tenantId) =>
     desk({
       ...deskStore(database, tenantId, { clock, carrier: carrier.provider }),
+      reported: (callId, carrierCallId, report) =>
+        callStore({ tenantId, callId }, { database, recorder: events })
+          .report(carrierCallId, report, clock.date()),
       tenantId,
       errands,
       office: (visit) => office(services, visit),
@@ -205,7 +216,9 @@ export function openHouse(options: HouseOptions): House {
     limiter,
     plans,
     limiterMetrics: () => limiter.metrics?.() ?? null,
+    feed,
     async drain() {
+      feed.close();
       log.info("draining", { calls: system.count(callKind.name) });
       system.drain({
         serves: ["desk", "gate", "recorder", "sealer", "jobs", "deliveries", "call"],
@@ -213,6 +226,7 @@ export function openHouse(options: HouseOptions): House {
       await switchboard.emptied(DRAIN_MS);
     },
     async close() {
+      feed.close();
       switchboard.hangUpAll();
       await switchboard.emptied(STOP_MS);
       await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: FLUSH_MS }).catch(

@@ -22,6 +22,9 @@ export interface NewCall {
   readonly startedAt: Date;
 }
 
+/** What is learnt of a call after it; its shape belongs to `actors/call/analysis.ts`. */
+export type StoredAnalysis = Readonly<Record<string, unknown>>;
+
 export interface Call extends NewCall {
   readonly status: CallStatus;
   /** Null until it has ended. */
@@ -34,9 +37,13 @@ export interface Call extends NewCall {
 }
 
 /** Returns the row; for a carrier's id that is known already, the one there is, which has another id. */
-export async function insertCall(sql: Sql, tenantId: string, call: NewCall): Promise<Call> {
+export async function insertCall(
+  sql: Sql,
+  tenantId: string,
+  call: NewCall,
+): Promise<{ readonly call: Call; readonly isNew: boolean }> {
   const tenant = uuidOf("tenant", tenantId);
-  await sql`
+  const inserted = await sql`
     insert into call (tenant_id, id, agent_id, agent_version, direction, from_number, to_number,
       carrier, carrier_call_id, status, started_at)
     values (${tenant}, ${uuidOf("call", call.id)}, ${uuidOf("agent", call.agentId)},
@@ -46,10 +53,10 @@ export async function insertCall(sql: Sql, tenantId: string, call: NewCall): Pro
   const [row] = await sql<Call[]>`
     select ${columns(sql)} from call
     where tenant_id = ${tenant}
-      and (id = ${uuidOf("call", call.id)}
+      and (call.id = ${uuidOf("call", call.id)}
         or (carrier = ${call.carrier} and carrier_call_id = ${call.carrierCallId}))`;
   if (!row) throw new Error(`Call "${call.id}" is neither new nor there`);
-  return row;
+  return { call: row, isNew: inserted.count === 1 };
 }
 
 export async function getCall(sql: Sql, tenantId: string, callId: string): Promise<Call | null> {
@@ -72,18 +79,71 @@ export async function findCarrierCall(
   return call?.id ?? null;
 }
 
-/** Newest first. `before` is the id of the last call already seen: ids sort by the time they were made. */
-export async function listCalls(
-  sql: Sql,
-  tenantId: string,
-  page: { readonly limit: number; readonly before?: string },
-): Promise<Call[]> {
+/** Which calls are meant; what is absent leaves the choice open. */
+export interface CallFilter {
+  readonly status?: CallStatus | undefined;
+  readonly outcome?: CallOutcome | undefined;
+  readonly direction?: "inbound" | "outbound" | undefined;
+  readonly agentId?: string | undefined;
+  /** Called or calling, E.164. */
+  readonly number?: string | undefined;
+  /** Started at this instant or later. */
+  readonly from?: Date | undefined;
+  /** Started before this instant. */
+  readonly to?: Date | undefined;
+}
+
+export interface CallPage extends CallFilter {
+  readonly limit: number;
+  /** The last call already seen. */
+  readonly before?: { readonly startedAt: Date; readonly id: string } | undefined;
+}
+
+/** Newest first, by when they started. */
+export async function listCalls(sql: Sql, tenantId: string, page: CallPage): Promise<Call[]> {
+  const { number, limit } = page;
+  if (number === undefined) {
+    return await sql<Call[]>`
+      select ${columns(sql)} from call
+      where ${matches(sql, tenantId, page)}
+      order by call.started_at desc, call.id desc
+      limit ${limit}`;
+  }
+  // Each side by its own index: an `or` would read all calls of a busy number and sort them.
   return await sql<Call[]>`
-    select ${columns(sql)} from call
-    where tenant_id = ${uuidOf("tenant", tenantId)}
-      ${page.before === undefined ? sql`` : sql`and call.id < ${uuidOf("call", page.before)}`}
-    order by call.id desc
-    limit ${page.limit}`;
+    select id, agent_id, agent_version, direction, from_number, to_number, carrier,
+      carrier_call_id, status, outcome, reason, variables, started_at, answered_at, ended_at
+    from (
+      (select ${columns(sql)} from call
+        where ${matches(sql, tenantId, page)} and from_number = ${number}
+        order by call.started_at desc, call.id desc
+        limit ${limit})
+      union all
+      (select ${columns(sql)} from call
+        where ${matches(sql, tenantId, page)} and to_number = ${number}
+          and from_number <> ${number}
+        order by call.started_at desc, call.id desc
+        limit ${limit})
+    ) as found
+    order by started_at desc, id desc
+    limit ${limit}`;
+}
+
+function matches(sql: Sql, tenantId: string, page: CallPage): ReturnType<Sql> {
+  const { status, outcome, direction, agentId, from, to, before } = page;
+  const isLive = status === undefined || status === "ended" ? sql`` : sql`and status <> 'ended'`;
+  return sql`call.tenant_id = ${uuidOf("tenant", tenantId)}
+    ${status === undefined ? sql`` : sql`and status = ${status} ${isLive}`}
+    ${outcome === undefined ? sql`` : sql`and outcome = ${outcome}`}
+    ${direction === undefined ? sql`` : sql`and direction = ${direction}`}
+    ${agentId === undefined ? sql`` : sql`and agent_id = ${uuidOf("agent", agentId)}`}
+    ${from === undefined ? sql`` : sql`and call.started_at >= ${from}`}
+    ${to === undefined ? sql`` : sql`and call.started_at < ${to}`}
+    ${
+    before === undefined
+      ? sql``
+      : sql`and (call.started_at, call.id) < (${before.startedAt}, ${uuidOf("call", before.id)})`
+  }`;
 }
 
 /** The carrier has taken an outbound call. */
@@ -99,17 +159,19 @@ export async function updateCallPlaced(
       and carrier_call_id is null`;
 }
 
-/** The first answer counts; a call that has ended stays so. */
+/** The first answer counts; a call that has ended stays so. The row as it is now; null: it is as it was. */
 export async function updateCallAnswered(
   sql: Sql,
   tenantId: string,
   callId: string,
   answeredAt: Date,
-): Promise<void> {
-  await sql`
+): Promise<Call | null> {
+  const [call] = await sql<Call[]>`
     update call set status = 'live', answered_at = ${answeredAt}
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("call", callId)}
-      and status = 'ringing'`;
+      and status = 'ringing'
+    returning ${columns(sql)}`;
+  return call ?? null;
 }
 
 export interface CallEnd {
@@ -119,23 +181,50 @@ export interface CallEnd {
   readonly endedAt: Date;
 }
 
-/** The first end counts: false when the call has ended before, or is not there. */
+/** The first end counts. The row as it is now; null: it had ended before, or is not there. */
 export async function updateCallEnded(
   sql: Sql,
   tenantId: string,
   callId: string,
   end: CallEnd,
-): Promise<boolean> {
-  const rows = await sql`
+): Promise<Call | null> {
+  const [call] = await sql<Call[]>`
     update call set status = 'ended', outcome = ${end.outcome}, reason = ${end.reason},
       variables = ${asJson(sql, end.variables)}, ended_at = ${end.endedAt}
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("call", callId)}
-      and status <> 'ended'`;
+      and status <> 'ended'
+    returning ${columns(sql)}`;
+  return call ?? null;
+}
+
+/** The first analysis counts: false when there is one, or no such call. */
+export async function updateCallAnalysis(
+  sql: Sql,
+  tenantId: string,
+  callId: string,
+  analysis: StoredAnalysis,
+): Promise<boolean> {
+  const rows = await sql`
+    update call set analysis = ${asJson(sql, analysis)}
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("call", callId)}
+      and analysis is null`;
   return rows.count === 1;
 }
 
+/** Null while the call has not been analysed, and when there is no such call. */
+export async function getCallAnalysis(
+  sql: Sql,
+  tenantId: string,
+  callId: string,
+): Promise<StoredAnalysis | null> {
+  const [call] = await sql<{ analysis: StoredAnalysis | null }[]>`
+    select analysis from call
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("call", callId)}`;
+  return call?.analysis ?? null;
+}
+
 function columns(sql: Sql): ReturnType<Sql> {
-  return sql`'call_' || id as id, 'agent_' || agent_id as agent_id, agent_version, direction,
+  return sql`'call_' || call.id as id, 'agent_' || agent_id as agent_id, agent_version, direction,
     from_number, to_number, carrier, carrier_call_id, status, outcome, reason, variables,
     started_at, answered_at, ended_at`;
 }

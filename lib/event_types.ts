@@ -5,7 +5,11 @@ export interface EventPayloads {
   readonly "call.started": CallFacts;
   readonly "call.answered": CallFacts & { readonly answeredAt: string };
   readonly "call.ended": CallFacts & {
+    /** Null: nobody answered. */
+    readonly answeredAt: string | null;
     readonly endedAt: string;
+    /** From the answer to the end; 0 when nobody answered. */
+    readonly durationMs: number;
     readonly outcome: string;
     readonly reason: string | null;
     readonly variables: Readonly<Record<string, unknown>>;

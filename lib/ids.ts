@@ -13,10 +13,40 @@ export interface IdSource {
   random(): Uint8Array;
 }
 
-export const systemIds: IdSource = {
+/** Of one process the ids ascend, in one millisecond too and when the clock is set back (RFC 9562 §6.2, method 1). */
+export function ascendingIds(source: IdSource): IdSource {
+  let lastMs = 0;
+  let count = 0;
+  return {
+    unixMs() {
+      const now = source.unixMs();
+      if (now > lastMs) {
+        lastMs = now;
+        count = -1;
+      } else if (count === COUNT_MAX) {
+        lastMs++;
+        count = -1;
+      }
+      return lastMs;
+    },
+    /** Its first 12 bits are the count, which begins low enough to go on for 2,048 ids. */
+    random() {
+      const bytes = source.random();
+      count = count < 0 ? ((bytes[0] ?? 0) << 8 | (bytes[1] ?? 0)) & COUNT_START_MAX : count + 1;
+      bytes[0] = count >> 8;
+      bytes[1] = count & 0xff;
+      return bytes;
+    },
+  };
+}
+
+const COUNT_MAX = 0xfff;
+const COUNT_START_MAX = 0x7ff;
+
+export const systemIds: IdSource = ascendingIds({
   unixMs: () => systemClock.date().getTime(),
   random: () => crypto.getRandomValues(new Uint8Array(10)),
-};
+});
 
 /** A UUIDv7: 48 bits of time, version, 74 random bits. Sorts by the time it was made. */
 export function uuidv7(source: IdSource = systemIds): string {

@@ -7,6 +7,7 @@ import { auth } from "./auth.ts";
 import { audit } from "./audit.ts";
 import { authenticated, visiting } from "./authenticated.ts";
 import { jsonGuard } from "./body.ts";
+import { watching } from "./call_stream.ts";
 import { calls } from "./calls.ts";
 import { credentials } from "./credentials.ts";
 import type { AppDeps } from "./deps.ts";
@@ -65,6 +66,7 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.route("/api/v1", openApi());
   app.use("/api/v1/*", authenticated(deps));
   app.use("/api/v1/*", limited(deps));
+  app.use("/api/v1/calls/*", watching(deps));
   app.use("/api/v1/*", jsonGuard());
   app.route("/api/v1", api());
   app.notFound(onNotFound(methodTable(app.routes)));

@@ -61,11 +61,14 @@ export function authenticated(deps: Pick<AppDeps, "gate" | "desk">): MiddlewareH
   return async (c, next) => {
     const token = bearerOf(c);
     const tenantId = c.req.header("x-tenant-id") ?? null;
-    const by = await deps.gate.ask<Principal>(
-      (reply) => ({ type: "authenticate", shown: { token, tenantId }, reply }),
-      { timeoutMs: ASK_MS },
-    );
+    const authenticate = (): Promise<Principal> =>
+      deps.gate.ask<Principal>(
+        (reply) => ({ type: "authenticate", shown: { token, tenantId }, reply }),
+        { timeoutMs: ASK_MS },
+      );
+    const by = await authenticate();
     c.set("principal", by);
+    c.set("recheck", authenticate);
     const desk = deps.desk(by.tenantId);
     const ask = (name: string, input?: unknown): Promise<unknown> =>
       desk.ask(

@@ -1,23 +1,30 @@
-/** Calls over REST: place one, read one, read what happened in it. */
+/** Calls over REST: place one, read one, read or watch what happens in it, end it. */
 
 import { createRoute, z } from "@hono/zod-openapi";
+import { STREAM_HEADERS } from "./call_stream.ts";
 import { answer, body, id, idField, listOf, newRoutes, PAGE_MAX, PageQuery } from "./openapi.ts";
 import { SIGNED_IN, Time } from "./openapi.ts";
 
 const NewCall = z.strictObject({ agentId: idField("agent"), to: z.e164(), from: z.e164() });
 
+const Direction = z.enum(["inbound", "outbound"]);
+const Status = z.enum(["ringing", "live", "ended"]);
+const Outcome = z.enum(["answered", "busy", "no_answer", "voicemail", "failed"]);
+
 const Call = z.object({
   id: id("call"),
   agentId: id("agent"),
-  direction: z.enum(["inbound", "outbound"]),
+  direction: Direction,
   from: z.string(),
   to: z.string(),
-  status: z.enum(["ringing", "live", "ended"]),
+  status: Status,
   outcome: z.string().nullable(),
   reason: z.string().nullable(),
   variables: z.record(z.string(), z.unknown()),
   startedAt: Time,
+  answeredAt: Time.nullable(),
   endedAt: Time.nullable(),
+  durationMs: z.int().nullable().meta({ description: "From the answer to the end" }),
 }).openapi("Call");
 
 const Event = z.object({
@@ -27,57 +34,194 @@ const Event = z.object({
   payload: z.unknown(),
 }).openapi("CallEvent");
 
+const Transcript = z.object({
+  callId: id("call"),
+  isComplete: z.boolean(),
+  turns: z.array(z.object({
+    turn: z.int(),
+    speaker: z.enum(["caller", "agent"]),
+    text: z.string().meta({ description: "What was heard" }),
+    unheard: z.string().meta({
+      description: "What the agent was about to say when it was cut off",
+    }),
+    startedAt: Time.nullable(),
+    endedAt: Time,
+    gapMs: z.number().nullable().meta({ description: "The silence before the agent spoke" }),
+    interrupted: z.boolean(),
+  })),
+}).openapi("Transcript");
+
+const sides = z.object({ agent: z.number(), caller: z.number() });
+const Analysis = z.object({
+  callId: id("call"),
+  analysis: z.object({
+    outcome: z.string().nullable(),
+    reason: z.string().nullable(),
+    workflowOutcome: z.string().nullable(),
+    variables: z.record(z.string(), z.unknown()),
+    ringMs: z.number().nullable(),
+    durationMs: z.number(),
+    turns: sides,
+    words: sides,
+    speechMs: sides,
+    agentTalkRatio: z.number().nullable(),
+    gapMs: z.object({ p50: z.number(), p95: z.number(), max: z.number() }).nullable(),
+    bargeIns: z.int(),
+    toolCalls: z.int(),
+    failures: z.int(),
+    legsLost: z.int(),
+  }).nullable().meta({ description: "Null until a second or two after the end" }),
+}).openapi("CallAnalysis");
+
+const CallsQuery = PageQuery.extend({
+  status: Status.optional(),
+  outcome: Outcome.optional(),
+  direction: Direction.optional(),
+  agentId: idField("agent").optional(),
+  number: z.e164().optional().meta({ description: "Called or calling" }),
+  from: Time.optional().meta({ description: "Started at this time or later" }),
+  to: Time.optional().meta({ description: "Started before this time" }),
+});
 const EventQuery = z.strictObject({
-  after: z.coerce.number().int().min(0).default(0),
+  after: z.coerce.number().int().min(0).max(2 ** 31 - 1).default(0).meta({
+    description: "The `seq` of the last event already seen",
+  }),
+  cursor: z.string().regex(/^\d{1,9}$/, "Not one that was given out").optional().meta({
+    description: "The `next` of the page before; it goes before `after`",
+  }),
   limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(100),
 });
+const TranscriptQuery = z.strictObject({ format: z.enum(["json", "text"]).optional() });
+const StreamQuery = EventQuery.pick({ after: true });
+const StreamHeaders = z.object({
+  "last-event-id": z.string().regex(/^\d{1,9}$/, "Not an id that was given out").optional(),
+});
 const params = z.object({ id: id("call") });
+const common = { tags: ["Calls"], security: SIGNED_IN };
 
 const place = createRoute({
+  ...common,
   method: "post",
   path: "/",
-  tags: ["Calls"],
   summary: "Place a call",
-  security: SIGNED_IN,
   request: { body: body(NewCall) },
   responses: { 201: answer(z.object({ id: id("call") }), "The carrier has taken it") },
 });
 
 const list = createRoute({
+  ...common,
   method: "get",
   path: "/",
-  tags: ["Calls"],
   summary: "List calls, newest first",
-  security: SIGNED_IN,
-  request: { query: PageQuery },
+  request: { query: CallsQuery },
   responses: { 200: answer(listOf(Call), "A page of calls") },
 });
 
 const get = createRoute({
+  ...common,
   method: "get",
   path: "/{id}",
-  tags: ["Calls"],
   summary: "Read a call",
-  security: SIGNED_IN,
   request: { params },
   responses: { 200: answer(Call, "The call") },
 });
 
 const events = createRoute({
+  ...common,
   method: "get",
   path: "/{id}/events",
-  tags: ["Calls"],
   summary: "What happened in a call, in order",
-  security: SIGNED_IN,
   request: { params, query: EventQuery },
-  responses: { 200: answer(z.object({ events: z.array(Event) }), "Events after `after`") },
+  responses: { 200: answer(listOf(Event), "A page of events") },
 });
+
+const transcript = createRoute({
+  ...common,
+  method: "get",
+  path: "/{id}/transcript",
+  summary: "Who said what in a call, and when",
+  description: "As JSON; as plain text with `format=text`, or for who accepts `text/plain`.",
+  request: { params, query: TranscriptQuery },
+  responses: {
+    200: {
+      description: "The transcript so far",
+      content: {
+        "application/json": { schema: Transcript },
+        "text/plain": { schema: z.string() },
+      },
+    },
+  },
+});
+
+const analysis = createRoute({
+  ...common,
+  method: "get",
+  path: "/{id}/analysis",
+  summary: "The figures of a call that has ended",
+  request: { params },
+  responses: { 200: answer(Analysis, "Counts and milliseconds, from the record of the call") },
+});
+
+const hangUp = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/hang-up",
+  summary: "End a live call",
+  request: { params },
+  responses: { 204: { description: "It is being ended" } },
+});
+
+const stream = createRoute({
+  ...common,
+  method: "get",
+  path: "/{id}/stream",
+  summary: "Watch a call as it happens",
+  description:
+    "Server-Sent Events: each event of the call once, its `seq` as the id. A reader that " +
+    "comes again with `Last-Event-ID`, or `after`, goes on from there. `end` is the last one.",
+  request: { params, query: StreamQuery, headers: StreamHeaders },
+  responses: {
+    200: {
+      description: "Events, until the call has ended",
+      content: { "text/event-stream": { schema: z.string() } },
+    },
+  },
+});
+
+/** `text/plain` before JSON, or without it. */
+function wantsText(accept: string | undefined): boolean {
+  const [first] = /text\/plain|application\/json|\*\/\*/.exec(accept ?? "") ?? [];
+  return first === "text/plain";
+}
 
 export const calls = newRoutes()
   .openapi(place, async (c) => c.json(await c.var.desk("placeCall", c.req.valid("json")), 201))
   .openapi(list, async (c) => c.json(await c.var.desk("calls", c.req.valid("query")), 200))
   .openapi(get, async (c) => c.json(await c.var.desk("call", c.req.valid("param").id), 200))
   .openapi(events, async (c) => {
-    const input = { callId: c.req.valid("param").id, ...c.req.valid("query") };
-    return c.json({ events: await c.var.desk("callEvents", input) }, 200);
+    const { cursor, after, limit } = c.req.valid("query");
+    const from = cursor === undefined ? after : Number(cursor);
+    const input = { callId: c.req.valid("param").id, after: from, limit };
+    return c.json(await c.var.desk("callEvents", input), 200);
+  })
+  .openapi(transcript, async (c) => {
+    const { id: callId } = c.req.valid("param");
+    const { format = wantsText(c.req.header("accept")) ? "text" : "json" } = c.req.valid("query");
+    c.header("Vary", "Accept", { append: true });
+    if (format === "text") return c.text(await c.var.desk("callTranscriptText", callId), 200);
+    return c.json(await c.var.desk("callTranscript", callId), 200);
+  })
+  .openapi(analysis, async (c) => {
+    const found = await c.var.desk("callAnalysis", c.req.valid("param").id);
+    return c.json(found as z.infer<typeof Analysis>, 200); // what `analyse` has made of it
+  })
+  .openapi(hangUp, async (c) => {
+    await c.var.desk("hangUpCall", c.req.valid("param").id);
+    return c.body(null, 204);
+  })
+  .openapi(stream, async (c) => {
+    const { "last-event-id": lastEventId } = c.req.valid("header");
+    const after = lastEventId === undefined ? c.req.valid("query").after : Number(lastEventId);
+    const events = await c.var.watchCall(c.req.valid("param").id, after);
+    return c.body(events, 200, STREAM_HEADERS);
   });

@@ -2,6 +2,7 @@
 
 import type { DeskMessage } from "@/actors/desk/desk.ts";
 import type { GateMessage } from "@/actors/gate/gate.ts";
+import type { Feed } from "@/actors/recorder/feed.ts";
 import type { Ref } from "@/actors/runtime/actor.ts";
 import type { Clock } from "@/lib/clock.ts";
 import type { EdgeConfig } from "@/lib/config.ts";
@@ -24,6 +25,8 @@ export interface AppDeps {
   readonly features: readonly Feature[];
   /** Null when unset: the carrier's webhooks then answer that the line is not configured. */
   readonly twilioAuthToken: string | null;
+  /** Tells who watches calls what this machine has committed of them. */
+  readonly feed: Feed;
   readonly version: string;
   /** Why this machine should get no new work; empty when it should. */
   notReady(): Promise<readonly string[]>;

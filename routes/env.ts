@@ -21,8 +21,12 @@ export interface Env {
     person: SignedIn;
     /** The operator's name. Only on the operators' listener. */
     operator: string;
+    /** Asks who it is again: fails as `authenticated` does when the credential is no longer good. */
+    recheck: () => Promise<Principal>;
     /** Asks the desk of the principal's tenant. Only behind `authenticated`. */
     desk: AskDesk;
+    /** The events of a call after this `seq`, as Server-Sent Events. Only behind `watching`. */
+    watchCall: (callId: string, after: number) => Promise<ReadableStream<Uint8Array>>;
     /** Asks the gate, for the principal where there is one. */
     gate: AskGate;
   };

@@ -32,7 +32,11 @@ const Webhook = z.object({
   /** `inbound`, `outbound-api`, `outbound-dial`. */
   Direction: z.string().max(32).default("inbound"),
 });
-const Status = Webhook.extend({ CallStatus: z.enum(TWILIO_CALL_STATUSES) });
+const Status = Webhook.extend({
+  CallStatus: z.enum(TWILIO_CALL_STATUSES),
+  /** When it happened, RFC 2822: it may be told a day later. */
+  Timestamp: z.string().max(64).optional(),
+});
 const VoiceQuery = z.strictObject({
   agentId: z.string().refine((id) => uuidOf("agent", id) !== null, "Not an agent's id").optional(),
 });
@@ -86,19 +90,25 @@ export function twilio(deps: AppDeps): Hono<Env> {
       return speak(c, ...toVerbs(answer, { publicUrl, ringing: false }));
     })
     .on("POST", ["/status", "/calls/:callId/status"], async (c) => {
-      const { CallSid, CallStatus, ...webhook } = readForm(c.var.signedForm, Status);
+      const { CallSid, CallStatus, Timestamp, ...webhook } = readForm(c.var.signedForm, Status);
       const { callId = null } = check(c.req.param(), CallPath.partial());
       const owner = await ownerOf({ CallSid, ...webhook }, deps.clock.now() + ASK_MS);
-      const progress = toCallProgress(CallStatus);
+      const report = { progress: toCallProgress(CallStatus), at: timeOf(Timestamp) };
       deps.desk(owner.tenantId).send({
         type: "progressed",
         callId,
         carrierCallId: CallSid,
-        progress,
+        report,
       });
       return c.body(null, 204);
     })
     .onError((error, c) => apologise(deps, error, c));
+}
+
+/** Null for what is no time. */
+function timeOf(rfc2822: string | undefined): Date | null {
+  const ms = Date.parse(rfc2822 ?? "");
+  return Number.isNaN(ms) ? null : new Date(ms);
 }
 
 /** Lets a webhook pass whose signature holds over its raw form and the URL as Twilio sees it. */

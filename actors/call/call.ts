@@ -52,8 +52,8 @@ export type CallMessage =
   | { type: "connected"; socket: MessageSocket }
   /** From the desk: the carrier reports how the call goes. */
   | { type: "progressed"; carrierCallId: string; progress: CallProgress }
-  /** From operators. */
-  | { type: "hangUp" }
+  /** From operators, and from the desk, whose `reply` fails with conflict when the call has ended. */
+  | { type: "hangUp"; reply?: Reply<void> }
   | {
     type: "dialed";
     outcome: Outcome<{ readonly carrierCallId: string }>;
@@ -305,6 +305,12 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     return ended;
   }
 
+  function savePlaced(carrierCallId: string, ctx: Context<CallMessage>): void {
+    ctx.run("save placed", (signal) => deps.savePlaced(carrierCallId, signal), () => ({
+      type: "savedMeanwhile",
+    }));
+  }
+
   function hangUpAtCarrier(carrierCallId: string, ctx: Context<CallMessage>): void {
     ctx.run(
       "hang up",
@@ -429,9 +435,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           return save({ ...fail(state, "carrier", outcome.error, ctx), ending }, ctx);
         }
         const { carrierCallId } = outcome.value;
-        ctx.run("save placed", (signal) => deps.savePlaced(carrierCallId, signal), () => ({
-          type: "savedMeanwhile",
-        }));
+        savePlaced(carrierCallId, ctx);
         if (state.phase === "ending") hangUpAtCarrier(carrierCallId, ctx);
         return record({ ...state, carrierCallId }, { type: "call_dialed", carrierCallId }, ctx);
       },
@@ -541,12 +545,18 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         return end(state, { outcome: "failed", reason }, null, ctx);
       },
       progressed(state, { carrierCallId, progress }, ctx) {
-        if (carrierCallId !== state.carrierCallId) return state;
+        const known = state.carrierCallId ?? carrierCallId; // its word may overtake the API's answer
+        if (carrierCallId !== known) return state;
         const ending = endingOf(progress, state.answeredAt !== null);
         if (ending === null || state.phase === "saving") return state;
-        return save({ ...state, ending: state.ending ?? ending }, ctx);
+        if (state.carrierCallId === null) savePlaced(carrierCallId, ctx);
+        return save({ ...state, carrierCallId: known, ending: state.ending ?? ending }, ctx);
       },
-      hangUp(state, _message, ctx) {
+      hangUp(state, { reply }, ctx) {
+        if (state.phase === "saving") {
+          return reply?.fail(new AppError("conflict", "The call has ended"));
+        }
+        reply?.();
         const outcome = state.answeredAt === null ? "failed" : "answered";
         return end(state, { outcome, reason: "stopped" }, null, ctx);
       },

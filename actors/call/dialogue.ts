@@ -40,6 +40,8 @@ export interface Dialogue {
   readonly reply: Reply | null;
   /** Steps towards the first sound of the turn being made. */
   readonly milestones: Milestones;
+  /** When the first words of the caller's turn were recognised; null while there are none. */
+  readonly callerBeganAt: number | null;
   /** When the caller's last word so far ended. */
   readonly callerEndedAt: number | null;
   /** How the call is to end once its last words are over. */
@@ -115,6 +117,7 @@ export function newDialogue(graph: Graph): Dialogue {
     open: null,
     reply: null,
     milestones: {},
+    callerBeganAt: null,
     callerEndedAt: null,
     ending: null,
     unsaid: null,

@@ -1,6 +1,7 @@
 /** The events of a call: what is recorded, in order, and from which it can be rebuilt. */
 
 import type { ToolCall } from "@/lib/providers/llm/llm.ts";
+import type { AgentSaid, CallerSaid } from "@/lib/conversation/transcript.ts";
 import type { WorkflowState } from "@/lib/workflow/engine.ts";
 import type { GapParts } from "./gap.ts";
 
@@ -17,24 +18,9 @@ export type CallEvent =
   | { readonly type: "leg_lost"; readonly epoch: number }
   /** The graph has moved on, or learnt something. */
   | { readonly type: "workflow_moved"; readonly workflow: WorkflowState }
-  | {
-    readonly type: "caller_said";
-    readonly turn: number;
-    readonly text: string;
-  }
-  /**
-   * An utterance of the agent is over. `text` is what the caller heard; `unheard` what was cut off
-   * behind it; `gapMs` the silence before it, null when nobody had asked anything.
-   */
-  | {
-    readonly type: "agent_said";
-    readonly turn: number;
-    readonly text: string;
-    readonly unheard: string;
-    readonly bargedIn: boolean;
-    readonly gapMs: number | null;
-    readonly parts: GapParts | null;
-  }
+  | CallerSaid
+  /** `parts` sum to its gap. */
+  | AgentSaid & { readonly parts: GapParts | null }
   | { readonly type: "tool_called"; readonly call: ToolCall; readonly output: string }
   | { readonly type: "dtmf_pressed"; readonly digit: string }
   /** Something failed; the call went on or ended. `code` is of lib/errors.ts, or "crashed". */

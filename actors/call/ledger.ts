@@ -39,6 +39,8 @@ export interface Utterance {
   readonly leadMs: number;
   /** The silence before it, once it is audible; null when the caller had asked nothing. */
   readonly gap: Gap | null;
+  /** When its first audible sample played; null until it did. */
+  readonly audibleAt: number | null;
   /** When a `clear` was sent; null while there was no need. */
   readonly cutAt: number | null;
   /** True when nothing more will be learnt of it. */
@@ -96,6 +98,7 @@ export function newUtterance(generation: number, turn: number): Utterance {
     late: [],
     leadMs: 0,
     gap: null,
+    audibleAt: null,
     cutAt: null,
     isSettled: false,
   };

@@ -2,6 +2,7 @@
 
 import type { StreamItem } from "@/actors/runtime/actor.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import type { Span } from "@/lib/conversation/transcript.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { ModelDelta } from "@/lib/providers/llm/llm.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
@@ -94,13 +95,20 @@ export class Scene {
       case "speechStarted":
         return; // a sound; words decide
       case "interim":
+        this.#noteBegun(recognition.text);
         return this.#turn({ type: "interim", text: recognition.text });
       case "final":
+        this.#noteBegun(recognition.text);
         if (recognition.text.trim() !== "") this.#set({ callerEndedAt: endedAt });
         return this.#turn({ type: "final", text: recognition.text });
       case "utteranceEnded":
         return this.#turn({ type: "utteranceEnded" });
     }
+  }
+
+  #noteBegun(text: string): void {
+    if (text.trim() === "" || this.dialogue.callerBeganAt !== null) return;
+    this.#set({ callerBeganAt: this.#now });
   }
 
   #turn(event: TurnEvent): void {
@@ -138,9 +146,10 @@ export class Scene {
   }
 
   #noteCaller(text: string): void {
-    const { counts, entries, callerEndedAt } = this.dialogue;
+    const { counts, entries, callerBeganAt, callerEndedAt } = this.dialogue;
     const turns = counts.turns + 1;
-    this.#record({ type: "caller_said", turn: turns, text });
+    const span = this.#spanOf(callerBeganAt, callerEndedAt);
+    this.#record({ type: "caller_said", turn: turns, text, span });
     this.#set({
       counts: { ...counts, turns },
       entries: [...entries, { role: "caller", text }],
@@ -148,8 +157,17 @@ export class Scene {
         ...(callerEndedAt === null ? {} : { callerEnded: callerEndedAt }),
         endpointed: this.#now,
       },
+      callerBeganAt: null,
       callerEndedAt: null,
     });
+  }
+
+  /** As an event of now has it. Clocks of others may differ: an end is never before its beginning. */
+  #spanOf(beganAt: number | null, endedAt: number | null): Span {
+    const before = (at: number): number => Math.max(0, Math.round(this.#now - at));
+    const endedMs = endedAt === null ? null : before(endedAt);
+    const beganMs = beganAt === null ? null : Math.max(before(beganAt), endedMs ?? 0);
+    return { beganMs, endedMs };
   }
 
   /** Where the caller's turn is ended from outside, their words are kept. */
@@ -444,7 +462,11 @@ export class Scene {
       this.#reach(generation, "audible", playing + utterance.leadMs);
       const gap = gapOf(this.dialogue.milestones);
       this.#set({ milestones: {} });
-      this.#updateUtterance(generation, (it) => ({ ...it, gap: it.gap ?? gap }));
+      const audibleAt = playing + utterance.leadMs;
+      this.#updateUtterance(
+        generation,
+        (it) => ({ ...it, gap: it.gap ?? gap, audibleAt: it.audibleAt ?? audibleAt }),
+      );
     }
     this.#updateUtterance(generation, (it) => takeMark(it, place, arrival));
   }
@@ -463,7 +485,8 @@ export class Scene {
 
   /** What was heard of an utterance is known. */
   #settled(utterance: Utterance): void {
-    const { generation, heardCount, cutAt, turn, gap } = utterance;
+    const { generation, heardCount, cutAt, turn, gap, audibleAt } = utterance;
+    const endedAt = audibleAt === null ? null : cutAt ?? this.#now;
     this.#record({
       type: "agent_said",
       turn,
@@ -472,6 +495,7 @@ export class Scene {
       bargedIn: cutAt !== null,
       gapMs: gap?.gapMs ?? null,
       parts: gap?.parts ?? null,
+      span: this.#spanOf(audibleAt, endedAt),
     });
     this.#set({ entries: trimToHeard(this.dialogue.entries, generation, heardCount) });
     if (cutAt !== null) return;

@@ -2,11 +2,14 @@
 
 import type { Ref } from "@/actors/runtime/actor.ts";
 import type { RecorderMessage } from "@/actors/recorder/recorder.ts";
-import { updateCallAnswered, updateCallEnded, updateCallPlaced } from "@/db/calls.ts";
+import { storeAnswered, storeEnded } from "@/db/call_news.ts";
+import { getCall, updateCallPlaced } from "@/db/calls.ts";
 import type { Database } from "@/db/client.ts";
 import { listEvents } from "@/db/events.ts";
 import type { CallDeps, CallSettings } from "./call.ts";
+import type { Ending } from "./ending.ts";
 import type { CallEvent } from "./events.ts";
+import { join, type Report } from "./standing.ts";
 
 const WRITE_MS = 2_000;
 /** A conversation of four hours has a few thousand events; more are not read back. */
@@ -15,8 +18,13 @@ const FLUSH_MS = 3_000;
 
 export interface CallStore
   extends Pick<CallDeps, "record" | "history" | "savePlaced" | "saveLive" | "saveEnd"> {
-  /** Ends the record of a call whose actor could not: it was stopped, or crashed for good. */
-  breakOff(reason: "crashed" | "stopped", at: Date): Promise<void>;
+  /**
+   * Ends the record of a call whose actor could not: it was stopped, crashed for good, or went down with
+   * its machine. An end that is on record among its events already is the one that counts.
+   */
+  breakOff(ending: Ending, at: Date): Promise<void>;
+  /** What the carrier says of a call that has no actor here. One that has not ended may end by it. */
+  report(carrierCallId: string, report: Report, now: Date): Promise<void>;
 }
 
 export function callStore(
@@ -55,25 +63,40 @@ export function callStore(
         "calls",
         tenantId,
         WRITE_MS,
-        (sql) => updateCallAnswered(sql, tenantId, callId, answeredAt),
+        (sql) => storeAnswered(sql, tenantId, callId, answeredAt),
       ),
     saveEnd: (ended) =>
       database.asTenant("calls", tenantId, WRITE_MS, async (sql) => {
         if (ended.answeredAt !== null) {
-          await updateCallAnswered(sql, tenantId, callId, ended.answeredAt);
+          await storeAnswered(sql, tenantId, callId, ended.answeredAt);
         }
-        await updateCallEnded(sql, tenantId, callId, ended);
+        await storeEnded(sql, tenantId, callId, ended);
       }),
-    async breakOff(reason, at) {
+    async breakOff(ending, at) {
       const { signal } = new AbortController(); // each has a deadline of its own
-      const ended = { outcome: "failed", reason } as const;
       const events = await store.history(signal).catch(() => null); // then the row alone says it
-      if (events !== null && !events.some((event) => event.type === "call_ended")) {
-        store.record(events.length + 1, { type: "call_ended", ...ended }, at);
+      const said = events?.findLast((event) => event.type === "call_ended");
+      if (events !== null && events.length > 0 && said === undefined) {
+        store.record(events.length + 1, { type: "call_ended", ...ending }, at);
       }
+      const { outcome, reason } = said ?? ending;
       const moved = events?.findLast((event) => event.type === "workflow_moved");
       const variables = moved?.type === "workflow_moved" ? moved.workflow.variables : {};
-      await store.saveEnd({ ...ended, variables, answeredAt: null, endedAt: at }, signal);
+      await store.saveEnd({ outcome, reason, variables, answeredAt: null, endedAt: at }, signal);
+    },
+    async report(carrierCallId, report, now) {
+      const call = await database.asTenant(
+        "calls",
+        tenantId,
+        WRITE_MS,
+        (sql) => getCall(sql, tenantId, callId),
+      );
+      const isOther = call !== null && (call.carrierCallId ?? carrierCallId) !== carrierCallId;
+      if (call === null || isOther || call.status === "ended") return;
+      const { startedAt, answeredAt } = call;
+      const open = { phase: "open", startedAt, wasAnswered: answeredAt !== null } as const;
+      const standing = join(open, report, now);
+      if (standing.phase === "ended") await store.breakOff(standing.ending, standing.endedAt);
     },
   };
   return store;

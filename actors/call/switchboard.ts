@@ -57,7 +57,7 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
   /** Ends the record of a call whose actor did not come to it. */
   async function breakOff(callId: string, store: CallStore, why: "crashed" | "stopped") {
     try {
-      await store.breakOff(why, clock.date());
+      await store.breakOff({ outcome: "failed", reason: why }, clock.date());
     } catch (error) {
       log.error("end of a call not stored", { callId, error });
     }

@@ -6,7 +6,7 @@ import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
-import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
+import type { Report } from "@/actors/call/standing.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Errand } from "./errand.ts";
 import { once } from "./idempotency.ts";
@@ -41,13 +41,15 @@ export type DeskMessage =
   | { type: "ring"; ring: Ring; reply: Reply<CallAnswer> }
   /** A call we placed was answered, or a media stream ended: what now? */
   | { type: "resume"; callId: string; carrierCallId: string; reply: Reply<CallAnswer> }
-  /** The carrier reports progress. Terminal progress of a call that is live ends it. */
+  /** The carrier reports progress: that a call is over ends it, whether it is live here or left behind. */
   | {
     type: "progressed";
     callId: string | null;
     carrierCallId: string;
-    progress: CallProgress;
+    report: Report;
   }
+  /** End a live call. Fails with not_found, or with conflict when it has ended. */
+  | { type: "hangUp"; callId: string; reply: Reply<void> }
   /** Place an outbound call. Fails with not_configured, not_found or busy, or what the carrier says. */
   | {
     type: "placeCall";
@@ -130,6 +132,13 @@ export interface DeskDeps {
   call(callId: string, signal: AbortSignal): Promise<StandingCall | null>;
   /** The call that the carrier knows by this id. */
   callOfCarrier(carrierCallId: string, signal: AbortSignal): Promise<string | null>;
+  /** What the carrier says of a call that is not live here. One that has not ended may end by it. */
+  reported(
+    callId: string,
+    carrierCallId: string,
+    report: Report,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** What is missing to hold a call at all; null when nothing is. */
   missing(): AppError | null;
   /** Takes one of the machine's lines, synchronously; null when all are taken. */
@@ -398,13 +407,18 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         };
         return enter(state, { work, failed: reply.fail }, ctx);
       },
-      progressed(state, { callId, carrierCallId, progress }, ctx) {
-        if (callId !== null) {
-          deps.findCall(callId)?.send({ type: "progressed", carrierCallId, progress });
+      progressed(state, { callId, carrierCallId, report }, ctx) {
+        const { progress } = report;
+        const live = callId === null ? null : deps.findCall(callId);
+        if (live !== null) {
+          live.send({ type: "progressed", carrierCallId, progress });
           return state;
         }
         const work: Work = async (signal) => {
-          const found = await deps.callOfCarrier(carrierCallId, signal);
+          const found = callId ?? await deps.callOfCarrier(carrierCallId, signal);
+          if (found !== null && deps.findCall(found) === null) {
+            await deps.reported(found, carrierCallId, report, signal);
+          }
           return () => {
             const live = found === null ? null : deps.findCall(found);
             live?.send({ type: "progressed", carrierCallId, progress });
@@ -412,6 +426,23 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         };
         // Lost progress is made up for: the media socket of a call that is over closes.
         return enter(state, { work, failed: () => {} }, ctx);
+      },
+      hangUp(state, { callId, reply }, ctx) {
+        const live = deps.findCall(callId);
+        if (live !== null) {
+          live.send({ type: "hangUp", reply });
+          return state;
+        }
+        const work: Work = async (signal) => {
+          const call = await deps.call(callId, signal);
+          return () => {
+            if (call === null) reply.fail(new AppError("not_found", "No such call"));
+            else if (call.status === "ended") {
+              reply.fail(new AppError("conflict", "The call has ended"));
+            } else reply.fail(wentDown(callId));
+          };
+        };
+        return enter(state, { work, failed: reply.fail }, ctx);
       },
       placeCall(state, { agentId, to, from, reply }, ctx) {
         const missing = deps.missing();

@@ -1,7 +1,8 @@
 /** What a desk reads and writes of its tenant. */
 
 import { getPublishedVersion } from "@/db/agents.ts";
-import { findCarrierCall, getCall, insertCall, updateCallEnded } from "@/db/calls.ts";
+import { announceStarted, storeEnded } from "@/db/call_news.ts";
+import { findCarrierCall, getCall, insertCall } from "@/db/calls.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
@@ -30,7 +31,7 @@ export function deskStore(
       }),
     insertCall: (call) =>
       inCall(async (sql) => {
-        const row = await insertCall(sql, tenantId, {
+        const { call: row, isNew } = await insertCall(sql, tenantId, {
           id: call.callId,
           agentId: call.agent.agentId,
           agentVersion: call.agent.version,
@@ -41,13 +42,14 @@ export function deskStore(
           carrierCallId: call.carrierCallId,
           startedAt: options.clock.date(),
         });
+        if (isNew) await announceStarted(sql, tenantId, row);
         return { callId: row.id, isNew: row.id === call.callId, isEnded: row.status === "ended" };
       }),
     endCall: (callId, reason) =>
       inCall(async (sql) => {
         const endedAt = options.clock.date();
         const end = { outcome: "failed", reason, variables: {}, endedAt } as const;
-        await updateCallEnded(sql, tenantId, callId, end);
+        await storeEnded(sql, tenantId, callId, end);
       }),
     callOfCarrier: (carrierCallId) =>
       inCall((sql) => findCarrierCall(sql, tenantId, { carrier: options.carrier, carrierCallId })),

@@ -1,9 +1,11 @@
 /** Every kind of job there is. A feature adds its own here: one line. */
 
 import type { AnyKind, HouseCron } from "./kind.ts";
+import { postCall } from "./post_call.ts";
 import { purge } from "./purge.ts";
 
 export const kinds: Readonly<Record<string, AnyKind>> = {
+  post_call: postCall,
   purge,
 };
 

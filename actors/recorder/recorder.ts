@@ -38,6 +38,8 @@ export const recorderKind: Kind<RecorderMessage> = {
 
 export interface RecorderDeps {
   readonly database: Pick<Database, "asTenant">;
+  /** Told what has been committed. */
+  readonly committed?: (events: readonly NewEvent[]) => void;
   readonly log: Log;
 }
 
@@ -133,7 +135,8 @@ export function recorder(deps: RecorderDeps): Actor<RecorderState, RecorderMessa
       due: (state, _, ctx) => send(state, ctx),
       committed(state, { count, outcome }, ctx) {
         if (!outcome.ok) return failed(state, outcome.error, ctx);
-        state.events.splice(0, count);
+        const stored = state.events.splice(0, count);
+        deps.committed?.(stored);
         const done = state.done + count;
         for (const flush of state.flushes) if (flush.at <= done) flush.reply();
         const next = { ...state, done, flushes: state.flushes.filter((flush) => flush.at > done) };

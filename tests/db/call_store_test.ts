@@ -56,7 +56,7 @@ Deno.test("a call reads back its events as it recorded them, those of this insta
 
 Deno.test("a call that broke off is ended for it, with what it had learnt", async () => {
   await using test = await setUp();
-  await test.store.breakOff("crashed", at);
+  await test.store.breakOff({ outcome: "failed", reason: "crashed" }, at);
   const call = await test.call();
   assert.deepEqual([call?.status, call?.outcome, call?.reason], ["ended", "failed", "crashed"]);
   assert.deepEqual(call?.variables, { day: "Thursday" });
@@ -69,7 +69,7 @@ Deno.test("a call that had ended stays as it was, though it broke off after that
   const ended = { outcome: "answered", reason: "agent_hung_up" } as const;
   test.store.record(EVENTS.length + 1, { type: "call_ended", ...ended }, at);
   await test.store.saveEnd({ ...ended, variables: {}, answeredAt: at, endedAt: at }, signal);
-  await test.store.breakOff("stopped", at);
+  await test.store.breakOff({ outcome: "failed", reason: "stopped" }, at);
   const call = await test.call();
   assert.deepEqual([call?.outcome, call?.reason, call?.answeredAt], [
     "answered",

@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import {
+  type CallFilter,
   findCarrierCall,
   getCall,
   insertCall,
   listCalls,
+  type NewCall,
   updateCallAnswered,
   updateCallEnded,
   updateCallPlaced,
@@ -45,11 +47,13 @@ Deno.test("a call comes back as it was written", async () => {
     answeredAt: null,
     endedAt: null,
   };
-  const [inserted, got] = await tenant.run(async (sql) => [
+  const [inserted, again, got] = await tenant.run(async (sql) => [
+    await insertCall(sql, tenant.tenantId, call),
     await insertCall(sql, tenant.tenantId, call),
     await getCall(sql, tenant.tenantId, call.id),
   ]);
-  assert.deepEqual(inserted, expected);
+  assert.deepEqual(inserted, { call: expected, isNew: true });
+  assert.deepEqual(again, { call: expected, isNew: false });
   assert.deepEqual(got, expected);
 });
 
@@ -58,9 +62,9 @@ Deno.test("a carrier that announces a call twice gets the same call", async () =
   const first = newCall(tenant.agentId);
   const again = newCall(tenant.agentId, { carrierCallId: first.carrierCallId });
   const ids = await tenant.run(async (sql) => [
-    (await insertCall(sql, tenant.tenantId, first)).id,
-    (await insertCall(sql, tenant.tenantId, again)).id,
-    (await insertCall(sql, tenant.tenantId, first)).id,
+    (await insertCall(sql, tenant.tenantId, first)).call.id,
+    (await insertCall(sql, tenant.tenantId, again)).call.id,
+    (await insertCall(sql, tenant.tenantId, first)).call.id,
   ]);
   assert.deepEqual(ids, [first.id, first.id, first.id]);
 });
@@ -96,10 +100,11 @@ Deno.test("a call goes from ringing to live to ended, and never back", async () 
     const live = await getCall(sql, tenantId, call.id);
     assert.deepEqual([live?.status, live?.answeredAt], ["live", answeredAt]);
 
-    assert.equal(await updateCallEnded(sql, tenantId, call.id, answeredEnd), true);
+    const end = await updateCallEnded(sql, tenantId, call.id, answeredEnd);
+    assert.equal(end?.status, "ended");
     const later = { ...answeredEnd, outcome: "failed", reason: "Late word" } as const;
-    assert.equal(await updateCallEnded(sql, tenantId, call.id, later), false);
-    await updateCallAnswered(sql, tenantId, call.id, answeredAt);
+    assert.equal(await updateCallEnded(sql, tenantId, call.id, later), null);
+    assert.equal(await updateCallAnswered(sql, tenantId, call.id, answeredAt), null);
     const ended = await getCall(sql, tenantId, call.id);
     assert.deepEqual(ended, { ...call, ...answeredEnd, status: "ended", answeredAt });
   });
@@ -114,11 +119,12 @@ Deno.test("calls are listed newest first, page by page, without a gap or a repea
   });
   const pages = await tenant.run(async (sql) => {
     for (const id of [...ids].sort(() => -1)) {
-      await insertCall(sql, tenantId, newCall(agentId, { id, carrierCallId: id }));
+      // Two of each instant, so that the id decides between them.
+      const startedAt = new Date(1_767_600_000_000 + 1_000 * (ids.indexOf(id) >> 1));
+      await insertCall(sql, tenantId, newCall(agentId, { id, carrierCallId: id, startedAt }));
     }
     const first = await listCalls(sql, tenantId, { limit: 4 });
-    const last = first.at(-1)?.id ?? "";
-    return [first, await listCalls(sql, tenantId, { limit: 4, before: last })];
+    return [first, await listCalls(sql, tenantId, { limit: 4, before: first.at(-1) })];
   });
   assert.deepEqual(pages.map((page) => page.map(({ id }) => id)), [
     [...ids].reverse().slice(0, 4),
@@ -132,23 +138,81 @@ Deno.test("a malformed id is no call's", async () => {
     await getCall(sql, tenant.tenantId, "call_1"),
     await updateCallEnded(sql, tenant.tenantId, "agent_1", answeredEnd),
   ]);
-  assert.deepEqual([call, ended], [null, false]);
+  assert.deepEqual([call, ended], [null, null]);
 });
 
-Deno.test("listing calls, and finding one by the carrier's id, goes by an index", async () => {
+Deno.test("calls are found by what is asked for, and by nothing else", async () => {
+  await using tenant = await setUp();
+  const { tenantId, agentId } = tenant;
+  const [mine, other] = ["+4915100000001", "+4915100000002"];
+  const at = (minute: number) => new Date(Date.UTC(2026, 0, 5, 9, minute));
+  const rows: readonly Partial<NewCall>[] = [
+    { fromNumber: mine, toNumber: other, startedAt: at(0) },
+    { fromNumber: other, toNumber: mine, startedAt: at(1), direction: "outbound" },
+    { fromNumber: mine, toNumber: mine, startedAt: at(2) },
+    { fromNumber: other, toNumber: other, startedAt: at(3) },
+  ];
+  await tenant.run(async (sql) => {
+    const calls = rows.map((row) => newCall(agentId, row));
+    for (const call of calls) await insertCall(sql, tenantId, call);
+    await updateCallAnswered(sql, tenantId, calls[1]?.id ?? "", at(4));
+    await updateCallEnded(sql, tenantId, calls[2]?.id ?? "", answeredEnd);
+    const find = async (filter: CallFilter) =>
+      (await listCalls(sql, tenantId, { limit: 10, ...filter }))
+        .map(({ id }) => calls.findIndex((call) => call.id === id));
+    assert.deepEqual(await find({}), [3, 2, 1, 0]);
+    assert.deepEqual(await find({ status: "ringing" }), [3, 0]);
+    assert.deepEqual(await find({ status: "live" }), [1]);
+    assert.deepEqual(await find({ status: "ended" }), [2]);
+    assert.deepEqual(await find({ outcome: "answered" }), [2]);
+    assert.deepEqual(await find({ outcome: "busy" }), []);
+    assert.deepEqual(await find({ direction: "outbound" }), [1]);
+    assert.deepEqual(await find({ number: mine }), [2, 1, 0]);
+    assert.deepEqual(await find({ number: other }), [3, 1, 0]);
+    assert.deepEqual(await find({ number: mine, direction: "inbound" }), [2, 0]);
+    assert.deepEqual(await find({ from: at(1), to: at(3) }), [2, 1]);
+    assert.deepEqual(await find({ agentId }), [3, 2, 1, 0]);
+    assert.deepEqual(await find({ agentId: newId("agent") }), []);
+    const first = await listCalls(sql, tenantId, { limit: 2, number: mine });
+    const rest = await listCalls(sql, tenantId, { limit: 2, number: mine, before: first.at(-1) });
+    assert.deepEqual(rest.map(({ id }) => id), [calls[0]?.id]);
+  });
+});
+
+Deno.test("every filter of a list of calls goes by an index, in its order", async () => {
   await using tenant = await setUp();
   const { tenantId } = tenant;
-  const [first, next, found] = await tenant.run((sql) =>
+  const before = { startedAt: new Date(0), id: newId("call") };
+  const rows: readonly [CallFilter, RegExp][] = [
+    [{}, /Index Scan using call_newest/],
+    [{ from: new Date(0), to: new Date(1) }, /Index Cond: .*started_at >= /],
+    [{ agentId: newId("agent") }, /Index Scan using call_of_agent/],
+    [{ outcome: "busy" }, /Index Scan using call_of_outcome/],
+    [{ status: "live" }, /Index Scan using call_not_ended/],
+    [{ number: "+4915100000001" }, /Index Scan using call_from[^]*Index Scan using call_to/],
+  ];
+  for (const [filter, index] of rows) {
+    const plans = await tenant.run((sql) =>
+      plansOf(sql, async (sql) => {
+        await listCalls(sql, tenantId, { limit: 10, ...filter });
+        await listCalls(sql, tenantId, { limit: 10, before, ...filter });
+      })
+    );
+    for (const plan of plans) {
+      assert.match(plan, index);
+      if (filter.number === undefined) assert.doesNotMatch(plan, /Sort/);
+    }
+    assert.match(plans[1] ?? "", /Index Cond: .*ROW\(.*started_at, .*id\) < /);
+  }
+});
+
+Deno.test("finding a call by the carrier's id goes by an index", async () => {
+  await using tenant = await setUp();
+  const { tenantId } = tenant;
+  const [found] = await tenant.run((sql) =>
     plansOf(sql, async (sql) => {
-      await listCalls(sql, tenantId, { limit: 10 });
-      await listCalls(sql, tenantId, { limit: 10, before: newId("call") });
       await findCarrierCall(sql, tenantId, { carrier: "twilio", carrierCallId: "CA1" });
     })
   );
-  for (const plan of [first, next]) {
-    assert.match(plan ?? "", /Index Scan Backward using call_pkey/);
-    assert.doesNotMatch(plan ?? "", /Sort/);
-  }
-  assert.match(next ?? "", /Index Cond: .*id < /);
   assert.match(found ?? "", /Index Scan/); // which one an empty table gets, versions decide differently
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { newId, newToken, uuidOf, uuidv7 } from "@/lib/ids.ts";
+import { ascendingIds, newId, newToken, uuidOf, uuidv7 } from "@/lib/ids.ts";
 
 const at = (unixMs: number, random = new Uint8Array(10)) => ({
   unixMs: () => unixMs,
@@ -26,6 +26,22 @@ Deno.test("ids sort by the time they were made", () => {
       assert.ok(uuidv7(at(a, one)) < uuidv7(at(b, two)));
     }),
     { seed: 3 },
+  );
+});
+
+Deno.test("ids of one process ascend, whatever its clock and the dice say", () => {
+  const ms = fc.array(fc.integer({ min: 1_000, max: 1_003 }), { minLength: 2, maxLength: 50 });
+  fc.assert(
+    fc.property(ms, fc.infiniteStream(fc.nat(255)), (times, dice) => {
+      let nth = 0;
+      const source = ascendingIds({
+        unixMs: () => times[nth++ % times.length] ?? 0,
+        random: () => Uint8Array.from({ length: 10 }, () => dice.next().value ?? 0),
+      });
+      const ids = Array.from({ length: 5_000 }, () => uuidv7(source));
+      assert.deepEqual(ids, [...new Set(ids)].sort());
+    }),
+    { seed: 4, numRuns: 10 },
   );
 });
 

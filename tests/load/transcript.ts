@@ -63,8 +63,8 @@ async function read(options: FollowOptions, after: number): Promise<CallEvent[]>
     return [];
   }
   if (!response.ok) throw new Error(`Cannot read the transcript: ${await response.text()}`);
-  const { events } = await response.json() as { events: EventView[] }; // our own server's answer
-  return events.map(({ type, payload }) => ({ type, ...Object(payload) }) as CallEvent);
+  const { items } = await response.json() as { items: EventView[] }; // our own server's answer
+  return items.map(({ type, payload }) => ({ type, ...Object(payload) }) as CallEvent);
 }
 
 function variablesOf(events: readonly CallEvent[]): Readonly<Record<string, unknown>> {

@@ -17,7 +17,9 @@ const VIEW: CallView = {
   reason: null,
   variables: { day: "Monday" },
   startedAt: "2026-01-05T09:00:00.000Z",
+  answeredAt: "2026-01-05T09:00:10.000Z",
   endedAt: "2026-01-05T09:01:00.000Z",
+  durationMs: 50_000,
 };
 const EVENT: EventView = { seq: 1, type: "started", at: VIEW.startedAt, payload: {} };
 
@@ -27,8 +29,9 @@ function desk(message: DeskMessage): void {
   const missing = (): void => reply.fail(new AppError("not_found", "No such call"));
   if (name === "call") input === CALL ? reply(VIEW) : missing();
   else if (name === "calls") reply({ items: [VIEW], next: null });
-  else if (name === "callEvents") Object(input).callId === CALL ? reply([EVENT]) : missing();
-  else if (name === "placeCall") reply({ id: CALL });
+  else if (name === "callEvents") {
+    Object(input).callId === CALL ? reply({ items: [EVENT], next: null }) : missing();
+  } else if (name === "placeCall") reply({ id: CALL });
 }
 
 function errand(name: string, input: unknown): Fakes["sent"][number] {
@@ -71,7 +74,7 @@ Deno.test("a call and its events are read from the tenant's desk", async () => {
   const call = await send(fakes, `/${CALL}`);
   assert.deepEqual([call.status, JSON.parse(call.body)], [200, VIEW]);
   const events = await send(fakes, `/${CALL}/events?after=5&limit=10`);
-  assert.deepEqual([events.status, JSON.parse(events.body)], [200, { events: [EVENT] }]);
+  assert.deepEqual([events.status, JSON.parse(events.body)], [200, { items: [EVENT], next: null }]);
   assert.deepEqual(fakes.sent, [
     errand("call", CALL),
     errand("callEvents", { callId: CALL, after: 5, limit: 10 }),

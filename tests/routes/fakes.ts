@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { CallAnswer, DeskMessage } from "@/actors/desk/desk.ts";
 import type { GateMessage, NumberOwner } from "@/actors/gate/gate.ts";
+import { newFeed } from "@/actors/recorder/feed.ts";
 import type { Message, Ref, Reply } from "@/actors/runtime/actor.ts";
 import { type Principal, SCOPES } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -111,6 +112,7 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
         }
         desk(message);
       }),
+    feed: newFeed(),
     publicUrl: PUBLIC_URL,
     edge: { origins: ["https://app.example.com"], hosts: ["api.example.com"], trustsFly: false },
     features: [{ name: "carrier", provider: null, missing: "TWILIO_AUTH_TOKEN" }],

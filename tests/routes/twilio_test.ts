@@ -108,11 +108,15 @@ Deno.test("status tells the desk, with and without a call of ours in the path", 
   ] as const;
   for (const [path, CallStatus, callId, progress] of rows) {
     const { app, sent } = setUp();
-    const { status, body } = await post(app, path, { ...FORM, CallStatus });
+    const Timestamp = "Mon, 05 Jan 2026 09:00:00 +0000";
+    const { status, body } = await post(app, path, { ...FORM, CallStatus, Timestamp });
     assert.deepEqual([status, body], [204, ""]);
+    const report = { progress, at: new Date("2026-01-05T09:00:00Z") };
     assert.deepEqual(sent, [
-      { tenantId: TENANT, type: "progressed", callId, carrierCallId: SID, progress },
+      { tenantId: TENANT, type: "progressed", callId, carrierCallId: SID, report },
     ]);
+    await post(app, path, { ...FORM, CallStatus, Timestamp: "yesterday" });
+    assert.deepEqual(sent[1]?.report, { progress, at: null });
   }
 });
 

@@ -142,6 +142,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
       Promise.resolve(
         [...rows.values()].find((it) => it.carrierCallId === carrierCallId)?.id ?? null,
       ),
+    reported: () => Promise.resolve(),
     missing: () => null,
     takeLine,
     startCall({ callId }, line) {
@@ -232,6 +233,8 @@ function viewOf(id: string): CallView {
     outcome: null,
     reason: null,
     variables: {},
+    answeredAt: null,
+    durationMs: null,
     startedAt: "2026-01-05T09:00:00.000Z",
     endedAt: null,
   };
@@ -363,7 +366,12 @@ Deno.test("progress finds its call by our id or the carrier's, and is dropped wh
   const { ask, ring, ref, got, settle } = setUp();
   await ask(ring("CA1"));
   const news = (callId: string | null, carrierCallId: string) =>
-    ref.send({ type: "progressed", callId, carrierCallId, progress: "completed" });
+    ref.send({
+      type: "progressed",
+      callId,
+      carrierCallId,
+      report: { progress: "completed", at: null },
+    });
   news("call_1", "CA1");
   news(null, "CA1");
   news("call_9", "CA9");

@@ -76,7 +76,17 @@ export interface AccessTokens {
   /** Throws AppError("unauthenticated") for whatever is not a live token of ours for this audience. */
   verify(token: string, audience?: Audience): Promise<Verified>;
   /** The public halves (RFC 7517). */
-  jwks(): Promise<{ readonly keys: readonly JWK[] }>;
+  jwks(): Promise<{ readonly keys: readonly PublicKey[] }>;
+}
+
+/** RFC 8037 2. */
+export interface PublicKey {
+  readonly kty: "OKP";
+  readonly crv: "Ed25519";
+  readonly x: string;
+  readonly kid: string;
+  readonly alg: "Ed25519";
+  readonly use: "sig";
 }
 
 export interface AccessTokenOptions {
@@ -187,13 +197,11 @@ export function newAccessTokens({ store, issuer, clock, log }: AccessTokenOption
 
     async jwks() {
       const { byHeader } = await loaded(HELD_MS);
-      const keys = [...byHeader.values()].map(({ id, publicJwk }) => ({
-        ...publicJwk,
-        kid: id,
-        alg: ALGORITHM,
-        use: "sig",
-      }));
-      return { keys: keys as readonly JWK[] }; // each was exported as one
+      const keys = [...byHeader.values()].map(({ id, publicJwk }) => {
+        const x = String(publicJwk["x"]);
+        return { kty: "OKP", crv: ALGORITHM, x, kid: id, alg: ALGORITHM, use: "sig" } as const;
+      });
+      return { keys };
     },
   };
 }

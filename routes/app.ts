@@ -1,11 +1,12 @@
 /** The public application: what every request passes, and which file answers it. */
 
 import { OpenAPIHono } from "@hono/zod-openapi";
+import { account } from "./account.ts";
 import { agents } from "./agents.ts";
 import { apiKeys } from "./api_keys.ts";
 import { auth } from "./auth.ts";
 import { audit } from "./audit.ts";
-import { authenticated, visiting } from "./authenticated.ts";
+import { authenticated, signedIn, visiting } from "./authenticated.ts";
 import { jsonGuard } from "./body.ts";
 import { watching } from "./call_stream.ts";
 import { calls } from "./calls.ts";
@@ -24,6 +25,7 @@ import { limited, limitedByAddress, limitedStrangers } from "./limits.ts";
 import { phoneNumbers } from "./phone_numbers.ts";
 import { tenant } from "./tenant.ts";
 import { twilio } from "./twilio.ts";
+import { wellKnown } from "./well_known.ts";
 
 /** What is served there without a credential. */
 function openApi() {
@@ -59,11 +61,15 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.use(checkHost(deps.edge, deps.publicUrl));
   app.route("/", docs(() => describeApi(app, deps)));
   app.route("/api/v1/features", featureRoutes(deps));
+  app.use("/.well-known/*", visiting(deps));
+  app.route("/", wellKnown);
   app.use("/api/v1/*", visiting(deps));
   app.use("/api/v1/*", limitedByAddress(deps));
   app.use("/api/v1/auth/*", limitedStrangers(deps));
   app.use("/api/v1/auth/*", jsonGuard());
   app.route("/api/v1", openApi());
+  app.use("/api/v1/auth/*", signedIn(deps));
+  app.route("/api/v1/auth", account);
   app.use("/api/v1/*", authenticated(deps));
   app.use("/api/v1/*", limited(deps));
   app.use("/api/v1/calls/*", watching(deps));

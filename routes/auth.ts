@@ -65,11 +65,41 @@ const logout = createRoute({
   responses: { 204: { description: "It is over, if it was not before" } },
 });
 
+const reset = createRoute({
+  method: "post",
+  path: "/password/reset",
+  tags: ["Auth"],
+  summary: "Ask for a mail with a code that sets a new password",
+  request: { body: body(z.strictObject({ email: Email })) },
+  responses: { 202: { description: "A mail is on its way, if there is such an account" } },
+});
+
+const confirm = createRoute({
+  method: "post",
+  path: "/password/reset/confirm",
+  tags: ["Auth"],
+  summary: "Set a new password with the code of the mail; all sessions end",
+  request: {
+    body: body(
+      z.strictObject({ token: z.string().min(1).max(TOKEN_MAX), newPassword: Password }),
+    ),
+  },
+  responses: { 204: { description: "It is changed" } },
+});
+
 export const auth = newRoutes()
   .openapi(signup, async (c) => c.json(await c.var.gate("signUp", c.req.valid("json")), 201))
   .openapi(login, async (c) => c.json(await c.var.gate("logIn", c.req.valid("json")), 200))
   .openapi(refresh, async (c) => c.json(await c.var.gate("refresh", c.req.valid("json")), 200))
   .openapi(logout, async (c) => {
     await c.var.gate("logOut", c.req.valid("json"));
+    return c.body(null, 204);
+  })
+  .openapi(reset, async (c) => {
+    await c.var.gate("resetPassword", c.req.valid("json"));
+    return c.body(null, 202);
+  })
+  .openapi(confirm, async (c) => {
+    await c.var.gate("confirmReset", c.req.valid("json"));
     return c.body(null, 204);
   });

@@ -3,11 +3,15 @@
 import type { Entry } from "./entry.ts";
 import { invitationEntries } from "./invitations.ts";
 import { loginEntries } from "./login.ts";
+import { meEntries } from "./me.ts";
+import { passwordEntries } from "./passwords.ts";
 import { signupEntries } from "./signup.ts";
 
 export const entries = {
   ...invitationEntries,
   ...loginEntries,
+  ...meEntries,
+  ...passwordEntries,
   ...signupEntries,
 };
 

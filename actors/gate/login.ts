@@ -38,6 +38,11 @@ export interface Known {
 }
 
 export const loginEntries = {
+  jwks: entry(async (lobby, _: void) => {
+    pepperOf(lobby);
+    return await lobby.tokens.jwks();
+  }),
+
   logIn: entry(async (lobby, credentials: Credentials): Promise<TokensView> => {
     await takeTry(lobby, "login", credentials.email);
     const { personId, primaryTenantId, tenantIds } = await checkPassword(lobby, credentials);
@@ -66,7 +71,10 @@ export const loginEntries = {
       ENTRY_MS,
       (sql) => rotate(lobby, sql, owner, refreshToken),
     );
-    if (rotated === null) throw notLoggedIn();
+    if (rotated === null) {
+      lobby.personChanged(owner.personId); // a reused token has ended the session
+      throw notLoggedIn();
+    }
     return viewOf(access, rotated);
   }),
 
@@ -80,6 +88,7 @@ export const loginEntries = {
     await database.asPerson("rest", { personId, tenantIds: [] }, ENTRY_MS, async (sql) => {
       await revokeSession(sql, personId, sessionId, end);
     });
+    lobby.personChanged(personId);
   }),
 };
 
@@ -138,8 +147,9 @@ async function rotate(
     case "reused":
       await revokeSession(sql, personId, sessionId, { at: now, reason: "token_reused" });
       await auditPerson(lobby, sql, {
-        tenantId,
         personId,
+        primaryTenantId: person.primaryTenantId,
+        tenantIds,
         action: "refresh.reused",
         subjectId: sessionId,
       });

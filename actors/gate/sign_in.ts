@@ -5,7 +5,7 @@ import { insertAuditEntry } from "@/db/audit.ts";
 import type { Sql } from "@/db/client.ts";
 import { insertRefreshToken, type NewRefreshToken } from "@/db/refresh_tokens.ts";
 import { insertSession } from "@/db/sessions.ts";
-import type { Principal } from "@/lib/access.ts";
+import type { SignedIn } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId, newToken } from "@/lib/ids.ts";
 import type { Bucket } from "@/lib/limits/limiter.ts";
@@ -138,15 +138,17 @@ export async function auditPerson(
   lobby: Lobby,
   sql: Sql,
   note: {
-    readonly tenantId: string | null;
     readonly personId: string;
+    readonly primaryTenantId: string | null;
+    readonly tenantIds: readonly string[];
     readonly action: string;
     readonly subjectId: string;
     readonly details?: Readonly<Record<string, unknown>>;
   },
 ): Promise<void> {
   const { clock, request } = lobby;
-  const { tenantId, personId, action, subjectId, details = {} } = note;
+  const { personId, action, subjectId, details = {} } = note;
+  const tenantId = currentTenant(note.primaryTenantId, note.tenantIds);
   if (tenantId === null) return;
   await insertAuditEntry(sql, tenantId, {
     id: newId("audit"),
@@ -162,7 +164,7 @@ export async function auditPerson(
 }
 
 /** Whoever asks must be a person who has logged in. */
-export function personOf({ by }: Lobby): Principal & { readonly sessionId: string } {
-  if (by?.kind === "user" && by.sessionId !== null) return { ...by, sessionId: by.sessionId };
-  throw new AppError("forbidden", "Only a person who has logged in may do this");
+export function personOf({ person }: Lobby): SignedIn {
+  if (person === null) throw new Error("This entry is asked for behind signedIn only");
+  return person;
 }

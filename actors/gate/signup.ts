@@ -56,8 +56,8 @@ async function foundTenant(lobby: Lobby, signup: Signup): Promise<TokensView> {
     await insertPassword(sql, personId, hash);
     await insertMember(sql, tenantId, { id: newId("member"), personId, role: "owner" });
     await session.write(sql);
-    const note = { tenantId, personId, action: "tenant.created", subjectId: tenantId };
-    await auditPerson(lobby, sql, note);
+    const note = { action: "tenant.created", subjectId: tenantId };
+    await auditPerson(lobby, sql, { ...who, primaryTenantId: tenantId, ...note });
   });
   return session.view;
 }

@@ -129,7 +129,7 @@ grant update (role), delete on member to ringmaster_app;
 grant update (last_used_at, expires_at, revoked_at, revoked_reason), delete on session
   to ringmaster_app;
 grant update (spent_at) on refresh_token to ringmaster_app;
-grant update (used_at) on password_reset to ringmaster_app;
+grant update (used_at), delete on password_reset to ringmaster_app;
 grant update (token_hash, expires_at, accepted_at, revoked_at) on invitation to ringmaster_app;
 grant update (name, scopes, expires_at, last_used_at, revoked_at) on api_key to ringmaster_app;
 

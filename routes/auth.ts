@@ -26,14 +26,19 @@ const Signup = z.strictObject({
   email: Email,
   password: Password,
   name: z.string().trim().min(1).max(100),
-  tenantName: z.string().trim().min(1).max(100),
-});
+  tenantName: z.string().trim().min(1).max(100).optional(),
+  invitationToken: z.string().min(1).max(TOKEN_MAX).optional(),
+}).refine(
+  ({ tenantName, invitationToken }) =>
+    (tenantName === undefined) !== (invitationToken === undefined),
+  { path: ["tenantName"], error: "Give either this or invitationToken" },
+);
 
 const signup = createRoute({
   method: "post",
   path: "/signup",
   tags: ["Auth"],
-  summary: "Sign up with a new tenant",
+  summary: "Sign up with a new tenant, or with an invitation into one",
   request: { body: body(Signup) },
   responses: { 201: answer(Tokens, "The tokens of the first session") },
 });

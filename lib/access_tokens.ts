@@ -6,6 +6,7 @@ import {
   generateKeyPair,
   importJWK,
   type JWK,
+  type JWTPayload,
   jwtVerify,
   SignJWT,
 } from "jose";
@@ -167,7 +168,7 @@ export function newAccessTokens({ store, issuer, clock, log }: AccessTokenOption
       const { id, signer: key } = await signer();
       const now = Math.floor(clock.date().getTime() / 1_000);
       const claims = { iss: issuer, sub: personId, aud: audience, sid: sessionId, jti: newToken() };
-      const token = await new SignJWT({ ...claims, iat: now, exp: now + ACCESS_S })
+      const token = await new SignJWT(ordered({ ...claims, iat: now, exp: now + ACCESS_S }))
         .setProtectedHeader(header(id))
         .sign(key);
       return { token, expiresInS: ACCESS_S };
@@ -190,6 +191,7 @@ export function newAccessTokens({ store, issuer, clock, log }: AccessTokenOption
         throw refused(cause);
       });
       const { sub, sid, aud, exp = 0 } = payload;
+      if (partOf(ordered(payload)) !== token.split(".")[1]) throw refused();
       if (aud !== audience || typeof sub !== "string" || typeof sid !== "string") throw refused();
       if (uuidOf("person", sub) === null || uuidOf("session", sid) === null) throw refused();
       return { personId: sub, sessionId: sid, expiresAt: new Date(exp * 1_000) };
@@ -215,7 +217,16 @@ function header(id: string): { readonly alg: string; readonly typ: string; reado
  * with anything else in it (`jwk`, `jku`, `x5u`, `crit`, another `alg`) is never parsed at all.
  */
 function headerOf(id: string): string {
-  return new TextEncoder().encode(JSON.stringify(header(id)))
+  return partOf(header(id));
+}
+
+/** The claims as we write them. One that stands twice, or is not ours, makes another text. */
+function ordered({ iss, sub, aud, sid, jti, iat, exp }: JWTPayload): JWTPayload {
+  return { iss, sub, aud, sid, jti, iat, exp } as JWTPayload; // what is absent was refused before
+}
+
+function partOf(value: unknown): string {
+  return new TextEncoder().encode(JSON.stringify(value))
     .toBase64({ alphabet: "base64url", omitPadding: true });
 }
 

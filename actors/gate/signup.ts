@@ -77,13 +77,9 @@ async function accept(lobby: Lobby, signup: Signup, token: string): Promise<Toke
   const { tenantId } = invited;
   const known = await database.lookup("rest", ENTRY_MS, (sql) => personByEmail(sql, signup.email));
   if (known === null) {
-    return await newPerson(
-      lobby,
-      signup,
-      tenantId,
-      (sql, personId) =>
-        Promise.resolve(() => join(lobby, sql, { ...invited, personId, email: signup.email })),
-    );
+    return await newPerson(lobby, signup, tenantId, {
+      enroll: (sql, personId) => join(lobby, sql, { ...invited, personId, email: signup.email }),
+    });
   }
   await takeTry(lobby, "login", signup.email);
   const { personId, tenantIds } = await checkPassword(lobby, signup);

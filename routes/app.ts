@@ -15,6 +15,7 @@ import type { AppDeps } from "./deps.ts";
 import { docs } from "./docs.ts";
 import { allowOrigins, checkHost, gzip, methodTable } from "./edge.ts";
 import type { Env } from "./env.ts";
+import { callErasure, erasures } from "./erasures.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { requestId, securityHeaders } from "./headers.ts";
 import { featureRoutes, healthRoutes } from "./health.ts";
@@ -45,6 +46,9 @@ function api() {
     .route("/audit", audit)
     .route("/calls", calls)
     .route("/credentials", credentials);
+    .route("/calls", callErasure)
+    .route("/erasures", erasures)
+    .route("/calls", calls);
 }
 
 /** The API as its client sees it: `hc<Api>(url)`. */

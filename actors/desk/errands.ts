@@ -8,6 +8,7 @@ import { callErrands } from "./calls.ts";
 import { credentialErrands } from "./credentials.ts";
 import { invitationErrands } from "./invitations.ts";
 import { memberErrands } from "./members.ts";
+import { erasureErrands } from "./erasures.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
 import { tenantErrands } from "./tenant.ts";
 
@@ -19,6 +20,7 @@ export const errands = {
   ...credentialErrands,
   ...invitationErrands,
   ...memberErrands,
+  ...erasureErrands,
   ...phoneNumberErrands,
   ...tenantErrands,
 };

@@ -73,17 +73,6 @@ export async function tenantsAfter(sql: Sql, { after, limit }: TenantPage): Prom
   );
 }
 
-/** Those that keep calls or audit entries for a limited time. */
-export async function tenantsWithRetention(
-  sql: Sql,
-  { after, limit }: TenantPage,
-): Promise<string[]> {
-  return ids(
-    await sql`select 'tenant_' || tenant_id as id
-      from tenants_with_retention(${uuidAfter(after)}::uuid, ${limit}::int)`,
-  );
-}
-
 function uuidAfter(id: string | null): string | null {
   return id === null ? null : uuidOf("tenant", id);
 }

@@ -45,10 +45,9 @@ function api() {
     .route("/phone-numbers", phoneNumbers)
     .route("/audit", audit)
     .route("/calls", calls)
-    .route("/credentials", credentials);
     .route("/calls", callErasure)
     .route("/erasures", erasures)
-    .route("/calls", calls);
+    .route("/credentials", credentials);
 }
 
 /** The API as its client sees it: `hc<Api>(url)`. */

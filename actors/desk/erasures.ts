@@ -1,5 +1,6 @@
 /** Errands of erasure: a call or a contact is gone for good, and a receipt stays. */
 
+import { addCounts, erase } from "@/db/erasers.ts";
 import { getCall } from "@/db/calls.ts";
 import {
   type ErasureReceipt,
@@ -10,7 +11,6 @@ import {
 import { AppError } from "@/lib/errors.ts";
 import { newId, uuidOf } from "@/lib/ids.ts";
 import { peppered } from "@/lib/pepper.ts";
-import { addCounts, erase } from "./erasers.ts";
 import { errand } from "./errand.ts";
 import type { Office } from "./office.ts";
 

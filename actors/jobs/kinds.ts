@@ -3,10 +3,12 @@
 import type { AnyKind, HouseCron } from "./kind.ts";
 import { postCall } from "./post_call.ts";
 import { purge } from "./purge.ts";
+import { retention } from "./retention.ts";
 
 export const kinds: Readonly<Record<string, AnyKind>> = {
   post_call: postCall,
   purge,
+  retention,
 };
 
 export const houseCron: Readonly<Record<string, HouseCron>> = {};

@@ -85,7 +85,6 @@ begin
 end $$;
 
 grant select (tenant_id) on audit_unsealed to ringmaster_lookup;
-grant select (settings) on tenant to ringmaster_lookup; -- of its id: 0005
 create policy lookup on audit_unsealed for select to ringmaster_lookup using (true);
 
 -- Tenants with entries to seal, by id, after the one given. It jumps from tenant to tenant in the
@@ -109,23 +108,12 @@ language sql stable security definer set search_path = '' as $$
   select t.id from public.tenant t where after is null or t.id > after order by t.id limit most
 $$;
 
--- Tenants that keep something for a limited time, by id, after the one given.
-create function tenants_with_retention(after uuid, most integer) returns table (tenant_id uuid)
-language sql stable security definer set search_path = '' as $$
-  select t.id from public.tenant t
-  where (after is null or t.id > after)
-    and (t.settings ->> 'callRetentionDays' is not null
-      or t.settings ->> 'auditRetentionDays' is not null)
-  order by t.id limit most
-$$;
-
 grant create on schema public to ringmaster_lookup;
 do $$
 declare
   f text;
 begin
-  foreach f in array array['tenants_to_seal(uuid, integer)', 'tenants_after(uuid, integer)',
-    'tenants_with_retention(uuid, integer)']
+  foreach f in array array['tenants_to_seal(uuid, integer)', 'tenants_after(uuid, integer)']
   loop
     execute format('alter function %s owner to ringmaster_lookup', f);
     execute format('revoke all on function %s from public', f);

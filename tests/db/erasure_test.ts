@@ -95,13 +95,13 @@ async function plant(
       { contact: number }, // of no call
       { nothing: "of them" },
     ];
-    for (const payload of payloads) {
+    for (const [seq, payload] of payloads.entries()) {
       const event = crypto.randomUUID();
       const delivery = crypto.randomUUID();
       await sql`insert into outbox (tenant_id, id, type, payload, at)
         values (${tenant}, ${event}, 'call.ended', ${sql.json(payload)}, now())`;
-      await sql`insert into delivery (tenant_id, id, endpoint_id, event_id)
-        values (${tenant}, ${delivery}, ${endpoint}, ${event})`;
+      await sql`insert into delivery (tenant_id, id, endpoint_id, event_id, seq)
+        values (${tenant}, ${delivery}, ${endpoint}, ${event}, ${seq + 1})`;
       await sql`
         insert into delivery_attempt (tenant_id, delivery_id, attempt, at, duration_ms,
           request_headers, status, answer, error)

@@ -6,9 +6,10 @@ import {
   eraseNumber,
   type KeptAnswer,
   listKeptAnswers,
-} from "@/db/erasure.ts";
-import type { IdempotencyKey } from "@/db/idempotency.ts";
-import type { Office } from "./office.ts";
+} from "./erasure.ts";
+import type { IdempotencyKey } from "./idempotency.ts";
+import type { Sql } from "./client.ts";
+import type { Vault } from "./vault.ts";
 
 const ANSWERS_MAX = 100;
 
@@ -18,8 +19,13 @@ export interface Subject {
   readonly number: string | null;
 }
 
-/** Retention has no office: this is what erasing takes of one. */
-export type EraserDeps = Pick<Office, "tenantId" | "read" | "vault">;
+/** What erasing takes of an office, or of a job. */
+export interface EraserDeps {
+  readonly tenantId: string;
+  readonly vault: Vault;
+  /** One transaction of the tenant. */
+  read<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+}
 
 /** Erases what it knows of the subject and says how much, by what it was. May be run again. */
 export type Eraser = (deps: EraserDeps, subject: Subject) => Promise<Record<string, number>>;

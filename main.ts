@@ -131,6 +131,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     newOperatorApp({
       token: operatorToken,
       inspection: system,
+      gate: house.gate,
+      desk: house.desk,
       metrics: () => prometheusText(system.metrics()),
       log,
     }),

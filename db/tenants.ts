@@ -57,3 +57,59 @@ export async function bumpConfigVersion(sql: Sql, tenantId: string): Promise<num
   if (!tenant) throw new Error(`No tenant "${tenantId}"`);
   return tenant.version;
 }
+
+/** A tenant as operators see it. */
+export interface TenantSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly status: TenantStatus;
+  readonly memberCount: number;
+  /** Archived ones are not counted. */
+  readonly agentCount: number;
+  /** Ringing ones too. */
+  readonly liveCallCount: number;
+  /** Null: all there are. */
+  readonly models: readonly string[] | null;
+  readonly createdAt: Date;
+}
+
+/** Those of the transaction's tenants, newest first. */
+export async function listTenants(
+  sql: Sql,
+  tenantIds: readonly string[],
+): Promise<TenantSummary[]> {
+  const ids = `{${tenantIds.map((id) => uuidOf("tenant", id)).join(",")}}`;
+  return await sql<TenantSummary[]>`
+    select 'tenant_' || t.id as id, t.name, t.status, t.models, t.created_at,
+      (select count(*)::int from member m where m.tenant_id = t.id) as member_count,
+      (select count(*)::int from agent a where a.tenant_id = t.id and a.archived_at is null)
+        as agent_count,
+      (select count(*)::int from call c where c.tenant_id = t.id and c.status <> 'ended')
+        as live_call_count
+    from tenant t
+    where t.id = any (${ids}::uuid[])
+    order by t.id desc`;
+}
+
+/** False when its status is none of `from`. */
+export async function updateTenantStatus(
+  sql: Sql,
+  tenantId: string,
+  { from, to }: { readonly from: readonly TenantStatus[]; readonly to: TenantStatus },
+): Promise<boolean> {
+  const rows = await sql`
+    update tenant set status = ${to}
+    where id = ${uuidOf("tenant", tenantId)} and status = any (${`{${from.join(",")}}`}::text[])`;
+  return rows.count === 1;
+}
+
+/** Null: all there are. */
+export async function updateTenantModels(
+  sql: Sql,
+  tenantId: string,
+  models: readonly string[] | null,
+): Promise<void> {
+  await sql`
+    update tenant set models = ${models === null ? null : asJson(sql, models)}
+    where id = ${uuidOf("tenant", tenantId)}`;
+}

@@ -10,7 +10,7 @@ import { clientAddress } from "./edge.ts";
 import type { Env } from "./env.ts";
 
 /** An errand may wait for the database, and for a provider that it asks. */
-const ERRAND_MS = 15_000;
+export const ERRAND_MS = 15_000;
 const USER_AGENT_MAX = 256;
 
 /** Lets the gate be asked, by one who may not have logged in. */

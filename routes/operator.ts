@@ -1,12 +1,14 @@
 /** What operators see of the running actors, on a listener of their own. Never a caller's words or numbers. */
 
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
 import { bearer } from "./bearer.ts";
+import type { AppDeps } from "./deps.ts";
 import type { Env } from "./env.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { requestId, securityHeaders } from "./headers.ts";
+import { operatorTenants } from "./operator_tenants.ts";
 
 /** The runtime as far as operators look at it: `System` has it. */
 export interface Inspection {
@@ -23,18 +25,23 @@ export interface Inspection {
 export interface OperatorDeps {
   readonly token: string;
   readonly inspection: Inspection;
+  readonly gate: AppDeps["gate"];
+  readonly desk: AppDeps["desk"];
   /** Prometheus text, version 0.0.4. */
   metrics(): string;
   readonly log: Log;
 }
 
 /** Only `/alive` is open; the rest takes the operator's token. */
-export function newOperatorApp({ token, inspection, metrics, log }: OperatorDeps): Hono<Env> {
+export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
+  const { token, inspection, metrics, log } = deps;
   return new Hono<Env>()
     .use(requestId())
     .use(securityHeaders())
     .get("/alive", (c) => c.json({ status: "ok" }))
     .use(bearer(token))
+    .use(asOperator())
+    .route("/tenants", operatorTenants(deps))
     .get("/actors", (c) => c.json({ actors: inspection.list(c.req.query("kind")) }))
     .get("/actors/:kind/:id", (c) => {
       const { kind, id } = c.req.param();
@@ -52,6 +59,14 @@ export function newOperatorApp({ token, inspection, metrics, log }: OperatorDeps
     })
     .notFound(onNotFound())
     .onError(onError(log));
+}
+
+/** Who has the house's own token. */
+function asOperator(): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    c.set("operator", "root");
+    await next();
+  };
 }
 
 function found<T>(thing: T): NonNullable<T> {

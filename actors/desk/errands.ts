@@ -9,6 +9,7 @@ import { credentialErrands } from "./credentials.ts";
 import { invitationErrands } from "./invitations.ts";
 import { memberErrands } from "./members.ts";
 import { erasureErrands } from "./erasures.ts";
+import { operatorErrands } from "./operators.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
 import { tenantErrands } from "./tenant.ts";
 
@@ -21,6 +22,7 @@ export const errands = {
   ...invitationErrands,
   ...memberErrands,
   ...erasureErrands,
+  ...operatorErrands,
   ...phoneNumberErrands,
   ...tenantErrands,
 };

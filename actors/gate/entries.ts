@@ -6,6 +6,7 @@ import { loginEntries } from "./login.ts";
 import { meEntries } from "./me.ts";
 import { passwordEntries } from "./passwords.ts";
 import { signupEntries } from "./signup.ts";
+import { tenantEntries } from "./tenants.ts";
 
 export const entries = {
   ...invitationEntries,
@@ -13,6 +14,7 @@ export const entries = {
   ...meEntries,
   ...passwordEntries,
   ...signupEntries,
+  ...tenantEntries,
 };
 
 export type Entries = typeof entries;

@@ -3,6 +3,10 @@
 create unique index invitation_pending on invitation (tenant_id, email)
   where accepted_at is null and revoked_at is null;
 
+-- The language models that operators let a tenant use, by name: a JSON array; null: all there are.
+alter table tenant add column models jsonb;
+grant update (models) on tenant to ringmaster_app;
+
 -- An operator who acts in a tenant, for a reason that the tenant may read. As an API key, but short.
 create table operator_visit (
   tenant_id uuid not null references tenant (id),

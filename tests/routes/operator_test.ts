@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { newLog } from "@/lib/log.ts";
 import { type Inspection, newOperatorApp } from "@/routes/operator.ts";
+import { fakeRef } from "./fakes.ts";
 import { manualClock } from "@/tests/support/manual_clock.ts";
 
 const TOKEN = "an operator's token";
@@ -27,7 +28,17 @@ function setUp(): {
   };
   const date = manualClock().date;
   const log = newLog({ level: "debug", pii: false, date, write: (line) => logged.push(line) });
-  const app = newOperatorApp({ token: TOKEN, inspection, metrics: () => "a 1\n", log });
+  const nobody = fakeRef<never>(() => {
+    throw new Error("Nobody is asked here");
+  });
+  const app = newOperatorApp({
+    token: TOKEN,
+    inspection,
+    gate: nobody,
+    desk: () => nobody,
+    metrics: () => "a 1\n",
+    log,
+  });
   return {
     app,
     get: async (path, init = {}) =>

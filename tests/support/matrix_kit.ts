@@ -1,0 +1,153 @@
+/** A server with tenants whose every row is there, and a credential of every kind for each of them. */
+
+import type { Database } from "@/db/client.ts";
+import { signingKeyStore } from "@/db/signing_keys.ts";
+import { newVault } from "@/db/vault.ts";
+import { type Role, SCOPES } from "@/lib/access.ts";
+import { newAccessTokens } from "@/lib/access_tokens.ts";
+import { newApiKey } from "@/lib/api_keys.ts";
+import { systemClock } from "@/lib/clock.ts";
+import { newId } from "@/lib/ids.ts";
+import { silentLog } from "@/lib/log.ts";
+import { Secret } from "@/lib/secret.ts";
+import { DEADLINE_MS } from "./rows.ts";
+import { serverKit } from "./server.ts";
+import { newWorld, ROWS, uuid, type World } from "./world.ts";
+
+export interface Answer {
+  readonly status: number;
+  /** Without the date, and without what tells of the asker's own limits. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export interface Request {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly token?: string | null;
+  /** `X-Tenant-ID` */
+  readonly tenantId?: string;
+}
+
+export interface Citizen extends World {
+  /** Access tokens of members, by their role. */
+  readonly tokens: Readonly<Record<Role, string>>;
+  /** A key with every scope, and one with none. */
+  readonly key: string;
+  readonly emptyKey: string;
+}
+
+export interface MatrixKit extends AsyncDisposable {
+  send(request: Request): Promise<Answer>;
+  newCitizen(options?: { readonly status?: string }): Promise<Citizen>;
+  /** All that the database holds of a tenant, in one text. */
+  snapshot(world: World): Promise<string>;
+}
+
+/** The sender's own: the same request has the same id, so that two answers can be compared byte by byte. */
+const REQUEST_ID = "matrix";
+const UNSTABLE = ["date", "ratelimit", "ratelimit-policy", "keep-alive", "connection"];
+
+export async function matrixKit(database: Database): Promise<MatrixKit> {
+  const pepper = new Secret("a pepper of the tests, 32 characters");
+  const kek = { name: "test", key: new Secret(new Uint8Array(32).fill(7).toBase64()) };
+  const kit = await serverKit({
+    database,
+    env: {
+      KEY_ENCRYPTION_KEYS: `${kek.name}:${kek.key.reveal()}`,
+      TOKEN_PEPPER: pepper.reveal(),
+    },
+  });
+  const vault = newVault(database, [kek]);
+  const tokens = newAccessTokens({
+    store: signingKeyStore({ database, vault, log: silentLog }),
+    issuer: kit.server.publicUrl,
+    clock: systemClock,
+    log: silentLog,
+  });
+
+  async function member(world: World, role: Role): Promise<string> {
+    const ids = role === "owner" ? world.ids : {
+      ...world.ids,
+      person: newId("person"),
+      member: newId("member"),
+      session: newId("session"),
+    };
+    if (role !== "owner") {
+      await database.asOwner(DEADLINE_MS, async (sql) => {
+        for (const table of ["person", "member", "session"]) {
+          const row = { ...ROWS[table]?.({ ...world, ids }, sql) };
+          await sql`insert into ${sql(table)} ${sql(table === "member" ? { ...row, role } : row)}`;
+        }
+      });
+    }
+    return (await tokens.issue({ personId: ids.person, sessionId: ids.session })).token;
+  }
+
+  async function key(world: World, scopes: readonly string[]): Promise<string> {
+    const made = newApiKey(pepper);
+    await database.asOwner(DEADLINE_MS, async (sql) => {
+      await sql`
+        insert into api_key (tenant_id, id, name, public_id, hash, scopes, created_by)
+        values (${uuid(world.ids.tenant)}, ${uuid(newId("key"))}, 'test', ${made.publicId},
+          ${made.hash}, ${`{${scopes.map((scope) => `"${scope}"`).join(",")}}`}, 'test')`;
+    });
+    return made.key.reveal();
+  }
+
+  return {
+    async send({ method, path, body, token = null, tenantId }) {
+      const headers = new Headers({ "X-Request-Id": REQUEST_ID });
+      if (token !== null) headers.set("Authorization", `Bearer ${token}`);
+      if (tenantId !== undefined) headers.set("X-Tenant-ID", tenantId);
+      if (body !== undefined) headers.set("Content-Type", "application/json");
+      const answer = await fetch(`http://127.0.0.1:${kit.server.port}${path}`, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const told = [...answer.headers].filter(([name]) => !UNSTABLE.includes(name));
+      return {
+        status: answer.status,
+        headers: Object.fromEntries(told),
+        body: await answer.text(),
+      };
+    },
+    async newCitizen({ status = "active" } = {}) {
+      const world = await newWorld(database);
+      const made: Partial<Record<Role, string>> = {};
+      for (const role of ["owner", "admin", "builder", "agent", "viewer"] as const) {
+        made[role] = await member(world, role);
+      }
+      const citizen = {
+        ...world,
+        tokens: made as Record<Role, string>, // of every role
+        key: await key(world, SCOPES),
+        emptyKey: await key(world, []),
+      };
+      await database.asOwner(
+        DEADLINE_MS,
+        (sql) => sql`update tenant set status = ${status} where id = ${uuid(world.ids.tenant)}`,
+      );
+      return citizen;
+    },
+    async snapshot({ ids }) {
+      return await database.asOwner(DEADLINE_MS, async (sql) => {
+        const parts: string[] = [];
+        for (const table of Object.keys(ROWS)) {
+          const key = table === "tenant" ? "id" : "tenant_id";
+          const columns = await sql`
+            select 1 from pg_attribute where attrelid = ${table}::regclass and attname = ${key}`;
+          if (columns.length === 0) continue; // a person's: its policies are held by the database's own tests
+          const rows = await sql`
+            select t::text as text from ${sql(table)} t where ${sql(key)} = ${uuid(ids.tenant)}
+            order by 1`;
+          parts.push(table, ...rows.map(({ text }) => String(text)));
+        }
+        return parts.join("\n");
+      });
+    },
+    [Symbol.asyncDispose]: () => kit.close(),
+  };
+}

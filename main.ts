@@ -24,7 +24,7 @@ import { demoAgent } from "@/lib/workflow/demo.ts";
 import { newApp } from "@/routes/app.ts";
 import { media } from "@/routes/media.ts";
 import { newOperatorApp } from "@/routes/operator.ts";
-import { listen } from "@/routes/server.ts";
+import { listen, PUBLIC_LIMITS } from "@/routes/server.ts";
 import project from "./deno.json" with { type: "json" };
 
 /** Twilio's API answers within a second or two; a page of it is a few kilobytes. */
@@ -83,6 +83,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     port: config.listen.port,
     clock,
     log,
+    // On Fly every connection comes from its proxy, whose own bounds hold for addresses.
+    limits: config.nodeId === "local"
+      ? {}
+      : { connectionsPerAddressMax: PUBLIC_LIMITS.connectionsMax },
     upgrade: (request) =>
       upgrade?.(request) ?? Promise.resolve({ type: "refuse", status: 503, body: "" }),
   });

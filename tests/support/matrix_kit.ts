@@ -5,7 +5,7 @@ import { signingKeyStore } from "@/db/signing_keys.ts";
 import { newVault } from "@/db/vault.ts";
 import { type Role, SCOPES } from "@/lib/access.ts";
 import { newAccessTokens } from "@/lib/access_tokens.ts";
-import { newApiKey } from "@/lib/api_keys.ts";
+import { keyHash, newKey, readKey } from "@/lib/api_keys.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { newId } from "@/lib/ids.ts";
 import { silentLog } from "@/lib/log.ts";
@@ -86,14 +86,17 @@ export async function matrixKit(database: Database): Promise<MatrixKit> {
   }
 
   async function key(world: World, scopes: readonly string[]): Promise<string> {
-    const made = newApiKey(pepper);
+    const made = newKey("live");
     await database.asOwner(DEADLINE_MS, async (sql) => {
       await sql`
         insert into api_key (tenant_id, id, name, public_id, hash, scopes, created_by)
-        values (${uuid(world.ids.tenant)}, ${uuid(newId("key"))}, 'test', ${made.publicId},
-          ${made.hash}, ${`{${scopes.map((scope) => `"${scope}"`).join(",")}}`}, 'test')`;
+        values (${uuid(world.ids.tenant)}, ${uuid(newId("key"))}, 'test',
+          ${readKey(made)?.publicId ?? null},
+          ${keyHash(pepper, made)}, ${`{${
+        scopes.map((scope) => `"${scope}"`).join(",")
+      }}`}, 'test')`;
     });
-    return made.key.reveal();
+    return made;
   }
 
   return {

@@ -47,7 +47,10 @@ export function jsonGuard(): MiddlewareHandler {
     const type = c.req.header("content-type");
     if (type !== undefined && !JSON_TYPE.test(type)) throw wrongType();
     const text = await readText(c);
-    if (type === undefined && text === "") return await next();
+    if (type === undefined && text === "") {
+      c.req.bodyCache.arrayBuffer = Promise.resolve(new ArrayBuffer(0)); // it is read, and looked for again
+      return await next();
+    }
     if (type === undefined) throw wrongType();
     scanJson(text);
     try {

@@ -191,5 +191,7 @@ Deno.test("cross-tenant matrix: what looks across tenants returns ids only, and 
       result.match(/\w+(?= (uuid|text|bytea|bigint|integer|boolean|timestamp))/g) ?? []
     ),
   );
-  for (const column of columns) assert.match(column, /^(\w*id|config_version|status)$/, column);
+  for (const column of columns) {
+    assert.match(column, /^(\w*id|config_version|status|is_\w+)$/, column);
+  }
 });

@@ -95,6 +95,8 @@ for (const [route, row] of Object.entries(MATRIX)) {
     await takesItsScope(kit, { route, row, mine });
     await staysInItsTenant(kit, { route, row, mine, other, credentials });
 
+    const { prepare } = row;
+    if (prepare !== undefined) await kit.asOwner((sql) => prepare(sql, mine.ids));
     for (const token of credentials.slice(-1)) {
       const answer = await kit.send({ ...request(route, row, { ...own, of: mine }), token });
       assert.equal(answer.status, row.ok, answer.body);

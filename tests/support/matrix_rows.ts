@@ -1,7 +1,8 @@
 /** The cross-tenant matrix: one row a route, from which all its cases are made. A feature adds its rows here. */
 
 import type { Scope } from "@/lib/access.ts";
-import type { World, WorldIds } from "./world.ts";
+import type { Sql } from "@/db/client.ts";
+import { uuid, type World, type WorldIds } from "./world.ts";
 
 type IdOf = (ids: WorldIds) => string;
 
@@ -16,6 +17,8 @@ export interface MatrixRow {
   readonly body?: (world: World) => Readonly<Record<string, unknown>>;
   /** Fields of the body that hold ids of the tenant's things. */
   readonly bodyIds?: Readonly<Record<string, IdOf>>;
+  /** What must be so in its own tenant before it can do its work. */
+  readonly prepare?: (sql: Sql, ids: WorldIds) => Promise<unknown>;
   /** Its own answer must name this: so that an empty list does not pass for an isolated one. */
   readonly shows?: (world: World) => string;
 }
@@ -37,7 +40,13 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     ids: { id: agent },
     body: () => ({ name: "Renamed" }),
   },
-  "DELETE /api/v1/agents/{id}": { needs: "agents:write", ok: 204, ids: { id: agent } },
+  "DELETE /api/v1/agents/{id}": {
+    needs: "agents:write",
+    ok: 204,
+    ids: { id: agent },
+    prepare: (sql, ids) =>
+      sql`update phone_number set agent_id = null where tenant_id = ${uuid(ids.tenant)}`,
+  },
   "POST /api/v1/agents/{id}/validate": { needs: "agents:read", ok: 200, ids: { id: agent } },
   "POST /api/v1/agents/{id}/publish": { needs: "agents:write", ok: 201, ids: { id: agent } },
   "POST /api/v1/agents/{id}/duplicate": { needs: "agents:write", ok: 201, ids: { id: agent } },

@@ -48,7 +48,7 @@ export function jsonGuard(): MiddlewareHandler {
     if (type !== undefined && !JSON_TYPE.test(type)) throw wrongType();
     const text = await readText(c);
     if (type === undefined && text === "") {
-      c.req.bodyCache.arrayBuffer = Promise.resolve(new ArrayBuffer(0)); // it is read, and looked for again
+      c.req.bodyCache.arrayBuffer = new ArrayBuffer(0); // it is read, and will be looked for again
       return await next();
     }
     if (type === undefined) throw wrongType();

@@ -14,6 +14,8 @@ export interface MatrixRow {
   /** The ids in its path. */
   readonly ids?: Readonly<Record<string, IdOf>>;
   readonly query?: string;
+  /** Only an owner may do it to an owner: a key may not. */
+  readonly isOwners?: true;
   readonly body?: (world: World) => Readonly<Record<string, unknown>>;
   /** Fields of the body that hold ids of the tenant's things. */
   readonly bodyIds?: Readonly<Record<string, IdOf>>;
@@ -26,6 +28,13 @@ export interface MatrixRow {
 const agent: IdOf = (ids) => ids.agent;
 const call: IdOf = (ids) => ids.call;
 const number: IdOf = (ids) => ids.number;
+const member: IdOf = (ids) => ids.member;
+const invitation: IdOf = (ids) => ids.invitation;
+const key: IdOf = (ids) => ids.key;
+const credential: IdOf = (ids) => ids.credential;
+
+/** Holds nothing of a tenant that is not named by a token of its own. */
+const ANYONE: MatrixRow = { needs: "anyone", ok: 200 };
 
 export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   "GET /api/v1/tenant": { needs: "tenant:read", ok: 200, shows: ({ canary }) => canary },
@@ -101,4 +110,111 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     ids: { id: call },
     shows: ({ canary }) => canary,
   },
+
+  "GET /api/v1/members": { needs: "members:read", ok: 200, shows: ({ ids }) => ids.member },
+  "GET /api/v1/members/{id}": { needs: "members:read", ok: 200, ids: { id: member } },
+  "PATCH /api/v1/members/{id}": {
+    needs: "members:write",
+    ok: 200,
+    ids: { id: member },
+    body: () => ({ role: "viewer" }),
+    isOwners: true,
+    prepare: anotherOwner,
+  },
+  "DELETE /api/v1/members/{id}": {
+    needs: "members:write",
+    ok: 204,
+    ids: { id: member },
+    isOwners: true,
+    prepare: anotherOwner,
+  },
+  "GET /api/v1/invitations": {
+    needs: "members:read",
+    ok: 200,
+    shows: ({ ids }) => ids.invitation,
+  },
+  "POST /api/v1/invitations": {
+    needs: "members:write",
+    ok: 201,
+    body: () => ({ email: "new@example.com", role: "viewer" }),
+  },
+  "POST /api/v1/invitations/{id}/resend": {
+    needs: "members:write",
+    ok: 200,
+    ids: { id: invitation },
+  },
+  "DELETE /api/v1/invitations/{id}": {
+    needs: "members:write",
+    ok: 204,
+    ids: { id: invitation },
+  },
+  "GET /api/v1/api-keys": { needs: "keys:read", ok: 200, shows: ({ ids }) => ids.key },
+  "POST /api/v1/api-keys": {
+    needs: "keys:write",
+    ok: 201,
+    body: () => ({ name: "New", scopes: ["calls:read"] }),
+  },
+  "GET /api/v1/api-keys/{id}": { needs: "keys:read", ok: 200, ids: { id: key } },
+  "PATCH /api/v1/api-keys/{id}": {
+    needs: "keys:write",
+    ok: 200,
+    ids: { id: key },
+    body: () => ({ name: "Renamed" }),
+  },
+  "DELETE /api/v1/api-keys/{id}": { needs: "keys:write", ok: 204, ids: { id: key } },
+  "POST /api/v1/api-keys/{id}/rotate": { needs: "keys:write", ok: 201, ids: { id: key } },
+
+  "GET /api/v1/credentials": {
+    needs: "credentials:read",
+    ok: 200,
+    shows: ({ ids }) => ids.credential,
+  },
+  "POST /api/v1/credentials": {
+    needs: "credentials:write",
+    ok: 201,
+    body: () => ({ provider: "deepgram", values: { apiKey: "a-key-of-tests" }, check: false }),
+  },
+  "GET /api/v1/credentials/{id}": {
+    needs: "credentials:read",
+    ok: 200,
+    ids: { id: credential },
+  },
+  "PUT /api/v1/credentials/{id}": {
+    needs: "credentials:write",
+    ok: 200,
+    ids: { id: credential },
+    body: () => ({ provider: "openai", values: { apiKey: "sk-another-key" }, check: false }),
+  },
+  "DELETE /api/v1/credentials/{id}": {
+    needs: "credentials:write",
+    ok: 204,
+    ids: { id: credential },
+  },
+  "POST /api/v1/credentials/{id}/check": {
+    needs: "credentials:write",
+    ok: 502, // it was opened, and no provider answers here
+    ids: { id: credential },
+  },
+
+  "GET /api/v1/audit": { needs: "audit:read", ok: 200, shows: ({ ids }) => ids.audit },
+
+  "GET /health": ANYONE,
+  "GET /alive": ANYONE,
+  "GET /ready": ANYONE,
+  "GET /openapi.json": ANYONE,
+  "GET /docs": ANYONE,
+  "GET /docs/{file}": ANYONE,
+  "GET /api/v1/features": ANYONE,
+  "GET /api/v1/invitations/validate/{token}": ANYONE,
+  "POST /api/v1/auth/signup": ANYONE,
+  "POST /api/v1/auth/login": ANYONE,
+  "POST /api/v1/auth/refresh": ANYONE,
+  "POST /api/v1/auth/logout": ANYONE,
 };
+
+/** An owner beside the one whose membership is changed: the last one stays. */
+async function anotherOwner(sql: Sql, ids: WorldIds): Promise<void> {
+  await sql`
+    update member set role = 'owner'
+    where tenant_id = ${uuid(ids.tenant)} and role = 'admin'`;
+}

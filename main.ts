@@ -2,6 +2,7 @@
 
 import { type HouseKeys, openHouse } from "@/actors/house.ts";
 import { readAuditCommand, runAuditCommand } from "@/actors/sealer/audit_command.ts";
+import type { CarrierAccount } from "@/actors/desk/equipment.ts";
 import { prometheusText } from "@/actors/runtime/prometheus.ts";
 import { containUnhandled } from "@/actors/runtime/unhandled.ts";
 import { connect, type Database } from "@/db/client.ts";
@@ -16,7 +17,7 @@ import { type LocalSecrets, takeLocalSecrets, temporarySecrets } from "@/lib/loc
 import { type Log, newLog } from "@/lib/log.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
-import { twilio } from "@/lib/providers/carrier/twilio.ts";
+import { loadTwilio } from "@/lib/providers/carrier/twilio.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
 import { newNotifier } from "@/lib/providers/notify/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
@@ -70,7 +71,11 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   const localToken = isTemporary ? null : secrets?.carrierToken; // a simulated carrier finds it there
   const carrierToken = (config.twilio.authToken ?? localToken)?.reveal() ?? null;
   const operatorToken = (config.operator.token ?? secrets?.operatorToken)?.reveal() ?? newToken();
-  const carrier = await carrierOf(config, clock);
+  const newTwilio = await twilioAt(config, clock);
+  const { accountSid, authToken } = config.twilio;
+  const carrier = accountSid !== null && authToken !== null
+    ? newTwilio({ accountSid, authToken })
+    : inboundOnly();
   const containment = containUnhandled({ clock, log, tooMany: () => options.untrusted?.() });
 
   let app: ReturnType<typeof newApp> | null = null;
@@ -95,6 +100,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     config,
     database,
     carrier,
+    newCarrier: newTwilio,
     publicUrl,
     keys,
     notifier: options.notifier ?? newNotifier(config.mail, { clock, isTemporary }),
@@ -126,7 +132,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   });
   upgrade = media({
     publicUrl,
-    twilioAuthToken: carrierToken,
+    authTokenOf: async (callId) => (await house.authTokenOf(callId))?.reveal() ?? carrierToken,
     attach: switchboard.attach,
     connected: switchboard.connected,
     log,
@@ -207,11 +213,15 @@ function keysOf({ auth }: Config, secrets: LocalSecrets | null): HouseKeys {
   };
 }
 
-async function carrierOf({ twilio: settings }: Config, clock: Clock): Promise<Carrier> {
-  const { accountSid, authToken, apiUrl } = settings;
-  if (accountSid === null || authToken === null) return inboundOnly();
+/** Makes the carrier of an account of Twilio's, the house's or a tenant's. */
+async function twilioAt(
+  { twilio: { apiUrl } }: Config,
+  clock: Clock,
+): Promise<(account: CarrierAccount) => Carrier> {
+  const newTwilio = await loadTwilio();
   const fetch = limitedFetch({ provider: "twilio", clock, ...TWILIO_LIMITS });
-  return await twilio({ accountSid, authToken: authToken.reveal(), apiUrl, fetch });
+  return ({ accountSid, authToken }) =>
+    newTwilio({ accountSid, authToken: authToken.reveal(), apiUrl, fetch });
 }
 
 async function main(args: readonly string[]): Promise<void> {

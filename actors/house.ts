@@ -21,23 +21,22 @@ import { type LimiterMetrics, sharedLimiter } from "@/lib/limits/shared.ts";
 import type { Log } from "@/lib/log.ts";
 import { newPasswords } from "@/lib/passwords.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
-import type { Secret } from "@/lib/secret.ts";
+import { Secret } from "@/lib/secret.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { type CheckCredential, credentialCheck } from "@/lib/providers/credential_check.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
-import { newLlm } from "@/lib/providers/llm/mod.ts";
-import { newStt } from "@/lib/providers/stt/mod.ts";
-import { newTts } from "@/lib/providers/tts/mod.ts";
-import { type CallDeps, callKind } from "@/actors/call/call.ts";
+import { callKind } from "@/actors/call/call.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
 import { type ConfigCache, configCache } from "@/actors/desk/config_cache.ts";
 import { desk, deskKind, type DeskMessage } from "@/actors/desk/desk.ts";
+import { type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
 import { errands } from "@/actors/desk/errands.ts";
 import { office, type Services } from "@/actors/desk/office.ts";
 import { deskStore } from "@/actors/desk/store.ts";
+import { ownerOfWebhook } from "@/actors/gate/carrier_door.ts";
 import { entries } from "@/actors/gate/entries.ts";
 import { newAuthenticator } from "@/actors/gate/authenticate.ts";
 import { gate, gateKind, type GateMessage } from "@/actors/gate/gate.ts";
@@ -65,6 +64,8 @@ export interface House {
   /** The desk of a tenant on this machine. */
   desk(tenantId: string): Ref<DeskMessage>;
   readonly switchboard: Switchboard;
+  /** What the carrier signs a call's media socket with; null: the house's account, by which it goes. */
+  authTokenOf(callId: string): Promise<Secret | null>;
   readonly limiter: Limiter;
   readonly plans: ConfigCache<TenantPlan>;
   /** Null without a shared count. */
@@ -88,6 +89,8 @@ export interface HouseOptions {
   readonly config: Config;
   readonly database: Database;
   readonly carrier: Carrier;
+  /** Of a tenant's own account. */
+  newCarrier(account: CarrierAccount): Carrier;
   /** What carriers and users reach us at, without a trailing slash. */
   readonly publicUrl: string;
   /** Null: logins, keys, credentials and webhooks are not configured. */
@@ -113,8 +116,6 @@ export function openHouse(options: HouseOptions): House {
     "sealer",
     () => sealer({ pass: () => sealPass({ database, clock, log }), log }),
   );
-  const providers = providersOf(config, clock);
-
   const limiter = limiterOf(config, clock, log);
   const plans = configCache<TenantPlan>({ clock, load: (tenantId) => planOf(database, tenantId) });
   const vault = newVault(database, options.keys?.keyEncryptionKeys ?? null);
@@ -144,19 +145,23 @@ export function openHouse(options: HouseOptions): House {
     wakeDeliveries: () => {},
   };
 
+  const { newCarrier } = options;
+  const equipment = newEquipment({ database, vault, config, clock, carrier, newCarrier });
+
   const switchboard = newSwitchboard({
     system,
     lines: config.maxCalls,
     clock,
     log,
     store: (settings) => callStore(settings, { database, recorder: events }),
-    deps({ callId }) {
-      if (providers instanceof AppError) throw providers; // the desk has told so before
-      const url = `${publicUrl}/twilio/calls/${callId}`;
-      const urls = { answerUrl: `${url}/resume`, statusUrl: `${url}/status` };
+    deps({ callId, tenantId }, { account, ...outfit }) {
+      const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
+      const resumePath = `${path}/resume`;
+      const answerUrl = `${publicUrl}${resumePath}`;
+      const urls = { answerUrl, statusUrl: `${publicUrl}${path}/status` };
       const { nodeId } = config;
       const newProtocol = twilioMedia;
-      return { ...providers, nodeId, carrier, newProtocol, ticker, newToken, urls, log };
+      return { ...outfit, nodeId, newProtocol, ticker, newToken, urls, resumePath, log };
     },
   });
 
@@ -172,6 +177,7 @@ export function openHouse(options: HouseOptions): House {
     gate({
       numberOwner: (number) =>
         database.lookup("calls", LOOKUP_MS, (sql) => numberOwner(sql, number)),
+      webhookOwner: (webhook) => ownerOfWebhook(webhook, { database, equipment }),
       authenticator,
       writeKeyUse: ({ tenantId, keyId, at }) =>
         database.asTenant(
@@ -202,7 +208,7 @@ export function openHouse(options: HouseOptions): House {
       office: (visit) => office(services, visit),
       log,
       newCallId: () => newId("call"),
-      missing: () => providers instanceof AppError ? providers : null,
+      outfit: (account, version) => equipment.outfit(tenantId, account, version),
       takeLine: switchboard.takeLine,
       startCall: switchboard.start,
       findCall: (callId) => switchboard.find(tenantId, callId),
@@ -213,6 +219,12 @@ export function openHouse(options: HouseOptions): House {
     gate: door,
     desk: (tenantId) => system.at(deskKind, tenantId),
     switchboard,
+    async authTokenOf(callId) {
+      const call = switchboard.whose(callId);
+      if (call === null || call.account === "house") return null;
+      const token = await equipment.authToken(call.tenantId, null);
+      return token ?? new Secret(newToken()); // taken away since: nobody signs with this one
+    },
     limiter,
     plans,
     limiterMetrics: () => limiter.metrics?.() ?? null,
@@ -280,21 +292,4 @@ function askProviderOf({ twilio, providers }: Config, clock: Clock): CheckCreden
     },
     fetch: limitedFetch({ provider: "credentials", clock, ...CHECK_LIMITS }),
   });
-}
-
-/** The providers of every call; or what is missing, which callers are told while the rest works. */
-function providersOf(
-  config: Config,
-  clock: Clock,
-): Pick<CallDeps, "stt" | "llm" | "tts"> | AppError {
-  try {
-    return {
-      stt: newStt(config.stt, clock),
-      llm: newLlm(config.llm, clock),
-      tts: newTts(config.tts, clock),
-    };
-  } catch (error) {
-    if (error instanceof AppError && error.code === "not_configured") return error;
-    throw error;
-  }
 }

@@ -70,12 +70,13 @@ export async function getCall(sql: Sql, tenantId: string, callId: string): Promi
 export async function findCarrierCall(
   sql: Sql,
   tenantId: string,
-  { carrier, carrierCallId }: { readonly carrier: string; readonly carrierCallId: string },
+  carrierCallId: string,
 ): Promise<string | null> {
   const [call] = await sql<{ id: string }[]>`
     select 'call_' || id as id from call
     where tenant_id = ${uuidOf("tenant", tenantId)}
-      and carrier = ${carrier} and carrier_call_id = ${carrierCallId}`;
+      and carrier_call_id = ${carrierCallId}
+    limit 1`;
   return call?.id ?? null;
 }
 

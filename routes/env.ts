@@ -3,6 +3,7 @@
 import type { AskDesk } from "@/actors/desk/errands.ts";
 import type { RequestFacts } from "@/actors/desk/office.ts";
 import type { AskGate } from "@/actors/gate/entries.ts";
+import type { NumberOwner } from "@/actors/gate/gate.ts";
 import type { Principal, SignedIn } from "@/lib/access.ts";
 
 export interface Env {
@@ -13,6 +14,8 @@ export interface Env {
     requestId: string;
     /** The raw body of a webhook whose signature has been checked. */
     signedForm: URLSearchParams;
+    /** Of a webhook that a tenant's own account has signed: that tenant, and the number if it is its own. */
+    signedBy: { readonly tenantId: string; readonly owner: NumberOwner | null } | null;
     /** What the request says of itself, for errands and entries. */
     request: RequestFacts;
     /** Who asks. Only behind `authenticated`. */

@@ -22,7 +22,8 @@ export type AttachAnswer = "ok" | "refused" | "taken" | "missing";
 
 export interface MediaDeps {
   readonly publicUrl: string;
-  readonly twilioAuthToken: string | null;
+  /** What the account that a call came by signs with; of no call of ours the house's. Null: none is set. */
+  authTokenOf(callId: string): Promise<string | null>;
   /** Spends the path's token; asked before 101. Whoever got `ok` is followed by `connected`, or by nothing. */
   attach(path: MediaPath): Promise<AttachAnswer>;
   /** The socket is open. Nobody listens to it yet. */
@@ -57,18 +58,19 @@ const REFUSALS = {
 
 /** Throws AppError for a socket that may not come in: nothing of a call is touched before the signature. */
 async function admit(deps: MediaDeps, request: IncomingMessage): Promise<MediaPath> {
-  const { twilioAuthToken, publicUrl } = deps;
+  const { publicUrl } = deps;
   const url = request.url ?? "";
   const path = parsePath(url);
   if (path === null) throw new AppError("not_found", "No such socket");
-  if (twilioAuthToken === null) {
+  const authToken = await deps.authTokenOf(path.callId);
+  if (authToken === null) {
     throw new AppError("not_configured", "Media sockets are off", { field: "TWILIO_AUTH_TOKEN" });
   }
   const signature = request.headers["x-twilio-signature"];
   if (typeof signature !== "string") {
     throw new AppError("unauthenticated", "No signature", { field: "X-Twilio-Signature" });
   }
-  if (!isSocketSigned(twilioAuthToken, { url: `${publicUrl}${url}`, signature })) {
+  if (!isSocketSigned(authToken, { url: `${publicUrl}${url}`, signature })) {
     throw new AppError("forbidden", "Wrong signature", { field: "X-Twilio-Signature" });
   }
   const answer = await deps.attach(path);

@@ -3,11 +3,12 @@
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { z } from "zod";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
+import type { Webhook } from "@/actors/gate/carrier_door.ts";
 import type { NumberOwner } from "@/actors/gate/gate.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import { toCallProgress, TWILIO_CALL_STATUSES } from "@/lib/providers/carrier/progress.ts";
-import { isWebhookSigned } from "@/lib/providers/carrier/signature.ts";
+import { isWebhookSigned, type SignedRequest } from "@/lib/providers/carrier/signature.ts";
 import { twiml, type Verb } from "@/lib/providers/carrier/twiml.ts";
 import { check, readForm, readText } from "./body.ts";
 import { type AppDeps, ASK_MS } from "./deps.ts";
@@ -24,15 +25,16 @@ export const SENTENCES = {
 } as const;
 
 /** A number, or for a caller `anonymous`, a SIP address or a client's name. */
-const Party = z.string().min(1).max(256);
-const Webhook = z.object({
+const PARTY_MAX = 256;
+const Party = z.string().min(1).max(PARTY_MAX);
+const Form = z.object({
   CallSid: z.string().regex(/^CA[0-9a-f]{32}$/),
   From: Party,
   To: Party,
   /** `inbound`, `outbound-api`, `outbound-dial`. */
   Direction: z.string().max(32).default("inbound"),
 });
-const Status = Webhook.extend({
+const Status = Form.extend({
   CallStatus: z.enum(TWILIO_CALL_STATUSES),
   /** When it happened, RFC 2822: it may be told a day later. */
   Timestamp: z.string().max(64).optional(),
@@ -40,6 +42,9 @@ const Status = Webhook.extend({
 const VoiceQuery = z.strictObject({
   agentId: z.string().refine((id) => uuidOf("agent", id) !== null, "Not an agent's id").optional(),
 });
+/** A tenant's own account asks and tells under its id; the house's under none. */
+const OWN = "/:tenantId{tenant_[0-9a-f-]+}";
+const STATUS_PATHS = ["", OWN].flatMap((of) => [`${of}/status`, `${of}/calls/:callId/status`]);
 const CallPath = z.object({
   callId: z.string().refine((id) => uuidOf("call", id) !== null, "Not a call's id"),
 });
@@ -48,10 +53,15 @@ export function twilio(deps: AppDeps): Hono<Env> {
   const { publicUrl } = deps;
 
   /** The tenant whose number this is. Ours is the one called, or the one we call from. */
-  async function ownerOf(webhook: z.infer<typeof Webhook>, deadline: number): Promise<NumberOwner> {
-    const field = webhook.Direction.startsWith("outbound") ? "From" : "To";
+  async function ownerOf(
+    c: Context<Env>,
+    webhook: z.infer<typeof Form>,
+    deadline: number,
+  ): Promise<NumberOwner> {
+    const field = ours(webhook.Direction);
     const number = webhook[field];
-    const owner = await deps.gate.ask<NumberOwner | null>(
+    const { signedBy } = c.var;
+    const owner = signedBy !== null ? signedBy.owner : await deps.gate.ask<NumberOwner | null>(
       (reply) => ({ type: "numberOwner", number, reply }),
       { deadline },
     );
@@ -61,38 +71,40 @@ export function twilio(deps: AppDeps): Hono<Env> {
 
   return new Hono<Env>()
     .use(signed(deps))
-    .post("/voice", async (c) => {
-      const { CallSid, ...webhook } = readForm(c.var.signedForm, Webhook);
+    .on("POST", ["/voice", `${OWN}/voice`], async (c) => {
+      const { CallSid, ...webhook } = readForm(c.var.signedForm, Form);
       const { agentId } = check(c.req.query(), VoiceQuery);
       const deadline = deps.clock.now() + ASK_MS;
-      const owner = await ownerOf({ CallSid, ...webhook }, deadline);
+      const owner = await ownerOf(c, { CallSid, ...webhook }, deadline);
       const ring = {
         from: webhook.From,
         to: webhook.To,
         carrierCallId: CallSid,
         agentId: agentId ?? owner.agentId,
-      };
+        account: c.var.signedBy === null ? "house" : "tenant",
+        configVersion: owner.configVersion,
+      } as const;
       const answer = await deps.desk(owner.tenantId).ask<CallAnswer>(
         (reply) => ({ type: "ring", ring, reply }),
         { deadline },
       );
       return speak(c, ...toVerbs(answer, { publicUrl, ringing: true }));
     })
-    .post("/calls/:callId/resume", async (c) => {
-      const webhook = readForm(c.var.signedForm, Webhook);
+    .on("POST", ["/calls/:callId/resume", `${OWN}/calls/:callId/resume`], async (c) => {
+      const webhook = readForm(c.var.signedForm, Form);
       const { callId } = check(c.req.param(), CallPath);
       const deadline = deps.clock.now() + ASK_MS;
-      const owner = await ownerOf(webhook, deadline);
+      const owner = await ownerOf(c, webhook, deadline);
       const answer = await deps.desk(owner.tenantId).ask<CallAnswer>(
         (reply) => ({ type: "resume", callId, carrierCallId: webhook.CallSid, reply }),
         { deadline },
       );
       return speak(c, ...toVerbs(answer, { publicUrl, ringing: false }));
     })
-    .on("POST", ["/status", "/calls/:callId/status"], async (c) => {
+    .on("POST", STATUS_PATHS, async (c) => {
       const { CallSid, CallStatus, Timestamp, ...webhook } = readForm(c.var.signedForm, Status);
       const { callId = null } = check(c.req.param(), CallPath.partial());
-      const owner = await ownerOf({ CallSid, ...webhook }, deps.clock.now() + ASK_MS);
+      const owner = await ownerOf(c, { CallSid, ...webhook }, deps.clock.now() + ASK_MS);
       const report = { progress: toCallProgress(CallStatus), at: timeOf(Timestamp) };
       deps.desk(owner.tenantId).send({
         type: "progressed",
@@ -112,24 +124,55 @@ function timeOf(rfc2822: string | undefined): Date | null {
 }
 
 /** Lets a webhook pass whose signature holds over its raw form and the URL as Twilio sees it. */
-function signed({ twilioAuthToken, publicUrl }: AppDeps): MiddlewareHandler<Env> {
+function signed(deps: AppDeps): MiddlewareHandler<Env> {
   return async (c, next) => {
-    if (twilioAuthToken === null) {
-      throw new AppError("not_configured", "Webhooks are off", { field: "TWILIO_AUTH_TOKEN" });
-    }
     const { pathname, search } = new URL(c.req.url); // no character of our paths is re-encoded
     const body = await readText(c);
     const request = {
-      url: `${publicUrl}${pathname}${search}`,
+      url: `${deps.publicUrl}${pathname}${search}`,
       signature: c.req.header("x-twilio-signature") ?? "",
       body,
     };
-    if (!isWebhookSigned(twilioAuthToken, request)) {
-      throw new AppError("forbidden", "Wrong signature", { field: "X-Twilio-Signature" });
+    const tenantId = /^\/twilio\/(tenant_[^/]{1,64})\//.exec(pathname)?.[1];
+    if (tenantId === undefined) {
+      signedByHouse(deps, request);
+      c.set("signedBy", null);
+    } else {
+      c.set("signedBy", { tenantId, owner: await signedByTenant(deps, { tenantId, ...request }) });
     }
     c.set("signedForm", new URLSearchParams(body));
     await next();
   };
+}
+
+function signedByHouse(
+  { twilioAuthToken }: AppDeps,
+  request: SignedRequest & { readonly body: string },
+): void {
+  if (twilioAuthToken === null) {
+    throw new AppError("not_configured", "Webhooks are off", { field: "TWILIO_AUTH_TOKEN" });
+  }
+  if (!isWebhookSigned(twilioAuthToken, request)) {
+    throw new AppError("forbidden", "Wrong signature", { field: "X-Twilio-Signature" });
+  }
+}
+
+/** The gate knows the tenant's token, and tells whose the number is in the same breath. */
+function signedByTenant(
+  { gate }: AppDeps,
+  request: Omit<Webhook, "number">,
+): Promise<NumberOwner | null> {
+  const form = new URLSearchParams(request.body);
+  const number = form.get(ours(form.get("Direction") ?? ""))?.slice(0, PARTY_MAX) ?? "";
+  return gate.ask<NumberOwner | null>(
+    (reply) => ({ type: "webhook", webhook: { ...request, number }, reply }),
+    { timeoutMs: ASK_MS },
+  );
+}
+
+/** Which of the two numbers is ours: the one called, or the one we call from. */
+function ours(direction: string): "From" | "To" {
+  return direction.startsWith("outbound") ? "From" : "To";
 }
 
 /**
@@ -151,6 +194,7 @@ function sentenceFor({ code, field }: AppError): string {
   if (code === "not_found") {
     return field === "agentId" ? SENTENCES.unknownAgent : SENTENCES.unknownNumber;
   }
+  if (code === "tenant_suspended") return SENTENCES.unknownNumber;
   if (code === "not_configured") return SENTENCES.notConfigured;
   if (code === "busy" || code === "draining" || code === "mailbox_full") return SENTENCES.busy;
   return SENTENCES.failed;

@@ -126,6 +126,8 @@ export interface CallDeps {
   history(signal: AbortSignal): Promise<readonly CallEvent[]>;
   /** Where the carrier finds us for a call we place. */
   readonly urls: Pick<PlaceCall, "answerUrl" | "statusUrl">;
+  /** Where the carrier asks what is next, under PUBLIC_URL. */
+  readonly resumePath: string;
   savePlaced(carrierCallId: string, signal: AbortSignal): Promise<void>;
   saveLive(answeredAt: Date, signal: AbortSignal): Promise<void>;
   saveEnd(ended: EndedCall, signal: AbortSignal): Promise<void>;
@@ -257,7 +259,11 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       case "rebuilding":
       case "connecting":
       case "live":
-        return connectAnswer(state.link, { callId: settings.callId, nodeId: deps.nodeId });
+        return connectAnswer(state.link, {
+          callId: settings.callId,
+          nodeId: deps.nodeId,
+          resumePath: deps.resumePath,
+        });
       case "ending":
       case "saving":
         if (state.lastSentence === null) return { type: "hangUp" };

@@ -25,14 +25,14 @@ export function admit(link: Link, shown: { epoch: number; token: string }): Atta
 /** What the carrier is told: where to open the stream, and where to ask when it has ended. */
 export function connectAnswer(
   link: Link,
-  call: { readonly callId: string; readonly nodeId: string },
+  call: { readonly callId: string; readonly nodeId: string; readonly resumePath: string },
 ): CallAnswer {
-  const { callId, nodeId } = call;
+  const { callId, nodeId, resumePath } = call;
   return {
     type: "connect",
     callId,
     mediaPath: `/media/${nodeId}/${callId}/${link.epoch}/${link.token}`,
     token: link.token,
-    resumePath: `/twilio/calls/${callId}/resume`,
+    resumePath,
   };
 }

@@ -5,6 +5,7 @@ import type { System } from "@/actors/runtime/system.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
 import type { Log } from "@/lib/log.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
+import type { Account, Outfit } from "@/actors/desk/equipment.ts";
 import { call, type CallDeps, callKind, type CallMessage, type CallSettings } from "./call.ts";
 import type { Attachment } from "./link.ts";
 import type { CallStore } from "./store.ts";
@@ -18,9 +19,11 @@ export interface Switchboard {
   /** Takes a line, synchronously, so that no two calls get the last one. Null: all are taken, or we drain. */
   takeLine(): Line | null;
   /** Starts a call on a line, which is released when it has ended. Null: we have begun to drain. */
-  start(settings: CallSettings, line: Line): Ref<CallMessage> | null;
+  start(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
   /** A live call of this tenant. */
   find(tenantId: string, callId: string): Ref<CallMessage> | null;
+  /** Whose a live call is, and by whose account of the carrier it goes. */
+  whose(callId: string): { readonly tenantId: string; readonly account: Account } | null;
   /** May a socket with this path be opened? The path is spent by the answer `ok`. */
   attach(path: {
     readonly callId: string;
@@ -43,6 +46,7 @@ export interface SwitchboardOptions {
   /** What a call needs beside its store. */
   readonly deps: (
     settings: CallSettings,
+    outfit: Outfit,
   ) => Omit<CallDeps, "record" | "history" | "savePlaced" | "saveLive" | "saveEnd">;
 }
 
@@ -51,7 +55,7 @@ const POLL_MS = 50;
 export function newSwitchboard(options: SwitchboardOptions): Switchboard {
   const { system, clock, log } = options;
   /** Whose the live calls are: nobody finds one but its tenant. */
-  const tenants = new Map<string, string>();
+  const live = new Map<string, { readonly tenantId: string; readonly account: Account }>();
   let taken = 0;
 
   /** Ends the record of a call whose actor did not come to it. */
@@ -75,16 +79,16 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
         },
       };
     },
-    start(settings, line) {
+    start(settings, line, outfit) {
       if (system.phase !== "running") return null;
       const { callId, tenantId } = settings;
       const store = options.store(settings);
-      const deps: CallDeps = { ...store, ...options.deps(settings) };
-      tenants.set(callId, tenantId);
+      const deps: CallDeps = { ...store, ...options.deps(settings, outfit) };
+      live.set(callId, { tenantId, account: outfit.account });
       return system.spawn(callKind, callId, () => call(settings, deps), {
         stopped(reason) {
           line.release();
-          tenants.delete(callId);
+          live.delete(callId);
           if (reason.type === "done") return;
           log.error("call broke off", { callId, reason });
           void breakOff(callId, store, reason.type === "crashed" ? "crashed" : "stopped");
@@ -92,7 +96,8 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
       });
     },
     find: (tenantId, callId) =>
-      tenants.get(callId) === tenantId ? system.find(callKind, callId) : null,
+      live.get(callId)?.tenantId === tenantId ? system.find(callKind, callId) : null,
+    whose: (callId) => live.get(callId) ?? null,
     async attach({ callId, epoch, token }) {
       const found = system.find(callKind, callId);
       if (found === null) return "missing";
@@ -104,7 +109,7 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
       else found.send({ type: "connected", socket });
     },
     hangUpAll() {
-      for (const callId of tenants.keys()) system.find(callKind, callId)?.send({ type: "hangUp" });
+      for (const callId of live.keys()) system.find(callKind, callId)?.send({ type: "hangUp" });
     },
     async emptied(withinMs) {
       const until = clock.now() + withinMs;

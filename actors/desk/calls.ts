@@ -81,11 +81,11 @@ export const callErrands = {
   placeCall: errand(
     "calls:write",
     async (
-      { desk },
+      { desk, by },
       call: { readonly agentId: string; readonly to: string; readonly from: string },
     ): Promise<{ id: string }> => {
       const { callId } = await desk.ask<{ callId: string }>(
-        (reply) => ({ type: "placeCall", ...call, reply }),
+        (reply) => ({ type: "placeCall", ...call, configVersion: by.configVersion, reply }),
         { timeoutMs: PLACE_MS },
       );
       return { id: callId };

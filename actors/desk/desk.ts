@@ -8,6 +8,7 @@ import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
+import type { Account, Outfit } from "./equipment.ts";
 import type { Errand } from "./errand.ts";
 import { once } from "./idempotency.ts";
 import type { Office, RequestFacts, Visit } from "./office.ts";
@@ -18,6 +19,9 @@ export interface Ring {
   readonly to: string;
   readonly carrierCallId: string;
   readonly agentId: string | null;
+  readonly account: Account;
+  /** Of the tenant, as the gate has just read it. */
+  readonly configVersion: number;
 }
 
 /**
@@ -37,7 +41,10 @@ export type CallAnswer =
   | { readonly type: "hangUp" };
 
 export type DeskMessage =
-  /** The carrier announces an inbound call. Fails with not_found, or with not_configured, which goes on record. */
+  /**
+   * The carrier announces an inbound call. Fails with not_found, or with not_configured or
+   * tenant_suspended, which go on record.
+   */
   | { type: "ring"; ring: Ring; reply: Reply<CallAnswer> }
   /** A call we placed was answered, or a media stream ended: what now? */
   | { type: "resume"; callId: string; carrierCallId: string; reply: Reply<CallAnswer> }
@@ -50,9 +57,13 @@ export type DeskMessage =
   }
   /** End a live call. Fails with not_found, or with conflict when it has ended. */
   | { type: "hangUp"; callId: string; reply: Reply<void> }
-  /** Place an outbound call. Fails with not_configured, not_found or busy, or what the carrier says. */
+  /**
+   * Place an outbound call. Fails with not_configured, tenant_suspended, not_found or busy, or what the
+   * carrier says. `configVersion`: of who asks; null: whatever is not older than a second.
+   */
   | {
     type: "placeCall";
+    configVersion: number | null;
     agentId: string;
     to: string;
     from: string;
@@ -100,6 +111,7 @@ export interface NewCall {
   readonly from: string;
   readonly to: string;
   readonly carrierCallId: string | null;
+  readonly account: Account;
 }
 
 /** The row of a call that rings; one that is not new may have ended. */
@@ -139,12 +151,12 @@ export interface DeskDeps {
     report: Report,
     signal: AbortSignal,
   ): Promise<void>;
-  /** What is missing to hold a call at all; null when nothing is. */
-  missing(): AppError | null;
+  /** As `Equipment.outfit`. */
+  outfit(account: Account | null, version: number | null): Promise<Outfit | AppError>;
   /** Takes one of the machine's lines, synchronously; null when all are taken. */
   takeLine(): Line | null;
   /** Null when this machine has begun to drain. The line is released when the call has ended. */
-  startCall(settings: CallSettings, line: Line): Ref<CallMessage> | null;
+  startCall(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
   /** A live call of this tenant. */
   findCall(callId: string): Ref<CallMessage> | null;
 }
@@ -263,7 +275,12 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   /** The agent and the row of a new call, then its actor. */
   function ringing(ring: Ring, line: Line, reply: Reply<CallAnswer>): Work {
     return async (signal) => {
+      const outfit = await deps.outfit(ring.account, ring.configVersion);
       const agent = ring.agentId === null ? null : await deps.agent(ring.agentId, signal);
+      if (outfit instanceof AppError) {
+        if (agent !== null) await recordRefusal(ring, agent, outfit, signal);
+        throw outfit;
+      }
       if (agent === null) {
         const message = ring.agentId === null
           ? "No agent is assigned to the number"
@@ -285,13 +302,17 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       return () => {
         const found = deps.findCall(callId); // a repetition of a call that is live
         if (found !== null) line.release();
-        const call = found ?? deps.startCall({
-          callId,
-          tenantId: deps.tenantId,
-          direction: "inbound",
-          carrierCallId,
-          graph: agent.graph,
-        }, line);
+        const call = found ?? deps.startCall(
+          {
+            callId,
+            tenantId: deps.tenantId,
+            direction: "inbound",
+            carrierCallId,
+            graph: agent.graph,
+          },
+          line,
+          outfit,
+        );
         if (call !== null) return handOver(call, carrierCallId, reply);
         line.release();
         reply({ type: "busy" });
@@ -300,27 +321,26 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   }
 
   function insert(
-    { from, to, carrierCallId }: Ring,
+    { from, to, carrierCallId, account }: Ring,
     agent: Agent,
     signal: AbortSignal,
   ): Promise<InsertedCall> {
     const callId = deps.newCallId();
     return deps.insertCall(
-      { callId, agent, direction: "inbound", from, to, carrierCallId },
+      { callId, agent, direction: "inbound", from, to, carrierCallId, account },
       signal,
     );
   }
 
   /** A call that cannot be held is on record all the same, with the reason. */
-  function turningAway(ring: Ring, missing: AppError, reply: Reply<CallAnswer>): Work {
-    return async (signal) => {
-      const agent = ring.agentId === null ? null : await deps.agent(ring.agentId, signal);
-      if (agent !== null) {
-        const { callId, isEnded } = await insert(ring, agent, signal);
-        if (!isEnded) await deps.endCall(callId, missing.code, signal);
-      }
-      return () => reply.fail(missing);
-    };
+  async function recordRefusal(
+    ring: Ring,
+    agent: Agent,
+    refusal: AppError,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { callId, isEnded } = await insert(ring, agent, signal);
+    if (!isEnded) await deps.endCall(callId, refusal.code, signal);
   }
 
   /** All lines are taken; one of them may be this very call, which the carrier announces again. */
@@ -337,11 +357,13 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
 
   /** The row first, so that the call is known before the phone rings; the call dials for itself. */
   function placing(
-    request: { readonly agentId: string; readonly to: string; readonly from: string },
+    request: Omit<Extract<DeskMessage, { type: "placeCall" }>, "type" | "reply">,
     line: Line,
     reply: Reply<{ callId: string }>,
   ): Work {
     return async (signal) => {
+      const outfit = await deps.outfit(null, request.configVersion);
+      if (outfit instanceof AppError) throw outfit;
       const agent = await deps.agent(request.agentId, signal);
       if (agent === null) {
         const message = `Cannot place a call: there is no agent "${request.agentId}"`;
@@ -349,18 +371,23 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       }
       const callId = deps.newCallId();
       const { from, to } = request;
+      const { account } = outfit;
       await deps.insertCall(
-        { callId, agent, direction: "outbound", from, to, carrierCallId: null },
+        { callId, agent, direction: "outbound", from, to, carrierCallId: null, account },
         signal,
       );
       return () => {
-        const call = deps.startCall({
-          callId,
-          tenantId: deps.tenantId,
-          direction: "outbound",
-          carrierCallId: null,
-          graph: agent.graph,
-        }, line);
+        const call = deps.startCall(
+          {
+            callId,
+            tenantId: deps.tenantId,
+            direction: "outbound",
+            carrierCallId: null,
+            graph: agent.graph,
+          },
+          line,
+          outfit,
+        );
         if (call !== null) return void call.send({ type: "dial", from, to, reply });
         line.release();
         reply.fail(new AppError("draining", "Cannot place a call: this machine is draining"));
@@ -374,11 +401,6 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       ring(state, { ring, reply: asked }, ctx) {
         const reply = join(ring.carrierCallId, asked);
         if (reply === null) return state;
-        const missing = deps.missing();
-        if (missing !== null) {
-          const failed = (): void => reply.fail(missing);
-          return enter(state, { work: turningAway(ring, missing, reply), failed }, ctx);
-        }
         const line = deps.takeLine();
         if (line === null) {
           const failed = (): void => reply({ type: "busy" });
@@ -444,9 +466,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         };
         return enter(state, { work, failed: reply.fail }, ctx);
       },
-      placeCall(state, { agentId, to, from, reply }, ctx) {
-        const missing = deps.missing();
-        if (missing !== null) return reply.fail(missing);
+      placeCall(state, { type: _, reply, ...request }, ctx) {
         const line = deps.takeLine();
         if (line === null) {
           return reply.fail(
@@ -457,7 +477,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           line.release();
           reply.fail(error);
         };
-        return enter(state, { work: placing({ agentId, to, from }, line, reply), failed }, ctx);
+        return enter(state, { work: placing(request, line, reply), failed }, ctx);
       },
       errand(state, message, ctx) {
         const { name, by, reply } = message;

@@ -14,7 +14,11 @@ const CALL_MS = 2_000;
 export function deskStore(
   database: Database,
   tenantId: string,
-  options: { readonly clock: Clock; readonly carrier: string },
+  options: {
+    readonly clock: Clock;
+    /** The name of the house's; a tenant's own is Twilio. */
+    readonly carrier: string;
+  },
 ): Pick<
   DeskDeps,
   "agent" | "insertCall" | "endCall" | "call" | "callOfCarrier"
@@ -38,7 +42,7 @@ export function deskStore(
           direction: call.direction,
           fromNumber: call.from,
           toNumber: call.to,
-          carrier: options.carrier,
+          carrier: call.account === "tenant" ? "twilio" : options.carrier,
           carrierCallId: call.carrierCallId,
           startedAt: options.clock.date(),
         });
@@ -52,7 +56,7 @@ export function deskStore(
         await storeEnded(sql, tenantId, callId, end);
       }),
     callOfCarrier: (carrierCallId) =>
-      inCall((sql) => findCarrierCall(sql, tenantId, { carrier: options.carrier, carrierCallId })),
+      inCall((sql) => findCarrierCall(sql, tenantId, carrierCallId)),
     call: (callId) => inCall((sql) => getCall(sql, tenantId, callId)),
   };
 }

@@ -1,18 +1,16 @@
 /** The gate: turns what an outsider shows (a number, a key, a token, a password) into a tenant or a person. */
 
 import type { Actor, Context, Kind, Reply } from "@/actors/runtime/actor.ts";
+import type { NumberOwner } from "@/db/lookups.ts";
 import type { Principal, SignedIn } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Authenticator, KeyUse } from "./authenticate.ts";
+import type { Webhook } from "./carrier_door.ts";
 import type { Entry } from "./entry.ts";
 import type { Lobby, Visitor } from "./lobby.ts";
 
-/** A tenant's phone number, and the agent that answers it; null while none is assigned. */
-export interface NumberOwner {
-  readonly tenantId: string;
-  readonly agentId: string | null;
-}
+export type { NumberOwner } from "@/db/lookups.ts";
 
 /** What a request shows. */
 export interface Shown {
@@ -25,6 +23,8 @@ export interface Shown {
 export type GateMessage =
   /** Whose number is this (E.164)? Null: nobody's here. */
   | { type: "numberOwner"; number: string; reply: Reply<NumberOwner | null> }
+  /** Whose number is this, says a carrier account of the tenant's? Fails with forbidden when it does not. */
+  | { type: "webhook"; webhook: Webhook; reply: Reply<NumberOwner | null> }
   /** Who is this? Fails with unauthenticated, forbidden (a foreign tenant) or tenant_suspended. */
   | { type: "authenticate"; shown: Shown; reply: Reply<Principal> }
   /** Which person is this, whatever tenants they are in? Fails with unauthenticated, for keys too. */
@@ -57,6 +57,8 @@ const USES_MAX = 16;
 
 export interface GateDeps {
   numberOwner(number: string, signal: AbortSignal): Promise<NumberOwner | null>;
+  /** As `ownerOfWebhook`. */
+  webhookOwner(webhook: Webhook, signal: AbortSignal): Promise<NumberOwner | null>;
   readonly authenticator: Authenticator;
   writeKeyUse(use: KeyUse, signal: AbortSignal): Promise<void>;
   readonly entries: Readonly<Record<string, Entry<never, unknown>>>;
@@ -134,6 +136,8 @@ export function gate(deps: GateDeps): Actor<State, GateMessage> {
     on: {
       numberOwner: (state, { number, reply }, ctx) =>
         lookUp(state, ctx, reply, (signal) => deps.numberOwner(number, signal)),
+      webhook: (state, { webhook, reply }, ctx) =>
+        lookUp(state, ctx, reply, (signal) => deps.webhookOwner(webhook, signal)),
       authenticate: (state, message, ctx) => authenticate(state, ctx, message),
       signedIn: (state, { token, reply }, ctx) =>
         lookUp(state, ctx, reply, () => deps.authenticator.person(token)),

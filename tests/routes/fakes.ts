@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { CallAnswer, DeskMessage } from "@/actors/desk/desk.ts";
+import type { Webhook } from "@/actors/gate/carrier_door.ts";
 import type { GateMessage, NumberOwner } from "@/actors/gate/gate.ts";
 import { newFeed } from "@/actors/recorder/feed.ts";
 import type { Message, Ref, Reply } from "@/actors/runtime/actor.ts";
@@ -58,12 +59,16 @@ export interface Fakes {
   readonly logged: Record<string, unknown>[];
   /** The numbers whose owner the gate was asked for. */
   readonly asked: string[];
+  /** Webhooks that the gate was to verify. */
+  readonly shown: Webhook[];
   /** What desks were sent, without `reply`, and for whom. */
   readonly sent: (Record<string, unknown> & { tenantId: string })[];
 }
 
 export interface FakeAnswers {
   readonly owner?: NumberOwner | null | AppError;
+  /** What the gate says of a webhook that a tenant's account has signed. */
+  readonly webhook?: { readonly owner: NumberOwner | null } | AppError;
   readonly answer?: CallAnswer | Error;
   readonly desk?: (message: DeskMessage) => void;
   readonly deps?: Partial<AppDeps>;
@@ -79,8 +84,12 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
     write: (line) => logged.push(JSON.parse(line)),
   });
   const asked: string[] = [];
+  const shown: Webhook[] = [];
   const sent: Fakes["sent"] = [];
-  const { owner = { tenantId: TENANT, agentId: AGENT }, answer = { type: "hangUp" } } = answers;
+  const {
+    owner = { tenantId: TENANT, agentId: AGENT, configVersion: 7 },
+    answer = { type: "hangUp" },
+  } = answers;
 
   function desk(message: DeskMessage): void {
     if (answers.desk !== undefined) return answers.desk(message);
@@ -95,6 +104,12 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
       if (message.type === "authenticate") {
         if (message.shown.token === API_KEY) return message.reply(PRINCIPAL);
         return message.reply.fail(new AppError("unauthenticated", "No valid bearer token"));
+      }
+      if (message.type === "webhook") {
+        shown.push(message.webhook);
+        const answer = answers.webhook ?? new AppError("forbidden", "Wrong signature");
+        if (answer instanceof AppError) return message.reply.fail(answer);
+        return message.reply(answer.owner);
       }
       assert.ok(message.type === "numberOwner");
       asked.push(message.number);
@@ -125,5 +140,5 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
     log,
     ...answers.deps,
   });
-  return { app, clock, logged, asked, sent };
+  return { app, clock, logged, asked, shown, sent };
 }

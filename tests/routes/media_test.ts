@@ -38,7 +38,7 @@ async function setUp(options: {
     limits: options.limits ?? {},
     upgrade: media({
       publicUrl: PUBLIC_URL,
-      twilioAuthToken: authToken,
+      authTokenOf: () => Promise.resolve(authToken),
       attach(path) {
         attached.push(path);
         return typeof attach === "string" ? Promise.resolve(attach) : attach();

@@ -17,6 +17,8 @@ const FORM = {
   From: "+15550199",
   To: "+15550100",
 };
+/** What the gate says of the number's tenant, and that the house's account rings. */
+const BY_HOUSE = { account: "house", configVersion: 7 } as const;
 const CONNECT = {
   type: "connect",
   callId: CALL,
@@ -55,7 +57,7 @@ Deno.test("voice webhook connects a call to its media socket", async () => {
     },
     { type: "Redirect", url: `${PUBLIC_URL}/twilio/calls/${CALL}/resume` },
   ]);
-  const ring = { from: FORM.From, to: FORM.To, carrierCallId: SID, agentId: AGENT };
+  const ring = { from: FORM.From, to: FORM.To, carrierCallId: SID, agentId: AGENT, ...BY_HOUSE };
   assert.deepEqual(sent, [{ tenantId: TENANT, type: "ring", ring }]);
   assert.deepEqual(logged, []);
 });
@@ -64,7 +66,7 @@ Deno.test("the agent that a signed URL names wins over the number's", async () =
   const { app, sent } = setUp({ answer: CONNECT });
   const agentId = AGENT.replace(/2$/, "9");
   await post(app, `/twilio/voice?agentId=${agentId}`);
-  const ring = { from: FORM.From, to: FORM.To, carrierCallId: SID, agentId };
+  const ring = { from: FORM.From, to: FORM.To, carrierCallId: SID, agentId, ...BY_HOUSE };
   assert.deepEqual(sent, [{ tenantId: TENANT, type: "ring", ring }]);
 });
 
@@ -218,6 +220,74 @@ Deno.test("the actors are given one and a half seconds, both together", async ()
   await clock.advance(1000);
   await post(app, "/twilio/voice");
   assert.deepEqual(deadlines, [2500]);
+});
+
+Deno.test("a webhook of a tenant's own account is verified by the gate, as it came", async () => {
+  const owner = { tenantId: TENANT, agentId: AGENT, configVersion: 9 };
+  const { app, sent, shown, asked } = setUp({ answer: CONNECT, webhook: { owner } });
+  const path = `/twilio/${TENANT}/voice`;
+  const { status, body } = await post(app, path, FORM, { token: "theirs" });
+  assert.equal(status, 200);
+  assert.equal(parseTwiml(body)[0]?.type, "Connect");
+  const form = new URLSearchParams(FORM);
+  assert.deepEqual(shown, [{
+    tenantId: TENANT,
+    number: FORM.To,
+    url: PUBLIC_URL + path,
+    signature: signatureOf("theirs", PUBLIC_URL + path, form),
+    body: form.toString(),
+  }]);
+  assert.deepEqual(asked, []); // the gate has told whose the number is
+  const account = { account: "tenant", configVersion: 9 };
+  const ring = { from: FORM.From, to: FORM.To, carrierCallId: SID, agentId: AGENT, ...account };
+  assert.deepEqual(sent, [{ tenantId: TENANT, type: "ring", ring }]);
+});
+
+Deno.test("resume and status of a tenant's own account go to that tenant", async () => {
+  const owner = { tenantId: TENANT, agentId: AGENT, configVersion: 9 };
+  const { app, sent, shown } = setUp({ answer: CONNECT, webhook: { owner } });
+  const outbound = { ...FORM, Direction: "outbound-api", CallStatus: "completed" };
+  const of = `/twilio/${TENANT}`;
+  await post(app, `${of}/calls/${CALL}/resume`, outbound);
+  await post(app, `${of}/calls/${CALL}/status`, outbound);
+  await post(app, `${of}/status`, outbound);
+  const progress = { type: "progressed", carrierCallId: SID, progress: "completed" };
+  assert.deepEqual(sent, [
+    { tenantId: TENANT, type: "resume", callId: CALL, carrierCallId: SID },
+    { tenantId: TENANT, ...progress, callId: CALL },
+    { tenantId: TENANT, ...progress, callId: null },
+  ]);
+  assert.deepEqual(shown.map(({ number }) => number), [FORM.From, FORM.From, FORM.From]);
+});
+
+Deno.test("what the gate refuses of a tenant's path touches nothing, whatever the house would say", async () => {
+  for (const token of [AUTH_TOKEN, "another"]) {
+    const { app, sent, asked } = setUp();
+    for (const path of ["voice", "status", `calls/${CALL}/resume`, `calls/${CALL}/status`]) {
+      const form = { ...FORM, CallStatus: "completed" };
+      const { status, body } = await post(app, `/twilio/${TENANT}/${path}`, form, { token });
+      assert.equal(status, 403);
+      assert.equal(JSON.parse(body).code, "forbidden");
+    }
+    assert.deepEqual([sent, asked], [[], []]);
+  }
+});
+
+Deno.test("a number that is not the tenant's is nobody's, however well it is signed", async () => {
+  const { app, sent } = setUp({ webhook: { owner: null } });
+  const { body } = await post(app, `/twilio/${TENANT}/voice`);
+  assert.deepEqual(parseTwiml(body), [
+    { type: "Say", sentence: SENTENCES.unknownNumber },
+    { type: "Hangup" },
+  ]);
+  assert.deepEqual(sent, []);
+});
+
+Deno.test("a company whose access is off has no number in service", async () => {
+  const { app } = setUp({ answer: new AppError("tenant_suspended", "Off") });
+  const { status, body } = await post(app, "/twilio/voice");
+  assert.equal(status, 200);
+  assert.deepEqual(parseTwiml(body)[0], { type: "Say", sentence: SENTENCES.unknownNumber });
 });
 
 Deno.test("a webhook over the size limit is refused", async () => {

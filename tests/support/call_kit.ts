@@ -113,6 +113,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     ticker: newTicker(clock),
     newToken: () => `token-${String(++tokens).padStart(32, "0")}`,
     urls: { answerUrl: "https://a.test/answer", statusUrl: "https://a.test/status" },
+    resumePath: `/twilio/calls/${callId}/resume`,
     record(seq, event) {
       events[seq - 1] = event;
     },

@@ -18,13 +18,24 @@ const API_URL = "https://api.twilio.com";
 const ENDED: ReadonlySet<unknown> = new Set([20404, 21220]);
 const STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"];
 
-/**
- * Loads the SDK first, which reads the whole environment and holds the event loop for about 100 ms:
- * at the start, where no call is live, and only where Twilio is configured.
- */
-export async function twilio(options: TwilioOptions): Promise<Carrier> {
-  const { default: Client } = await import("twilio/lib/rest/Twilio.js");
+type Client = typeof TwilioClient;
 
+/**
+ * Loads the SDK, which reads the whole environment and holds the event loop for about 100 ms: at the
+ * start, where no call is live. What it returns makes the carrier of an account.
+ */
+export async function loadTwilio(): Promise<(options: TwilioOptions) => Carrier> {
+  const { default: Client } = await import("twilio/lib/rest/Twilio.js");
+  // The SDK loads the pages of its API when they are first read.
+  void new Client("AC", "none").calls;
+  return (options) => carrierOf(Client, options);
+}
+
+export async function twilio(options: TwilioOptions): Promise<Carrier> {
+  return (await loadTwilio())(options);
+}
+
+function carrierOf(Client: Client, options: TwilioOptions): Carrier {
   /** A client for one request, since the SDK takes no signal: its `httpClient` is ours, over `fetch`. */
   function newClient(signal: AbortSignal): TwilioClient {
     const httpClient = { request: requester(options, signal) };
@@ -34,9 +45,6 @@ export async function twilio(options: TwilioOptions): Promise<Carrier> {
       httpClient: httpClient as unknown as RequestClient,
     });
   }
-
-  // The SDK loads the pages of its API when they are first read.
-  void newClient(AbortSignal.abort()).calls;
 
   return {
     provider: "twilio",

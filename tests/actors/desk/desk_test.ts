@@ -14,6 +14,7 @@ import {
   WAITING_MAX,
 } from "@/actors/desk/desk.ts";
 import type { CallView } from "@/actors/desk/calls.ts";
+import type { Outfit } from "@/actors/desk/equipment.ts";
 import { errand } from "@/actors/desk/errand.ts";
 import { office, type RequestFacts, type Services } from "@/actors/desk/office.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
@@ -29,6 +30,8 @@ const TENANT = "tenant_0198f3c2-0000-7000-8000-000000000001";
 const AGENT: Agent = { agentId: "agent_1", version: 1, graph: parseGraph(demoAgent) };
 /** No errand here uses them. */
 const NO_SERVICES = {} as Services;
+/** No call is really held here. */
+const OUTFIT = { account: "house" } as Outfit;
 const AWAY = new AppError("database_unavailable", "No answer in time", { retryable: true });
 
 /** A call as far as a desk knows it: it answers, and ends when it is told to hang up. */
@@ -143,7 +146,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
         [...rows.values()].find((it) => it.carrierCallId === carrierCallId)?.id ?? null,
       ),
     reported: () => Promise.resolve(),
-    missing: () => null,
+    outfit: () => Promise.resolve(OUTFIT),
     takeLine,
     startCall({ callId }, line) {
       if (machine.draining) return null;
@@ -166,7 +169,14 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
   const ring = (carrierCallId: string, agentId: string | null = AGENT.agentId) =>
     ref.ask<CallAnswer>((reply) => ({
       type: "ring",
-      ring: { from: "+15550001", to: "+15550002", carrierCallId, agentId },
+      ring: {
+        from: "+15550001",
+        to: "+15550002",
+        carrierCallId,
+        agentId,
+        account: "house",
+        configVersion: 1,
+      },
       reply,
     }), { timeoutMs: 60_000 });
   return {
@@ -186,6 +196,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     place: (agentId = AGENT.agentId) =>
       ref.ask<{ callId: string }>((reply) => ({
         type: "placeCall",
+        configVersion: 1,
         agentId,
         from: "+15550001",
         to: "+15550002",
@@ -293,7 +304,7 @@ for (const agentId of ["agent_of_nobody", null]) {
 
 Deno.test("a ring while a provider has no key is told which, and takes no line", async () => {
   const missing = new AppError("not_configured", "No key", { field: "OPENAI_API_KEY" });
-  const { ask, ring, place, machine } = setUp({ deps: { missing: () => missing } });
+  const { ask, ring, place, machine } = setUp({ deps: { outfit: () => Promise.resolve(missing) } });
   await assert.rejects(ask(ring("CA1")), missing);
   await assert.rejects(ask(place()), missing);
   assert.equal(machine.taken, 0);
@@ -543,9 +554,47 @@ Deno.test("a call whose actor went with another process ends as crashed, and the
   assert.equal(machine.taken, 0);
 });
 
+Deno.test("a company whose access is off gets no call and places none; its callers are on record", async () => {
+  const off = new AppError("tenant_suspended", "The company's access is off");
+  const { ask, ring, place, rows, machine, live } = setUp({
+    deps: { outfit: () => Promise.resolve(off) },
+  });
+  await assert.rejects(ask(ring("CA1")), off);
+  await assert.rejects(ask(place()), off);
+  assert.deepEqual([...rows.values()].map(({ direction, reason }) => [direction, reason]), [
+    ["inbound", "tenant_suspended"],
+  ]);
+  assert.deepEqual({ live: live(), taken: machine.taken }, { live: 0, taken: 0 });
+});
+
+Deno.test("a call is held with what its account and its tenant's version say", async () => {
+  const asked: unknown[] = [];
+  const started: Outfit[] = [];
+  const outfits: Outfit[] = [];
+  const { ask, ring, place } = setUp({
+    deps: {
+      outfit(account, version) {
+        asked.push([account, version]);
+        const outfit = { account: account ?? "tenant" } as Outfit;
+        outfits.push(outfit);
+        return Promise.resolve(outfit);
+      },
+      startCall(_settings, line, outfit) {
+        started.push(outfit);
+        line.release();
+        return null;
+      },
+    },
+  });
+  await ask(ring("CA1"));
+  await assert.rejects(ask(place()), { code: "draining" });
+  assert.deepEqual(asked, [["house", 1], [null, 1]]);
+  assert.deepEqual(started, outfits);
+});
+
 Deno.test("a call that cannot be held for want of a key is on record, with the reason", async () => {
   const error = new AppError("not_configured", "Speech needs A_KEY", { field: "A_KEY" });
-  const { ask, ring, rows, machine } = setUp({ deps: { missing: () => error } });
+  const { ask, ring, rows, machine } = setUp({ deps: { outfit: () => Promise.resolve(error) } });
   await assert.rejects(ask(ring("CA1")), error);
   const [row] = rows.values();
   assert.deepEqual([row?.outcome, row?.reason], ["failed", "not_configured"]);

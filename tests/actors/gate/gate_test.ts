@@ -6,13 +6,14 @@ import { AppError } from "@/lib/errors.ts";
 import { silentLog } from "@/lib/log.ts";
 import { actorKit } from "@/tests/support/actor_kit.ts";
 
-const OWNER: NumberOwner = { tenantId: "tenant_1", agentId: "agent_1" };
+const OWNER: NumberOwner = { tenantId: "tenant_1", agentId: "agent_1", configVersion: 1 };
 
 function setUp(numberOwner: GateDeps["numberOwner"]) {
   const { system, settle, clock } = actorKit();
   const ref = system.spawn(gateKind, "gate", () =>
     gate({
       numberOwner,
+      webhookOwner: () => Promise.reject(new AppError("forbidden", "Wrong signature")),
       authenticator: {
         known: () => null,
         principal: () => Promise.reject(new AppError("unauthenticated", "Nobody")),

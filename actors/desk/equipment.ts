@@ -1,0 +1,168 @@
+/** What a tenant's calls are held with: its own accounts of providers where it has some, else the house's. */
+
+import type { Database } from "@/db/client.ts";
+import { credentialPlace, listCredentialsNamed } from "@/db/credentials.ts";
+import { getTenant } from "@/db/tenants.ts";
+import type { Vault } from "@/db/vault.ts";
+import type { CallDeps } from "@/actors/call/call.ts";
+import { isServed } from "@/lib/access.ts";
+import type { Clock } from "@/lib/clock.ts";
+import type { Config } from "@/lib/config.ts";
+import {
+  CREDENTIAL_IN_USE,
+  type CredentialProvider,
+  type CredentialValues,
+} from "@/lib/credentials.ts";
+import { AppError } from "@/lib/errors.ts";
+import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
+import { newLlm } from "@/lib/providers/llm/mod.ts";
+import { newStt } from "@/lib/providers/stt/mod.ts";
+import { newTts } from "@/lib/providers/tts/mod.ts";
+import { Secret } from "@/lib/secret.ts";
+import { configCache, type Versioned } from "./config_cache.ts";
+
+/** A caller waits for it. */
+const LOAD_MS = 1_000;
+
+/** Whose account of the carrier a call goes by. */
+export type Account = "house" | "tenant";
+
+type Speech = Pick<CallDeps, "stt" | "llm" | "tts">;
+
+/** What one call is held with. */
+export interface Outfit extends Speech {
+  readonly carrier: Carrier;
+  readonly account: Account;
+}
+
+export interface CarrierAccount {
+  readonly accountSid: string;
+  /** What its requests to us are signed with, too. */
+  readonly authToken: Secret;
+}
+
+export interface Equipment {
+  /**
+   * For a call of the tenant by an account; a null account is its own where it has one. `version` as in
+   * `ConfigCache.read`. An AppError says why it may hold none: `tenant_suspended`, or `not_configured`.
+   */
+  outfit(
+    tenantId: string,
+    account: Account | null,
+    version: number | null,
+  ): Promise<Outfit | AppError>;
+  /** What the tenant's own carrier account signs with; null when it has none. */
+  authToken(tenantId: string, version: number | null): Promise<Secret | null>;
+}
+
+export interface EquipmentOptions {
+  readonly database: Database;
+  readonly vault: Vault;
+  readonly config: Config;
+  readonly clock: Clock;
+  /** The house's own. */
+  readonly carrier: Carrier;
+  newCarrier(account: CarrierAccount): Carrier;
+}
+
+interface Held extends Versioned {
+  readonly speech: Speech | AppError;
+  readonly own: { readonly carrier: Carrier; readonly authToken: Secret } | null;
+}
+
+type Brought = Partial<Record<CredentialProvider, CredentialValues>>;
+
+export function newEquipment(options: EquipmentOptions): Equipment {
+  const { database, vault, config, clock, carrier } = options;
+  const cache = configCache({ clock, load });
+  const house = speechOf(config, {}, clock);
+
+  async function load(tenantId: string): Promise<Held> {
+    // The version first: what is changed meanwhile is then read twice, and never missed.
+    const { tenant, rows } = await database.asTenant("calls", tenantId, LOAD_MS, async (sql) => ({
+      tenant: await getTenant(sql, tenantId),
+      rows: await listCredentialsNamed(sql, tenantId, CREDENTIAL_IN_USE),
+    }));
+    if (tenant === null) throw new AppError("not_found", "No such tenant");
+    const brought: Brought = {};
+    for (const { id, provider, sealed } of rows) {
+      brought[provider] = JSON.parse(await vault.open(credentialPlace(tenantId, id), sealed));
+    }
+    const { configVersion, status } = tenant;
+    const speech = isServed(status)
+      ? rows.length === 0 ? house : speechOf(config, brought, clock)
+      : new AppError("tenant_suspended", "The company's access is off");
+    return { configVersion, speech, own: ownCarrier(brought.twilio) };
+  }
+
+  function ownCarrier(values: CredentialValues | undefined): Held["own"] {
+    if (values === undefined) return null;
+    const { accountSid = "", authToken: token = "" } = values;
+    const authToken = new Secret(token);
+    return { carrier: options.newCarrier({ accountSid, authToken }), authToken };
+  }
+
+  return {
+    async outfit(tenantId, account, version) {
+      const { speech, own } = await cache.read(tenantId, version);
+      if (speech instanceof AppError) return speech;
+      if (account === "house" || (account === null && own === null)) {
+        return { ...speech, carrier, account: "house" };
+      }
+      if (own === null) {
+        return new AppError("not_configured", "The account of this call was taken away", {
+          field: "twilio",
+        });
+      }
+      return { ...speech, carrier: own.carrier, account: "tenant" };
+    },
+    async authToken(tenantId, version) {
+      return (await cache.read(tenantId, version)).own?.authToken ?? null;
+    },
+  };
+}
+
+/** Each from the tenant's account where it has one; or what is missing, which callers are told. */
+function speechOf(config: Config, brought: Brought, clock: Clock): Speech | AppError {
+  try {
+    return {
+      stt: newStt(sttOf(config, brought), clock),
+      llm: newLlm(llmOf(config, brought), clock),
+      tts: newTts(ttsOf(config, brought), clock),
+    };
+  } catch (error) {
+    if (error instanceof AppError && error.code === "not_configured") return error;
+    throw error;
+  }
+}
+
+function sttOf({ stt, providers }: Config, { deepgram }: Brought): Config["stt"] {
+  if (deepgram === undefined) return stt;
+  const { url, model } = providers.deepgram;
+  return { provider: "deepgram", url, model, apiKey: apiKeyOf(deepgram) };
+}
+
+function llmOf({ llm, providers }: Config, { openai }: Brought): Config["llm"] {
+  if (openai === undefined) return llm;
+  return { provider: "openai", ...providers.openai, apiKey: apiKeyOf(openai) };
+}
+
+/** A Deepgram account speaks too, where the house has no other voice: a voice is chosen, not fallen upon. */
+function ttsOf({ tts, providers }: Config, { elevenlabs, deepgram }: Brought): Config["tts"] {
+  if (elevenlabs !== undefined) {
+    const voice = elevenlabs["voice"] ?? providers.elevenlabs.voice;
+    return {
+      provider: "elevenlabs",
+      ...providers.elevenlabs,
+      voice,
+      apiKey: apiKeyOf(elevenlabs),
+    };
+  }
+  if (deepgram === undefined || tts.provider === "elevenlabs") return tts;
+  const { url, voice: model } = providers.deepgram;
+  return { provider: "aura", url, model, apiKey: apiKeyOf(deepgram) };
+}
+
+function apiKeyOf({ apiKey = "" }: CredentialValues): Secret {
+  return new Secret(apiKey);
+}

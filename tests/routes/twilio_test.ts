@@ -251,7 +251,8 @@ Deno.test("resume and status of a tenant's own account go to that tenant", async
   await post(app, `${of}/calls/${CALL}/resume`, outbound);
   await post(app, `${of}/calls/${CALL}/status`, outbound);
   await post(app, `${of}/status`, outbound);
-  const progress = { type: "progressed", carrierCallId: SID, progress: "completed" };
+  const report = { progress: "completed", at: null };
+  const progress = { type: "progressed", carrierCallId: SID, report };
   assert.deepEqual(sent, [
     { tenantId: TENANT, type: "resume", callId: CALL, carrierCallId: SID },
     { tenantId: TENANT, ...progress, callId: CALL },

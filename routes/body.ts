@@ -42,7 +42,8 @@ export function jsonGuard(): MiddlewareHandler {
   return async (c, next) => {
     if (c.req.bodyCache.json !== undefined) return await next(); // it has passed here before
     if (/[?&][^#]*%00/.test(c.req.url)) throw new AppError("invalid", "Query holds U+0000");
-    if (c.req.method === "GET" || c.req.method === "HEAD") return await next();
+    const isRead = c.req.raw.bodyUsed; // by the guard of a group that did not have the route
+    if (c.req.method === "GET" || c.req.method === "HEAD" || isRead) return await next();
     refuseUnread(c);
     const type = c.req.header("content-type");
     if (type !== undefined && !JSON_TYPE.test(type)) throw wrongType();

@@ -198,13 +198,13 @@ function complete(
       ...(isEdited && status !== "204" ? { ETag: { $ref: "#/components/headers/ETag" } } : {}),
     };
   }
+  const isChange = method !== "get";
   const statuses = [
     ...[400, 421, 429, 500, 503, 504],
-    ...isSecured ? [401, 403] : [],
-    ...path.includes("{") || takesKey ? [404] : [],
-    ...method === "get" ? [] : [409, 502],
+    ...isSecured || isChange ? [401, 403] : [],
+    ...isChange || path.includes("{") ? [404] : [],
+    ...isChange ? [409, 410, 413, 415, 502] : [],
     ...takesVersion ? [412] : [],
-    ...operation.requestBody === undefined ? [] : [413, 415],
     ...takesKey ? [422] : [],
   ];
   for (const status of statuses) {

@@ -1,0 +1,264 @@
+/**
+ * The fuzzer: requests made from our own document, and answers held against it. `FUZZ_RUNS` says how
+ * many, `FUZZ_SEED` repeats a run.
+ */
+
+import assert from "node:assert/strict";
+import Ajv2020 from "ajv/dist/2020.js";
+import fc from "fast-check";
+import type { ApiDocument } from "@/routes/reference.ts";
+import { embeddedTestDatabase } from "@/tests/support/database.ts";
+import {
+  type JsonSchema,
+  nearly,
+  RealId,
+  valuesOf,
+  wildJson,
+  wildText,
+} from "@/tests/support/schema_values.ts";
+import { type WholeApi, wholeApi } from "@/tests/support/whole_api.ts";
+
+const RUNS = Number(Deno.env.get("FUZZ_RUNS") ?? 1_500);
+const SEED = Number(Deno.env.get("FUZZ_SEED") ?? 20_260_105);
+/** One of a prefix is as good as another. */
+const IDS_MAX = 200;
+
+const kit = await embeddedTestDatabase();
+
+interface Case {
+  readonly operation: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly query: readonly (readonly [string, unknown])[];
+  readonly headers: Readonly<Record<string, unknown>>;
+  /** `undefined`: none. */
+  readonly body: unknown;
+  readonly type: string | null;
+}
+
+interface Operation {
+  readonly name: string;
+  readonly method: string;
+  readonly path: string;
+  readonly parameters: readonly {
+    name: string;
+    in: string;
+    required: boolean;
+    schema: JsonSchema;
+  }[];
+  readonly bodySchema: JsonSchema | null;
+  readonly responses: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+function operationsOf(document: ApiDocument): Operation[] {
+  const resolve = (part: unknown): never => {
+    const ref: string | undefined = Object(part).$ref;
+    if (ref === undefined) return part as never; // typed by where it is used
+    return resolve(ref.slice(2).split("/").reduce((at, name) => Object(at)[name], document));
+  };
+  return Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({
+      name: `${method} ${path}`,
+      method: method.toUpperCase(),
+      path,
+      parameters: (operation.parameters ?? []).map(resolve),
+      bodySchema: Object(operation.requestBody).content?.["application/json"]?.schema ?? null,
+      responses: Object.fromEntries(
+        Object.entries(operation.responses).map(([status, answer]) => [status, resolve(answer)]),
+      ),
+    }))
+  );
+}
+
+/** Mostly what fits, sometimes what nearly does, now and then anything. */
+function mixed(fitting: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  const bent = fc.tuple(fitting, fc.nat(), wildJson).map(([value, how, wild]) =>
+    nearly(value, how, wild)
+  );
+  return fc.oneof(
+    { weight: 5, arbitrary: fitting },
+    { weight: 4, arbitrary: bent },
+    { weight: 1, arbitrary: wildJson },
+  );
+}
+
+function cases(document: ApiDocument, operations: readonly Operation[]): fc.Arbitrary<Case> {
+  const values = valuesOf(document);
+  const all = operations.map(({ name, parameters, bodySchema }) => {
+    const of = (where: string) => parameters.filter((it) => it.in === where);
+    const fitting = (schema: JsonSchema) =>
+      fc.oneof({ weight: 6, arbitrary: values(schema) }, wildText);
+    const params = Object.fromEntries(of("path").map((it) => [it.name, fitting(it.schema)]));
+    const query = of("query").map((it) => fc.tuple(fc.constant(it.name), fitting(it.schema)));
+    const headers = Object.fromEntries(of("header").map((it) => [it.name, fitting(it.schema)]));
+    return fc.record({
+      operation: fc.constant(name),
+      params: fc.record(params),
+      query: fc.tuple(
+        query.length === 0 ? fc.constant([]) : fc.array(fc.oneof(...query), { maxLength: 4 }),
+        fc.array(fc.tuple(wildText, wildText), { maxLength: 1 }),
+        fc.nat(9),
+      ).map(([known, unknown, dice]) => dice === 0 ? [...known, ...unknown] : known),
+      headers: fc.tuple(fc.record(headers, { requiredKeys: [] }), fc.nat(3)).map(
+        ([some, dice]) => dice === 0 ? some : {},
+      ),
+      body: bodySchema === null
+        ? fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, wildJson)
+        : mixed(values(bodySchema)),
+      type: fc.oneof(
+        { weight: 20, arbitrary: fc.constant("application/json") },
+        fc.constantFrom(
+          null,
+          "text/plain",
+          "application/json; charset=utf-16",
+          "multipart/form-data",
+        ),
+      ),
+    });
+  });
+  return fc.oneof(...all);
+}
+
+/** Ids that the API has told of, by their prefix. */
+class Ids {
+  readonly #of = new Map<string, string[]>();
+
+  note(text: string): void {
+    for (const [id, prefix = ""] of text.matchAll(/\b([a-z]+)_[0-9a-f-]{36}\b/g)) {
+      const known = this.#of.get(prefix) ?? [];
+      if (known.length < IDS_MAX && !known.includes(id)) known.push(id);
+      this.#of.set(prefix, known);
+    }
+  }
+
+  /** The value with real ids in their places. */
+  fill(value: unknown): unknown {
+    if (value instanceof RealId) {
+      const known = this.#of.get(value.prefix) ?? [];
+      return known[value.pick % known.length] ?? `${value.prefix}_none`;
+    }
+    if (Array.isArray(value)) return value.map((item) => this.fill(item));
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, this.fill(part)]));
+  }
+}
+
+/** A path or a query takes no half of a surrogate pair. */
+const encoded = (value: unknown): string => encodeURIComponent(String(value).toWellFormed());
+
+function requestOf(made: Case, { method, path, bodySchema }: Operation): [string, RequestInit] {
+  const at = path.replaceAll(/\{(\w+)\}/g, (_, name) => encoded(made.params[name]) || "%20");
+  const query = made.query.map(([name, value]) => `${encoded(name)}=${encoded(value)}`).join("&");
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(made.headers)) {
+    headers.set(name, String(value).replaceAll(/[^\x20-\x7e\xa1-\xff]/g, "?"));
+  }
+  const isSent = made.body !== undefined && method !== "GET" &&
+    (bodySchema !== null || made.type !== null);
+  if (isSent && made.type !== null) headers.set("Content-Type", made.type);
+  return [`${at}${query === "" ? "" : `?${query}`}`, {
+    method,
+    headers: Object.fromEntries(headers),
+    ...(isSent ? { body: new TextEncoder().encode(JSON.stringify(made.body)) } : {}),
+  }];
+}
+
+/** Holds answers against their schemas; what a schema does not name must not be in them. */
+function judge(
+  document: ApiDocument,
+): (operation: Operation, status: number, type: string, text: string) => void {
+  const ajv = new Ajv2020.default({ strict: false, allErrors: true, logger: false });
+  ajv.addFormat("date-time", (text) => new Date(text).toISOString() === text);
+  ajv.addFormat("email", /@/);
+  ajv.addSchema(closed(document) as Record<string, unknown>, "api");
+  return ({ name, path, method, responses }, status, type, text) => {
+    const answer = responses[status];
+    assert.ok(answer, `${name} answered ${status}, which the document does not know`);
+    const content = Object(answer.content);
+    if (answer.content === undefined) return assert.equal(text, "", `${name} ${status}: a body`);
+    const known = Object.keys(content).find((it) => type.split(";")[0] === it);
+    assert.ok(known, `${name} ${status} is "${type}", not ${Object.keys(content).join(" or ")}`);
+    if (!/json$/.test(known)) return;
+    const pointer = status >= 400 && known === "application/problem+json"
+      ? "/components/schemas/Problem"
+      : ["/paths", path, method.toLowerCase(), "responses", `${status}`, "content", known, "schema"]
+        .map((part, at) => at === 0 ? part : `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`)
+        .join("");
+    const validate = ajv.getSchema(`api#${encodeURI(pointer)}`);
+    assert.ok(validate, `No schema at ${pointer}`);
+    assert.ok(
+      validate(JSON.parse(text)),
+      `${name} ${status} does not fit: ${ajv.errorsText(validate.errors)}\n${text.slice(0, 500)}`,
+    );
+  };
+}
+
+function closed(part: unknown): unknown {
+  if (Array.isArray(part)) return part.map(closed);
+  if (typeof part !== "object" || part === null) return part;
+  const copy = Object.fromEntries(Object.entries(part).map(([name, it]) => [name, closed(it)]));
+  const isOpen = copy.type === "object" && copy.properties !== undefined;
+  return isOpen ? { additionalProperties: false, ...copy } : copy;
+}
+
+async function setUp(): Promise<{ api: WholeApi; document: ApiDocument; close(): Promise<void> }> {
+  const database = await kit.open();
+  const api = await wholeApi(database);
+  const document = await (await api.ask("/openapi.json")).json();
+  return {
+    api,
+    document,
+    async close() {
+      await api.close();
+      await database.close();
+    },
+  };
+}
+
+Deno.test("api fuzz: no generated request breaks the API, and every answer fits its schema", async () => {
+  const { api, document, close } = await setUp();
+  const operations = operationsOf(document);
+  const byName = new Map(operations.map((operation) => [operation.name, operation]));
+  const ids = new Ids();
+  ids.note(api.ids.join(" "));
+  const check = judge(document);
+  const counts = new Map<string, number>();
+  const answered = new Set<string>();
+
+  async function one(made: Case): Promise<void> {
+    const operation = byName.get(made.operation) ?? assert.fail();
+    const [path, init] = requestOf(ids.fill(made) as Case, operation); // the same with ids put in
+    const response = await api.ask(path, init);
+    const text = await response.text();
+    const { status } = response;
+    counts.set(`${status}`, (counts.get(`${status}`) ?? 0) + 1);
+    if (status < 300) answered.add(made.operation);
+    const shown = `${init.method} ${path} ${JSON.stringify(ids.fill(made.body))?.slice(0, 2_000)}`;
+    const isUnset = status === 503 && JSON.parse(text).code === "not_configured";
+    const why = api.logged.at(-1);
+    assert.ok(status < 500 || isUnset, `${status} to ${shown}\n${text}\n${why}`);
+    try {
+      check(operation, status, response.headers.get("content-type") ?? "", text);
+    } catch (error) {
+      throw new Error(`After ${shown}`, { cause: error });
+    }
+    if (status < 300 && path.startsWith("/api/")) ids.note(text); // not of the document's examples
+  }
+
+  try {
+    await fc.assert(fc.asyncProperty(cases(document, operations), one), {
+      numRuns: RUNS,
+      seed: SEED,
+      endOnFailure: true, // what was there at the time is not there again
+    });
+  } finally {
+    await close();
+  }
+  const silent = operations.filter(({ name }) => !answered.has(name)).map(({ name }) => name);
+  if (Deno.env.has("FUZZ_REPORT")) {
+    await Deno.stdout.write(new TextEncoder().encode(
+      `${JSON.stringify(Object.fromEntries(counts))}\nnever 2xx: ${silent.join(", ")}\n`,
+    ));
+  }
+  const good = [...counts].filter(([status]) => status < "300").reduce((sum, [, n]) => sum + n, 0);
+  assert.ok(good > RUNS / 10, `Only ${good} of ${RUNS} were accepted: the generator is too wild`);
+});

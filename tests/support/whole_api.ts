@@ -1,0 +1,94 @@
+/** The API of a real house over a test database, asked without a socket by a principal of a tenant. */
+
+import { openHouse } from "@/actors/house.ts";
+import type { GateMessage } from "@/actors/gate/gate.ts";
+import type { Database } from "@/db/client.ts";
+import { type Principal, SCOPES } from "@/lib/access.ts";
+import { systemClock } from "@/lib/clock.ts";
+import { readConfig } from "@/lib/config.ts";
+import { AppError } from "@/lib/errors.ts";
+import { featuresOf } from "@/lib/features.ts";
+import { newId } from "@/lib/ids.ts";
+import { newLog } from "@/lib/log.ts";
+import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
+import { Secret } from "@/lib/secret.ts";
+import { newApp } from "@/routes/app.ts";
+import { fakeRef } from "@/tests/routes/fakes.ts";
+import { insertedCall, newStaffedTenant } from "./rows.ts";
+
+export interface WholeApi {
+  readonly app: ReturnType<typeof newApp>;
+  /** What is there to begin with. */
+  readonly ids: readonly string[];
+  /** Asks as the principal; headers given win. */
+  ask(path: string, init?: RequestInit): Promise<Response>;
+  /** Lines of warnings and errors. */
+  readonly logged: readonly string[];
+  close(): Promise<void>;
+}
+
+const TOKEN = "the-principal";
+export const PUBLIC_URL = "https://voice.example.com";
+
+/** The principal has every scope; whether its credential is good is other tests' business. */
+export async function wholeApi(database: Database): Promise<WholeApi> {
+  const staffed = await newStaffedTenant(database);
+  const call = await insertedCall(database, staffed);
+  const principal: Principal = {
+    kind: "key",
+    id: newId("key"),
+    tenantId: staffed.tenantId,
+    role: null,
+    scopes: new Set(SCOPES),
+    sessionId: null,
+    configVersion: 1,
+  };
+  const logged: string[] = [];
+  const log = newLog({
+    level: "warn",
+    pii: false,
+    date: systemClock.date,
+    write: (line) => logged.push(line),
+  });
+  const config = readConfig({});
+  const house = openHouse({
+    config,
+    database,
+    carrier: inboundOnly(),
+    publicUrl: PUBLIC_URL,
+    keys: {
+      keyEncryptionKeys: [{ name: "test", key: new Secret(btoa("k".repeat(32))) }],
+      pepper: new Secret("p".repeat(32)),
+    },
+    notifier: { provider: "none", send: () => Promise.resolve() },
+    clock: systemClock,
+    log,
+  });
+  const gate = fakeRef<GateMessage>((message) => {
+    if (message.type !== "authenticate") return void house.gate.send(message);
+    if (message.shown.token === TOKEN) return message.reply(principal);
+    return message.reply.fail(new AppError("unauthenticated", "No valid bearer token"));
+  });
+  const app = newApp({
+    gate,
+    desk: house.desk,
+    publicUrl: PUBLIC_URL,
+    edge: config.edge,
+    features: featuresOf(config, true),
+    twilioAuthToken: null,
+    version: "1.2.3",
+    notReady: () => Promise.resolve([]),
+    clock: systemClock,
+    log,
+  });
+  return {
+    app,
+    ids: [staffed.tenantId, staffed.agentId, call.id, principal.id],
+    logged,
+    async ask(path, init = {}) {
+      const headers = { Authorization: `Bearer ${TOKEN}`, ...init.headers };
+      return await app.request(`${PUBLIC_URL}${path}`, { ...init, headers });
+    },
+    close: () => house.close(),
+  };
+}

@@ -74,6 +74,9 @@ export function valuesOf(root: unknown): (schema: JsonSchema) => fc.Arbitrary<un
       return fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) })
         .map((date) => date.toISOString());
     }
+    if (format === "e164") {
+      return fc.integer({ min: 1_000_000, max: 9_999_999 }).map((number) => `+4930${number}`);
+    }
     if (format === "uri") return fc.webUrl();
     if (format === "uuid") return fc.uuid();
     if (pattern !== undefined) return matching(pattern, max);

@@ -9,6 +9,8 @@ import { readConfig } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
 import { featuresOf } from "@/lib/features.ts";
 import { newId } from "@/lib/ids.ts";
+import type { Limiter, Verdict } from "@/lib/limits/limiter.ts";
+import { HOUSE_LIMITS } from "@/lib/limits/plan.ts";
 import { newLog } from "@/lib/log.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { Secret } from "@/lib/secret.ts";
@@ -27,10 +29,17 @@ export interface WholeApi {
   close(): Promise<void>;
 }
 
+/** What a limit refuses would hide what lies behind it. */
+const FREE: Verdict = { isAllowed: true, limit: 1, remaining: 1, retryAfterS: 0, resetS: 0 };
+const UNLIMITED: Limiter = {
+  take: () => Promise.resolve(FREE),
+  takeAll: (wants) => Promise.resolve(wants.map(() => FREE)),
+};
+
 const TOKEN = "the-principal";
 export const PUBLIC_URL = "https://voice.example.com";
 
-/** The principal has every scope; whether its credential is good is other tests' business. */
+/** The principal has every scope; whether its credential is good is for other tests. Providers know no key. */
 export async function wholeApi(database: Database): Promise<WholeApi> {
   const staffed = await newStaffedTenant(database);
   const call = await insertedCall(database, staffed);
@@ -50,7 +59,17 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     date: systemClock.date,
     write: (line) => logged.push(line),
   });
-  const config = readConfig({});
+  const provider = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () => Response.json({ error: "No such key" }, { status: 401 }),
+  );
+  const url = `http://127.0.0.1:${provider.addr.port}`;
+  const config = readConfig({
+    TWILIO_API_URL: url,
+    DEEPGRAM_URL: url,
+    OPENAI_BASE_URL: url,
+    ELEVENLABS_URL: url,
+  });
   const house = openHouse({
     config,
     database,
@@ -78,6 +97,8 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     twilioAuthToken: null,
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
+    limiter: UNLIMITED,
+    plan: () => ({ configVersion: 1, status: "active", limits: HOUSE_LIMITS }),
     clock: systemClock,
     log,
   });
@@ -89,6 +110,9 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
       const headers = { Authorization: `Bearer ${TOKEN}`, ...init.headers };
       return await app.request(`${PUBLIC_URL}${path}`, { ...init, headers });
     },
-    close: () => house.close(),
+    async close() {
+      await house.close();
+      await provider.shutdown();
+    },
   };
 }

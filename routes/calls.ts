@@ -3,9 +3,9 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { STREAM_HEADERS } from "./call_stream.ts";
 import { answer, body, id, idField, listOf, newRoutes, PAGE_MAX, PageQuery } from "./openapi.ts";
-import { SIGNED_IN, Time } from "./openapi.ts";
+import { Phone, SIGNED_IN, Time } from "./openapi.ts";
 
-const NewCall = z.strictObject({ agentId: idField("agent"), to: z.e164(), from: z.e164() });
+const NewCall = z.strictObject({ agentId: idField("agent"), to: Phone, from: Phone });
 
 const Direction = z.enum(["inbound", "outbound"]);
 const Status = z.enum(["ringing", "live", "ended"]);
@@ -78,7 +78,7 @@ const CallsQuery = PageQuery.extend({
   outcome: Outcome.optional(),
   direction: Direction.optional(),
   agentId: idField("agent").optional(),
-  number: z.e164().optional().meta({ description: "Called or calling" }),
+  number: Phone.optional().meta({ description: "Called or calling" }),
   from: Time.optional().meta({ description: "Started at this time or later" }),
   to: Time.optional().meta({ description: "Started before this time" }),
 });

@@ -54,6 +54,13 @@ export function idField(prefix: IdPrefix): z.ZodString {
   return id(prefix).refine((text) => uuidOf(prefix, text) !== null, `Not an id of ${prefix}`);
 }
 
+/** A phone number, E.164. */
+export const Phone = z.e164().meta({
+  format: "e164",
+  pattern: "^\\+[1-9]\\d{6,14}$", // zod's own, which the document would leave out
+  example: "+15550100100",
+});
+
 /** RFC 3339, UTC. */
 export const Time = z.iso.datetime();
 

@@ -1,7 +1,7 @@
 /** Phone numbers over REST: take one, say who answers it, give it back. */
 
 import { createRoute, z } from "@hono/zod-openapi";
-import { answer, body, id, idField, listOf, newRoutes, PageQuery } from "./openapi.ts";
+import { answer, body, id, idField, listOf, newRoutes, PageQuery, Phone } from "./openapi.ts";
 import { SIGNED_IN, Time } from "./openapi.ts";
 
 const PhoneNumber = z.object({
@@ -12,7 +12,7 @@ const PhoneNumber = z.object({
 }).openapi("PhoneNumber");
 
 const Claim = z.strictObject({
-  number: z.e164(),
+  number: Phone,
   agentId: idField("agent").nullable().optional(),
 });
 const Assignment = z.strictObject({ agentId: idField("agent").nullable() });

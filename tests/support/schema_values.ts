@@ -64,7 +64,7 @@ export function valuesOf(root: unknown): (schema: JsonSchema) => fc.Arbitrary<un
     const { minLength = 0, maxLength = TEXT_MAX, pattern, format, example } = schema;
     const prefix = /^([a-z]+)_[0-9a-f]{8}-/.exec(String(example ?? ""))?.[1];
     if (prefix !== undefined) {
-      const real = fc.nat(1_000).map((pick) => new RealId(prefix, pick));
+      const real = fc.oneof(fc.nat(2), fc.nat(1_000)).map((pick) => new RealId(prefix, pick));
       const missing = fc.uuid({ version: 7 }).map((id) => `${prefix}_${id}`);
       return fc.oneof({ weight: 8, arbitrary: real }, missing);
     }

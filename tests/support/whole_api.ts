@@ -2,6 +2,7 @@
 
 import { openHouse } from "@/actors/house.ts";
 import type { GateMessage } from "@/actors/gate/gate.ts";
+import { updateCallEnded } from "@/db/calls.ts";
 import type { Database } from "@/db/client.ts";
 import { type Principal, SCOPES } from "@/lib/access.ts";
 import { systemClock } from "@/lib/clock.ts";
@@ -16,7 +17,7 @@ import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { Secret } from "@/lib/secret.ts";
 import { newApp } from "@/routes/app.ts";
 import { fakeRef } from "@/tests/routes/fakes.ts";
-import { insertedCall, newStaffedTenant } from "./rows.ts";
+import { answeredEnd, DEADLINE_MS, insertedCall, newStaffedTenant } from "./rows.ts";
 
 export interface WholeApi {
   readonly app: ReturnType<typeof newApp>;
@@ -43,10 +44,17 @@ export const PUBLIC_URL = "https://voice.example.com";
 export async function wholeApi(database: Database): Promise<WholeApi> {
   const staffed = await newStaffedTenant(database);
   const call = await insertedCall(database, staffed);
+  const { tenantId } = staffed;
+  await database.asTenant(
+    "rest",
+    tenantId,
+    DEADLINE_MS,
+    (sql) => updateCallEnded(sql, tenantId, call.id, answeredEnd),
+  );
   const principal: Principal = {
     kind: "key",
     id: newId("key"),
-    tenantId: staffed.tenantId,
+    tenantId,
     role: null,
     scopes: new Set(SCOPES),
     sessionId: null,
@@ -97,6 +105,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     twilioAuthToken: null,
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
+    feed: house.feed,
     limiter: UNLIMITED,
     plan: () => ({ configVersion: 1, status: "active", limits: HOUSE_LIMITS }),
     clock: systemClock,
@@ -104,7 +113,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
   });
   return {
     app,
-    ids: [staffed.tenantId, staffed.agentId, call.id, principal.id],
+    ids: [tenantId, staffed.agentId, call.id, principal.id],
     logged,
     async ask(path, init = {}) {
       const headers = { Authorization: `Bearer ${TOKEN}`, ...init.headers };

@@ -82,6 +82,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     config,
     database,
     carrier: inboundOnly(),
+    newCarrier: () => inboundOnly(),
     publicUrl: PUBLIC_URL,
     keys: {
       keyEncryptionKeys: [{ name: "test", key: new Secret(btoa("k".repeat(32))) }],

@@ -7,6 +7,7 @@ import { prometheusText } from "@/actors/runtime/prometheus.ts";
 import { containUnhandled } from "@/actors/runtime/unhandled.ts";
 import { connect, type Database } from "@/db/client.ts";
 import { seedDemo, seedDemoKey } from "@/db/demo.ts";
+import { readKeysCommand, runKeysCommand } from "@/db/keys_command.ts";
 import { migrate } from "@/db/migrate.ts";
 import { type Clock, systemClock } from "@/lib/clock.ts";
 import { type Config, environment, readConfig } from "@/lib/config.ts";
@@ -241,10 +242,21 @@ async function main(args: readonly string[]): Promise<void> {
       await database.close();
       return Deno.exit(isWhole ? 0 : 1);
     }
+    case "keys": {
+      const command = readKeysCommand(args.slice(1));
+      const keys = keysOf(config, await secretsOf(config, false)).keyEncryptionKeys;
+      const database = await openDatabase(config, { clock: systemClock, log, isTemporary: false });
+      const isWhole = await runKeysCommand(database, command, { keys, log, say });
+      await database.close();
+      return Deno.exit(isWhole ? 0 : 1);
+    }
     case "start":
       return await serve(config, log);
     default:
-      throw new AppError("invalid", `No such command "${args[0] ?? ""}": start, migrate or audit`);
+      throw new AppError(
+        "invalid",
+        `No such command "${args[0] ?? ""}": start, migrate, audit or keys`,
+      );
   }
 }
 

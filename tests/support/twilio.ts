@@ -46,7 +46,7 @@ export interface FakeTwilio {
   close(): Promise<void>;
 }
 
-/** Serves the part of the API that a `twilio` SDK client needs to place, read and end calls. */
+/** Serves the part of the API that is needed to place, read and end calls, and to read the account. */
 export function startTwilio(options: TwilioOptions): FakeTwilio {
   const { accountSid, authToken } = options;
   const calls: FakeCall[] = [];
@@ -64,6 +64,9 @@ export function startTwilio(options: TwilioOptions): FakeTwilio {
     const fault = faults.shift();
     if (fault !== undefined) return await misbehave(fault);
     if (request.headers.get("authorization") !== authorization) return failure(401, 20003);
+    if (request.method === "GET" && pathname === `/${API_VERSION}/Accounts/${accountSid}.json`) {
+      return Response.json({ sid: accountSid, status: "active", type: "Full" });
+    }
     if (request.method !== "POST" || !pathname.startsWith(root)) return failure(404, 20404);
     if (pathname === `${root}.json`) return create(form);
     const sid = /^\/(CA[0-9a-f]{32})\.json$/.exec(pathname.slice(root.length))?.[1];

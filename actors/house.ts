@@ -43,6 +43,8 @@ import { gate, gateKind, type GateMessage } from "@/actors/gate/gate.ts";
 import { jobs, jobsKind } from "@/actors/jobs/jobs.ts";
 import { houseCron, kinds } from "@/actors/jobs/kinds.ts";
 import { type Feed, newFeed } from "@/actors/recorder/feed.ts";
+import { tenantCensus } from "@/actors/tenant/census.ts";
+import { tenant, tenantKind, type TenantMessage } from "@/actors/tenant/tenant.ts";
 import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
 import { sealPass } from "@/actors/sealer/pass.ts";
 import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
@@ -55,6 +57,8 @@ const DRAIN_MS = 280_000;
 const STOP_MS = 5_000;
 const FLUSH_MS = 10_000;
 const LOOKUP_MS = 1_000;
+/** A tenant's actor answers at once, or after it has counted. */
+const ADMIT_MS = 1_200;
 /** Whoever saves a credential waits for its provider. OpenAI's list of models is the longest answer. */
 const CHECK_LIMITS = { headMs: 4_000, idleMs: 2_000, totalMs: 6_000, maxBytes: 1024 * 1024 };
 
@@ -147,6 +151,12 @@ export function openHouse(options: HouseOptions): House {
 
   const { newCarrier } = options;
   const equipment = newEquipment({ database, vault, config, clock, carrier, newCarrier });
+  const tenantOf = (tenantId: string): Ref<TenantMessage> => system.at(tenantKind, tenantId);
+  system.register(tenantKind, (tenantId) =>
+    tenant({
+      live: () => switchboard.callsOf(tenantId),
+      census: tenantCensus(database, tenantId, { clock, machines: config.machines }),
+    }));
 
   const switchboard = newSwitchboard({
     system,
@@ -154,6 +164,8 @@ export function openHouse(options: HouseOptions): House {
     clock,
     log,
     store: (settings) => callStore(settings, { database, recorder: events }),
+    started: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "started", callId }),
+    ended: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "ended", callId }),
     deps({ callId, tenantId }, { account, ...outfit }) {
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
@@ -209,6 +221,15 @@ export function openHouse(options: HouseOptions): House {
       log,
       newCallId: () => newId("call"),
       outfit: (account, version) => equipment.outfit(tenantId, account, version),
+      admit: async ({ callId, configVersion }, signal) => {
+        const plan = await plans.read(tenantId, configVersion);
+        await tenantOf(tenantId).ask<null>(
+          (reply) => ({ type: "admit", callId, plan, reply }),
+          { timeoutMs: ADMIT_MS, signal },
+        );
+        return plan;
+      },
+      release: (callId) => void tenantOf(tenantId).send({ type: "ended", callId }),
       takeLine: switchboard.takeLine,
       startCall: switchboard.start,
       findCall: (callId) => switchboard.find(tenantId, callId),

@@ -3,6 +3,7 @@
 import { uuidOf } from "@/lib/ids.ts";
 import type { Sql } from "./client.ts";
 import { asJson } from "./json.ts";
+import { countSeconds } from "./quota.ts";
 
 export type CallStatus = "ringing" | "live" | "ended";
 export type CallOutcome = "answered" | "busy" | "no_answer" | "voicemail" | "failed";
@@ -182,7 +183,24 @@ export interface CallEnd {
   readonly endedAt: Date;
 }
 
-/** The first end counts. The row as it is now; null: it had ended before, or is not there. */
+/** The calls whose rows have not ended and began after `since`, of all machines. */
+export async function listOpenCalls(
+  sql: Sql,
+  tenantId: string,
+  { since, limit }: { readonly since: Date; readonly limit: number },
+): Promise<string[]> {
+  const calls = await sql<{ id: string }[]>`
+    select 'call_' || id as id from call
+    where tenant_id = ${uuidOf("tenant", tenantId)} and status <> 'ended' and started_at > ${since}
+    order by started_at desc
+    limit ${limit}`;
+  return calls.map(({ id }) => id);
+}
+
+/**
+ * The first end counts, and how long the caller was on it with it. The row as it is now; null: it had
+ * ended before, or is not there.
+ */
 export async function updateCallEnded(
   sql: Sql,
   tenantId: string,
@@ -195,7 +213,13 @@ export async function updateCallEnded(
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("call", callId)}
       and status <> 'ended'
     returning ${columns(sql)}`;
-  return call ?? null;
+  if (call === undefined) return null;
+  const { answeredAt, endedAt } = call;
+  if (answeredAt !== null && endedAt !== null) {
+    const seconds = (endedAt.getTime() - answeredAt.getTime()) / 1_000;
+    await countSeconds(sql, tenantId, seconds, endedAt);
+  }
+  return call;
 }
 
 /** The first analysis counts: false when there is one, or no such call. */

@@ -76,7 +76,7 @@ export async function countSeconds(
   seconds: number,
   at: Date,
 ): Promise<void> {
-  await add(sql, tenantId, ["secondsPerMonth"], { at, amount: Math.ceil(seconds) });
+  await add(sql, tenantId, ["secondsPerMonth"], { at, amount: Math.max(0, Math.ceil(seconds)) });
 }
 
 /** What each counter has come to. They are changed in the order given, the same for all: no two wait for each other. */

@@ -20,6 +20,8 @@ export interface Switchboard {
   takeLine(): Line | null;
   /** Starts a call on a line, which is released when it has ended. Null: we have begun to drain. */
   start(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
+  /** The live calls of a tenant. */
+  callsOf(tenantId: string): readonly string[];
   /** A live call of this tenant. */
   find(tenantId: string, callId: string): Ref<CallMessage> | null;
   /** Whose a live call is, and by whose account of the carrier it goes. */
@@ -43,6 +45,9 @@ export interface SwitchboardOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: (settings: CallSettings) => CallStore;
+  /** Told when a call's actor runs, and when it is gone, whatever ended it. */
+  readonly started: (call: { readonly tenantId: string; readonly callId: string }) => void;
+  readonly ended: (call: { readonly tenantId: string; readonly callId: string }) => void;
   /** What a call needs beside its store. */
   readonly deps: (
     settings: CallSettings,
@@ -85,16 +90,20 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
       const store = options.store(settings);
       const deps: CallDeps = { ...store, ...options.deps(settings, outfit) };
       live.set(callId, { tenantId, account: outfit.account });
+      options.started({ tenantId, callId });
       return system.spawn(callKind, callId, () => call(settings, deps), {
         stopped(reason) {
           line.release();
           live.delete(callId);
+          options.ended({ tenantId, callId });
           if (reason.type === "done") return;
           log.error("call broke off", { callId, reason });
           void breakOff(callId, store, reason.type === "crashed" ? "crashed" : "stopped");
         },
       });
     },
+    callsOf: (tenantId) =>
+      [...live].filter(([, of]) => of.tenantId === tenantId).map(([callId]) => callId),
     find: (tenantId, callId) =>
       live.get(callId)?.tenantId === tenantId ? system.find(callKind, callId) : null,
     whose: (callId) => live.get(callId) ?? null,

@@ -5,6 +5,7 @@ import type { CallMessage, CallSettings } from "@/actors/call/call.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
+import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
@@ -58,8 +59,8 @@ export type DeskMessage =
   /** End a live call. Fails with not_found, or with conflict when it has ended. */
   | { type: "hangUp"; callId: string; reply: Reply<void> }
   /**
-   * Place an outbound call. Fails with not_configured, tenant_suspended, not_found or busy, or what the
-   * carrier says. `configVersion`: of who asks; null: whatever is not older than a second.
+   * Place an outbound call. Fails with not_configured, tenant_suspended, not_found, busy or
+   * quota_exceeded, or what the carrier says. `configVersion`: of who asks; null: whatever is not older than a second.
    */
   | {
     type: "placeCall";
@@ -136,8 +137,21 @@ export interface DeskDeps {
   readonly newCallId: () => string;
   /** The published version; null when there is no such agent here, or none is published. */
   agent(agentId: string, signal: AbortSignal): Promise<Agent | null>;
-  /** Writes the call's row. A carrier's call that is known already keeps the id it has: that one comes back. */
-  insertCall(call: NewCall, signal: AbortSignal): Promise<InsertedCall>;
+  /**
+   * Takes a slot of the tenant for a new call, under what its plan allows at this version or a newer one. Fails
+   * with busy, quota_exceeded or tenant_suspended. The slot is given back when the call has ended.
+   */
+  admit(
+    call: { readonly callId: string; readonly configVersion: number | null },
+    signal: AbortSignal,
+  ): Promise<TenantPlan>;
+  /** Gives back the slot of a call that never began. */
+  release(callId: string): void;
+  /**
+   * Writes the call's row and counts it; a null plan does not count it. A carrier's call that is known already keeps the id it has: that one comes
+   * back. Fails with quota_exceeded.
+   */
+  insertCall(call: NewCall, plan: TenantPlan | null, signal: AbortSignal): Promise<InsertedCall>;
   /** Ends the row of a call that was not taken: it failed, for this reason. */
   endCall(callId: string, reason: string, signal: AbortSignal): Promise<void>;
   /** How a call of the tenant stands; null when there is none. */
@@ -272,8 +286,24 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     }
   }
 
-  /** The agent and the row of a new call, then its actor. */
+  /** A call that the tenant's limits refuse is busy, unless it is one that lives and is announced again. */
   function ringing(ring: Ring, line: Line, reply: Reply<CallAnswer>): Work {
+    return async (signal) => {
+      try {
+        return await answering(ring, line, reply)(signal);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        const repeated = await repeating(ring, reply)(signal);
+        return () => {
+          line.release();
+          repeated();
+        };
+      }
+    };
+  }
+
+  /** The agent, a slot and the row of a new call, then its actor. */
+  function answering(ring: Ring, line: Line, reply: Reply<CallAnswer>): Work {
     return async (signal) => {
       const outfit = await deps.outfit(ring.account, ring.configVersion);
       const agent = ring.agentId === null ? null : await deps.agent(ring.agentId, signal);
@@ -287,8 +317,9 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           : `No agent answers: "${ring.agentId}" is not one that is published`;
         throw new AppError("not_found", message, { field: "agentId" });
       }
-      const { carrierCallId } = ring;
-      const { callId, isNew, isEnded } = await insert(ring, agent, signal);
+      const { carrierCallId, from, to, account } = ring;
+      const call = { agent, direction: "inbound", from, to, carrierCallId, account } as const;
+      const { callId, isNew, isEnded } = await admitted(ring.configVersion, call, signal);
       if (isEnded) { // the carrier repeats an old announcement
         return () => {
           line.release();
@@ -302,7 +333,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       return () => {
         const found = deps.findCall(callId); // a repetition of a call that is live
         if (found !== null) line.release();
-        const call = found ?? deps.startCall(
+        const live = found ?? deps.startCall(
           {
             callId,
             tenantId: deps.tenantId,
@@ -313,33 +344,44 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           line,
           outfit,
         );
-        if (call !== null) return handOver(call, carrierCallId, reply);
+        if (live !== null) return handOver(live, carrierCallId, reply);
         line.release();
+        deps.release(callId);
         reply({ type: "busy" });
       };
     };
   }
 
-  function insert(
-    { from, to, carrierCallId, account }: Ring,
-    agent: Agent,
+  /** A slot, then the row: of a call that is not written, or has been before, no slot is kept. */
+  async function admitted(
+    configVersion: number | null,
+    call: Omit<NewCall, "callId">,
     signal: AbortSignal,
   ): Promise<InsertedCall> {
     const callId = deps.newCallId();
-    return deps.insertCall(
-      { callId, agent, direction: "inbound", from, to, carrierCallId, account },
-      signal,
-    );
+    let isKept = false;
+    try {
+      const plan = await deps.admit({ callId, configVersion }, signal);
+      const inserted = await deps.insertCall({ callId, ...call }, plan, signal);
+      isKept = inserted.callId === callId;
+      return inserted;
+    } finally {
+      if (!isKept) deps.release(callId);
+    }
   }
 
-  /** A call that cannot be held is on record all the same, with the reason. */
+  /** A call that cannot be held is on record all the same, with the reason. It has no slot, and does not count. */
   async function recordRefusal(
-    ring: Ring,
+    { from, to, carrierCallId, account }: Ring,
     agent: Agent,
     refusal: AppError,
     signal: AbortSignal,
   ): Promise<void> {
-    const { callId, isEnded } = await insert(ring, agent, signal);
+    const { callId, isEnded } = await deps.insertCall(
+      { callId: deps.newCallId(), agent, direction: "inbound", from, to, carrierCallId, account },
+      null,
+      signal,
+    );
     if (!isEnded) await deps.endCall(callId, refusal.code, signal);
   }
 
@@ -369,11 +411,12 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         const message = `Cannot place a call: there is no agent "${request.agentId}"`;
         throw new AppError("not_found", message, { field: "agentId" });
       }
-      const callId = deps.newCallId();
       const { from, to } = request;
       const { account } = outfit;
-      await deps.insertCall(
-        { callId, agent, direction: "outbound", from, to, carrierCallId: null, account },
+      const direction = "outbound" as const;
+      const { callId } = await admitted(
+        request.configVersion,
+        { agent, direction, from, to, carrierCallId: null, account },
         signal,
       );
       return () => {
@@ -381,7 +424,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           {
             callId,
             tenantId: deps.tenantId,
-            direction: "outbound",
+            direction,
             carrierCallId: null,
             graph: agent.graph,
           },
@@ -390,6 +433,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         );
         if (call !== null) return void call.send({ type: "dial", from, to, reply });
         line.release();
+        deps.release(callId);
         reply.fail(new AppError("draining", "Cannot place a call: this machine is draining"));
       };
     };
@@ -519,4 +563,9 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
 /** A call that was live, and whose actor is no more. */
 function wentDown(callId: string): AppError {
   return new AppError("actor_stopped", `Call "${callId}" went with another process`);
+}
+
+/** What a tenant's own limits say no with. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof AppError && (error.code === "busy" || error.code === "quota_exceeded");
 }

@@ -3,6 +3,7 @@
 import { getPublishedVersion } from "@/db/agents.ts";
 import { announceStarted, storeEnded } from "@/db/call_news.ts";
 import { findCarrierCall, getCall, insertCall } from "@/db/calls.ts";
+import { countCall } from "@/db/quota.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
@@ -33,7 +34,7 @@ export function deskStore(
         const found = await getPublishedVersion(sql, tenantId, agentId, parseGraph);
         return found && { agentId, version: found.number, graph: found.graph };
       }),
-    insertCall: (call) =>
+    insertCall: (call, plan) =>
       inCall(async (sql) => {
         const { call: row, isNew } = await insertCall(sql, tenantId, {
           id: call.callId,
@@ -47,6 +48,7 @@ export function deskStore(
           startedAt: options.clock.date(),
         });
         if (isNew) await announceStarted(sql, tenantId, row);
+        if (isNew && plan !== null) await countCall(sql, tenantId, row, plan.limits);
         return { callId: row.id, isNew: row.id === call.callId, isEnded: row.status === "ended" };
       }),
     endCall: (callId, reason) =>

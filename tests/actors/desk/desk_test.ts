@@ -21,6 +21,7 @@ import type { Line } from "@/actors/call/switchboard.ts";
 import type { Actor } from "@/actors/runtime/actor.ts";
 import type { Principal, Scope } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
+import { HOUSE_LIMITS, type TenantPlan } from "@/lib/limits/plan.ts";
 import { silentLog } from "@/lib/log.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
@@ -32,6 +33,8 @@ const AGENT: Agent = { agentId: "agent_1", version: 1, graph: parseGraph(demoAge
 const NO_SERVICES = {} as Services;
 /** No call is really held here. */
 const OUTFIT = { account: "house" } as Outfit;
+const PLAN: TenantPlan = { configVersion: 1, status: "active", limits: HOUSE_LIMITS };
+const FULL = new AppError("busy", "The plan allows 1 live call, 1 is live", { retryable: true });
 const AWAY = new AppError("database_unavailable", "No answer in time", { retryable: true });
 
 /** A call as far as a desk knows it: it answers, and ends when it is told to hang up. */
@@ -97,6 +100,8 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
   const machine = { lines: options.lines ?? 10, taken: 0, draining: false };
   const rows = new Map<string, CallView & { readonly carrierCallId: string | null }>();
   const got: string[] = [];
+  /** Calls that have a slot of the tenant. */
+  const slots = new Set<string>();
   let ids = 0;
 
   function takeLine(): Line | null {
@@ -118,6 +123,11 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     log: silentLog,
     newCallId: () => `call_${++ids}`,
     agent: (agentId) => Promise.resolve(agentId === AGENT.agentId ? AGENT : null),
+    admit({ callId }) {
+      slots.add(callId);
+      return Promise.resolve(PLAN);
+    },
+    release: (callId) => void slots.delete(callId),
     insertCall(call: NewCall) {
       const { callId, carrierCallId } = call;
       const known = carrierCallId === null
@@ -151,7 +161,10 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     startCall({ callId }, line) {
       if (machine.draining) return null;
       return system.spawn(callKind, callId, () => fakeCall(callId, got), {
-        stopped: () => line.release(),
+        stopped() {
+          line.release();
+          slots.delete(callId);
+        },
       });
     },
     findCall: (callId) => system.find(callKind, callId),
@@ -187,6 +200,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     machine,
     rows,
     got,
+    slots,
     ask,
     ring,
     resume: (callId: string) =>
@@ -326,6 +340,64 @@ Deno.test("a ring on a machine that drains is busy", async () => {
   machine.draining = true;
   assert.deepEqual(await ask(ring("CA1")), { type: "busy" });
   assert.equal(machine.taken, 0);
+});
+
+for (const code of ["busy", "quota_exceeded"] as const) {
+  Deno.test(`a call that the tenant's limits refuse as ${code} is busy when it rings, and told when it is placed`, async () => {
+    const refused = new AppError(code, "No more");
+    const { ask, ring, place, machine, rows } = setUp({
+      deps: { admit: () => Promise.reject(refused) },
+    });
+    assert.deepEqual(await ask(ring("CA1")), { type: "busy" });
+    await assert.rejects(ask(place()), refused);
+    assert.deepEqual({ taken: machine.taken, rows: rows.size }, { taken: 0, rows: 0 });
+  });
+}
+
+Deno.test("a call that lives and is announced again keeps its slot, though the tenant's are all taken", async () => {
+  const slots = new Set<string>();
+  const kit = setUp({
+    deps: {
+      admit({ callId }) {
+        if (slots.size > 0) return Promise.reject(FULL);
+        slots.add(callId);
+        return Promise.resolve(PLAN);
+      },
+      release: (callId) => void slots.delete(callId),
+    },
+  });
+  const first = await kit.ask(kit.ring("CA1"));
+  assert.deepEqual(await kit.ask(kit.ring("CA1")), first);
+  assert.deepEqual(await kit.ask(kit.ring("CA2")), { type: "busy" });
+  assert.deepEqual({ taken: kit.machine.taken, slots: [...slots] }, {
+    taken: 1,
+    slots: ["call_1"],
+  });
+});
+
+Deno.test("a slot is kept for a call that lives, and for no other", async () => {
+  const { ask, ring, place, slots, machine, rows, system, settle } = setUp();
+  await ask(ring("CA1"));
+  await ask(ring("CA1"));
+  await ask(place());
+  assert.deepEqual([...slots], ["call_1", "call_3"]);
+  rows.set("call_0", { ...viewOf("call_0"), status: "ended", carrierCallId: "CA0" });
+  await ask(ring("CA0"));
+  machine.draining = true;
+  await ask(ring("CA5"));
+  await assert.rejects(ask(place()), { code: "draining" });
+  assert.deepEqual([...slots], ["call_1", "call_3"]);
+  for (const callId of slots) system.find(callKind, callId)?.send({ type: "hangUp" });
+  await settle();
+  assert.equal(slots.size, 0);
+});
+
+Deno.test("a slot is given back when the call's row cannot be written, or is one too many", async () => {
+  for (const error of [AWAY, new AppError("quota_exceeded", "The plan allows 1 calls a day")]) {
+    const { ask, place, slots } = setUp({ deps: { insertCall: () => Promise.reject(error) } });
+    await assert.rejects(ask(place()), error);
+    assert.equal(slots.size, 0);
+  }
 });
 
 Deno.test("a ring while the database is away fails with its error, and gives the line back", async () => {

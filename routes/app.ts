@@ -17,6 +17,7 @@ import { allowOrigins, checkHost, gzip, methodTable } from "./edge.ts";
 import type { Env } from "./env.ts";
 import { callErasure, erasures } from "./erasures.ts";
 import { onError, onNotFound } from "./errors.ts";
+import { exports } from "./export.ts";
 import { requestId, securityHeaders } from "./headers.ts";
 import { featureRoutes, healthRoutes } from "./health.ts";
 import { invitations, openInvitations } from "./invitations.ts";
@@ -47,6 +48,7 @@ function api() {
     .route("/calls", calls)
     .route("/calls", callErasure)
     .route("/erasures", erasures)
+    .route("/export", exports)
     .route("/credentials", credentials);
 }
 

@@ -10,6 +10,7 @@ import { invitationErrands } from "./invitations.ts";
 import { memberErrands } from "./members.ts";
 import { erasureErrands } from "./erasures.ts";
 import { operatorErrands } from "./operators.ts";
+import { exportErrands } from "./exports.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
 import { tenantErrands } from "./tenant.ts";
 
@@ -23,6 +24,7 @@ export const errands = {
   ...memberErrands,
   ...erasureErrands,
   ...operatorErrands,
+  ...exportErrands,
   ...phoneNumberErrands,
   ...tenantErrands,
 };

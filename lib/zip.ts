@@ -1,0 +1,52 @@
+/** A zip that is written as it is sent: files of lines, deflated piece by piece, in bounded memory. */
+
+import { strToU8, Zip, ZipDeflate } from "fflate";
+
+const LEVEL = 6;
+
+export interface ZipFile {
+  readonly name: string;
+  /** Each with its line's end. */
+  readonly pieces: AsyncIterable<string>;
+}
+
+/** A piece is asked for when what came of the one before has been taken. */
+export function zipStream(files: Iterable<ZipFile>): ReadableStream<Uint8Array> {
+  let failed: Error | null = null;
+  const ready: Uint8Array[] = [];
+  const zip = new Zip((error, bytes) => {
+    if (error !== null) failed = error;
+    else if (bytes.length > 0) ready.push(bytes);
+  });
+  const steps = write(zip, files);
+  return new ReadableStream({
+    async pull(controller) {
+      while (ready.length === 0) {
+        const { done } = await steps.next();
+        if (failed !== null) throw failed;
+        if (done) break;
+      }
+      if (ready.length === 0) return controller.close();
+      for (const bytes of ready.splice(0)) controller.enqueue(bytes);
+    },
+    async cancel() {
+      await steps.return();
+      zip.terminate();
+    },
+  });
+}
+
+/** Yields after each piece that was pushed. */
+async function* write(zip: Zip, files: Iterable<ZipFile>): AsyncGenerator<void, void, void> {
+  for (const { name, pieces } of files) {
+    const file = new ZipDeflate(name, { level: LEVEL });
+    zip.add(file);
+    for await (const piece of pieces) {
+      file.push(strToU8(piece));
+      yield;
+    }
+    file.push(new Uint8Array(), true);
+    yield;
+  }
+  zip.end();
+}

@@ -224,7 +224,8 @@ export function newAuthenticator(deps: AuthenticatorDeps): Authenticator {
 
 /** What an answer is held by: never the credential itself. */
 function nameOf({ token, tenantId }: Shown): string {
-  return createHash("sha256").update(`${token}\0${tenantId ?? ""}`).digest("base64");
+  const shown = tenantId === null ? token : `${token}\0${tenantId}`;
+  return createHash("sha256").update(shown).digest("base64");
 }
 
 /** Throws where the tenant is another than the one that was asked for, or is not served. */

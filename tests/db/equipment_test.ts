@@ -1,0 +1,221 @@
+/** What a tenant's calls are held with: its own accounts from the next call on, and the house's where it has none. */
+
+import assert from "node:assert/strict";
+import { type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
+import type { Database } from "@/db/client.ts";
+import { getTenant } from "@/db/tenants.ts";
+import { newVault } from "@/db/vault.ts";
+import { readConfig } from "@/lib/config.ts";
+import { AppError } from "@/lib/errors.ts";
+import { uuidOf } from "@/lib/ids.ts";
+import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
+import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
+import { Secret } from "@/lib/secret.ts";
+import { testDatabase } from "@/tests/support/database.ts";
+import { errandRunner } from "@/tests/support/errands.ts";
+import { manualClock } from "@/tests/support/manual_clock.ts";
+import { startOpenAI } from "@/tests/support/openai.ts";
+import { DEADLINE_MS, newTenant } from "@/tests/support/rows.ts";
+
+const { open } = await testDatabase();
+
+const KEYS = [{
+  name: "k1",
+  key: new Secret(crypto.getRandomValues(new Uint8Array(32)).toBase64()),
+}];
+const GOOD = "sk-good-0123456789";
+const SID = `AC${"0123456789abcdef".repeat(2)}`;
+
+async function setUp(database: Database, env: Readonly<Record<string, string>> = {}) {
+  const tenantId = await newTenant(database);
+  const vault = newVault(database, KEYS);
+  const clock = manualClock();
+  const accounts: CarrierAccount[] = [];
+  let reads = 0;
+  /** A machine of its own, with its own memory. */
+  const machine = (keys: typeof KEYS | null = KEYS) =>
+    newEquipment({
+      database: { ...database, asTenant: (...args) => (reads++, database.asTenant(...args)) },
+      vault: newVault(database, keys),
+      config: readConfig(env),
+      clock,
+      carrier: inboundOnly(),
+      newCarrier(account) {
+        accounts.push(account);
+        return { ...inboundOnly(), provider: `twilio ${account.accountSid}` };
+      },
+    });
+  const { run } = errandRunner(database, tenantId, {
+    services: {
+      vault,
+      acted: () => {},
+      configChanged: () => {},
+      askProvider: () => Promise.resolve({ type: "valid" }),
+    },
+  });
+  const inTenant = <T>(work: Parameters<typeof database.asTenant<T>>[3]) =>
+    database.asTenant("rest", tenantId, DEADLINE_MS, work);
+  return {
+    tenantId,
+    machine,
+    run,
+    clock,
+    inTenant,
+    accounts,
+    reads: () => reads,
+    version: async () => (await inTenant((sql) => getTenant(sql, tenantId)))?.configVersion ?? 0,
+  };
+}
+
+async function providersOf(
+  equipment: ReturnType<typeof newEquipment>,
+  tenantId: string,
+  version: number,
+): Promise<string[]> {
+  const outfit = await equipment.outfit(tenantId, null, version);
+  if (outfit instanceof AppError) return [outfit.code, outfit.field ?? ""];
+  const { stt, llm, tts, carrier, account } = outfit;
+  return [stt.provider, llm.provider, tts.provider, carrier.provider, account];
+}
+
+async function isTaken(llm: LanguageModel): Promise<boolean> {
+  const prompt = {
+    system: "Be brief.",
+    messages: [{ role: "caller" as const, text: "Hello" }],
+    tools: [],
+    maxTokens: 10,
+    temperature: 0,
+  };
+  try {
+    for await (const _ of llm.respond(prompt, new AbortController().signal));
+    return true;
+  } catch (error) {
+    assert.ok(error instanceof AppError && error.status === 401, String(error));
+    return false;
+  }
+}
+
+Deno.test("a tenant without accounts has the house's, for one reading of the database", async () => {
+  await using database = await open();
+  const { machine, tenantId, reads } = await setUp(database);
+  const equipment = machine();
+  const simulated = ["simulated", "simulated", "simulated", "inbound-only", "house"];
+  assert.deepEqual(await providersOf(equipment, tenantId, 1), simulated);
+  assert.equal(reads(), 1);
+  for (let i = 0; i < 10; i++) await providersOf(equipment, tenantId, 1);
+  assert.equal(reads(), 1);
+});
+
+Deno.test("each account that a tenant brings is used, and the rest stays the house's", async () => {
+  await using database = await open();
+  const { machine, tenantId, run, version, accounts } = await setUp(database);
+  const equipment = machine();
+  const providers = async () => await providersOf(equipment, tenantId, await version());
+  const values = { apiKey: GOOD };
+  await run("createCredential", { provider: "openai", values });
+  assert.deepEqual((await providers()).slice(0, 3), ["simulated", "openai", "simulated"]);
+  await run("createCredential", { provider: "deepgram", values });
+  assert.deepEqual((await providers()).slice(0, 3), ["deepgram-nova", "openai", "aura"]);
+  const spoken = await run("createCredential", { provider: "elevenlabs", values });
+  assert.equal((await providers())[2], "elevenlabs");
+  const carried = { accountSid: SID, authToken: GOOD };
+  await run("createCredential", { provider: "twilio", values: carried });
+  assert.deepEqual((await providers()).slice(3), [`twilio ${SID}`, "tenant"]);
+  assert.equal(accounts.at(-1)?.authToken.reveal(), GOOD);
+  await run("deleteCredential", spoken.id);
+  assert.equal((await providers())[2], "aura");
+});
+
+Deno.test("a credential of another name is kept, and not used", async () => {
+  await using database = await open();
+  const { machine, tenantId, run, version } = await setUp(database);
+  await run("createCredential", { provider: "openai", name: "spare", values: { apiKey: GOOD } });
+  assert.equal((await providersOf(machine(), tenantId, await version()))[1], "simulated");
+});
+
+Deno.test("the next call after a change uses the new key, on every machine that has the old in memory", async () => {
+  await using database = await open();
+  const server = await startOpenAI({ apiKey: GOOD });
+  try {
+    const { machine, tenantId, run, version, clock } = await setUp(database, {
+      OPENAI_BASE_URL: server.url,
+    });
+    const values = { apiKey: "sk-old-0123456789" };
+    const { id } = await run("createCredential", { provider: "openai", values });
+    const machines = [machine(), machine()];
+    const taken = async (at: number | null): Promise<boolean[]> => {
+      const answers: boolean[] = [];
+      for (const equipment of machines) {
+        const outfit = await equipment.outfit(tenantId, "house", at);
+        assert.ok(!(outfit instanceof AppError));
+        answers.push(await isTaken(outfit.llm));
+      }
+      return answers;
+    };
+    const before = await version();
+    assert.deepEqual(await taken(before), [false, false]);
+    await run("replaceCredential", {
+      id,
+      provider: "openai",
+      values: { apiKey: GOOD },
+      expected: null,
+    });
+    // Whoever knows of no version may have what is a second old, and no older.
+    assert.deepEqual(await taken(null), [false, false]);
+    await clock.advance(1_000);
+    assert.deepEqual(await taken(null), [true, true]);
+    await run("replaceCredential", { id, provider: "openai", values, expected: null });
+    assert.deepEqual(await taken(await version()), [false, false]); // a ring brings the version
+  } finally {
+    await server.close();
+  }
+});
+
+Deno.test("a suspended or cancelled tenant holds no call, and its carrier is still known", async () => {
+  await using database = await open();
+  const { machine, tenantId, run, version, inTenant } = await setUp(database);
+  const values = { accountSid: SID, authToken: GOOD };
+  await run("createCredential", { provider: "twilio", values });
+  for (const status of ["suspended", "cancelled"]) {
+    await inTenant((sql) =>
+      sql`update tenant set status = ${status}, config_version = config_version + 1
+        where id = ${uuidOf("tenant", tenantId)}`
+    );
+    const equipment = machine();
+    assert.deepEqual(await providersOf(equipment, tenantId, await version()), [
+      "tenant_suspended",
+      "",
+    ]);
+    assert.equal((await equipment.authToken(tenantId, null))?.reveal(), GOOD);
+  }
+});
+
+Deno.test("a provider that the house lacks the key of is missing only to tenants that bring none", async () => {
+  await using database = await open();
+  const { machine, tenantId, run, version } = await setUp(database, { LLM_PROVIDER: "openai" });
+  const equipment = machine();
+  const missing = ["not_configured", "OPENAI_API_KEY"];
+  assert.deepEqual(await providersOf(equipment, tenantId, await version()), missing);
+  await run("createCredential", { provider: "openai", values: { apiKey: GOOD } });
+  assert.equal((await providersOf(equipment, tenantId, await version()))[1], "openai");
+});
+
+Deno.test("a credential that cannot be opened is never replaced by the house's account", async () => {
+  await using database = await open();
+  const { machine, tenantId, run, version } = await setUp(database);
+  await run("createCredential", { provider: "openai", values: { apiKey: GOOD } });
+  const blind = machine(null);
+  await assert.rejects(blind.outfit(tenantId, null, await version()), {
+    code: "not_configured",
+    field: "KEY_ENCRYPTION_KEYS",
+  });
+  await assert.rejects(blind.authToken(tenantId, null), { code: "not_configured" });
+});
+
+Deno.test("a call of an account that was taken away is not held with another", async () => {
+  await using database = await open();
+  const { machine, tenantId, version } = await setUp(database);
+  const outfit = await machine().outfit(tenantId, "tenant", await version());
+  assert.ok(outfit instanceof AppError);
+  assert.equal(outfit.code, "not_configured");
+});

@@ -40,6 +40,8 @@ import { ownerOfWebhook } from "@/actors/gate/carrier_door.ts";
 import { entries } from "@/actors/gate/entries.ts";
 import { newAuthenticator } from "@/actors/gate/authenticate.ts";
 import { gate, gateKind, type GateMessage } from "@/actors/gate/gate.ts";
+import { attemptDelivery } from "@/actors/deliveries/attempt.ts";
+import { deliveries, deliveriesKind } from "@/actors/deliveries/deliveries.ts";
 import { jobs, jobsKind } from "@/actors/jobs/jobs.ts";
 import { houseCron, kinds } from "@/actors/jobs/kinds.ts";
 import { type Feed, newFeed } from "@/actors/recorder/feed.ts";
@@ -146,7 +148,9 @@ export function openHouse(options: HouseOptions): House {
     acted: () => void seals.send({ type: "wake" }),
     personChanged: (personId) => void door.send({ type: "personChanged", personId }),
     wakeJobs: () => void worker.send({ type: "wake" }),
-    wakeDeliveries: () => {},
+    wakeDeliveries: () => void sender.send({ type: "wake" }),
+    attemptDelivery: (delivery, signal) =>
+      attemptDelivery({ services, random: Math.random }, delivery, signal),
   };
 
   const { newCarrier } = options;
@@ -209,6 +213,12 @@ export function openHouse(options: HouseOptions): House {
     () => jobs({ services, kinds, houseCron, random: Math.random }),
   );
 
+  const sender = system.spawn(
+    deliveriesKind,
+    "deliveries",
+    () => deliveries({ services, random: Math.random }),
+  );
+
   system.register(deskKind, (tenantId) =>
     desk({
       ...deskStore(database, tenantId, { clock, carrier: carrier.provider }),
@@ -266,9 +276,11 @@ export function openHouse(options: HouseOptions): House {
         (error) => log.error("events not flushed", { error }),
       );
       await background.close();
-      await worker.ask<void>((reply) => ({ type: "drain", reply }), { timeoutMs: STOP_MS }).catch(
-        (error) => log.error("jobs not sent back: their leases will end", { error }),
-      );
+      const drain = { timeoutMs: STOP_MS };
+      await Promise.all([
+        worker.ask<void>((reply) => ({ type: "drain", reply }), drain),
+        sender.ask<void>((reply) => ({ type: "drain", reply }), drain),
+      ]).catch((error) => log.error("work not sent back: its leases will end", { error }));
       await system.shutdown();
       passwords.close();
     },

@@ -34,6 +34,36 @@ export async function claimJobs(sql: Sql, claim: JobClaim): Promise<Claimed[]> {
       ${claim.tenantMax}, ${last})`;
 }
 
+/** Tenants with events of which no deliveries have been made yet, in turn. */
+export async function tenantsToDispatch(
+  sql: Sql,
+  { lastServed, limit }: { readonly lastServed: string | null; readonly limit: number },
+): Promise<string[]> {
+  const last = lastServed === null ? null : uuidOf("tenant", lastServed);
+  const rows = await sql<{ id: string }[]>`
+    select 'tenant_' || tenant_id as id from tenants_to_dispatch(${last}, ${limit})`;
+  return rows.map(({ id }) => id);
+}
+
+export interface DeliveryClaim {
+  /** A UUID: the lease of all that is taken now. */
+  readonly lease: string;
+  readonly room: number;
+  readonly leaseMs: number;
+  /** Of one tenant, on all machines together. */
+  readonly tenantMax: number;
+  readonly lastServed: string | null;
+}
+
+/** Deliveries that are due, of one tenant after the other; their leases are committed with the transaction. */
+export async function claimDeliveries(sql: Sql, claim: DeliveryClaim): Promise<Claimed[]> {
+  const last = claim.lastServed === null ? null : uuidOf("tenant", claim.lastServed);
+  return await sql<Claimed[]>`
+    select 'tenant_' || tenant_id as tenant_id, 'delivery_' || id as id
+    from claim_deliveries(${claim.lease}, ${claim.room}, ${claim.leaseMs}, ${claim.tenantMax},
+      ${last})`;
+}
+
 /** `taken`: another machine runs it now. */
 export type TickClaim = "claimed" | "taken" | "done";
 

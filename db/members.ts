@@ -138,4 +138,16 @@ function selectMembers(sql: Sql) {
     select 'member_' || m.id as id, 'person_' || m.person_id as person_id, p.email, p.name, m.role,
       m.created_at
     from member m join person p on p.id = m.person_id`;
+
+/** Where the tenant's owners are reached by mail, who joined first before others. */
+export async function listOwnerEmails(
+  sql: Sql,
+  tenantId: string,
+  limit: number,
+): Promise<string[]> {
+  const rows = await sql<{ email: string }[]>`
+    select p.email from member m join person p on p.id = m.person_id
+    where m.tenant_id = ${uuidOf("tenant", tenantId)} and m.role = 'owner'
+    order by m.id limit ${limit}`;
+  return rows.map(({ email }) => email);
 }

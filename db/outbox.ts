@@ -23,3 +23,18 @@ export async function insertOutboxEvent<T extends EventType>(
     values (${uuidOf("tenant", tenantId)}, ${uuidOf("event", event.id)}, ${event.type},
       ${asJson(sql, event.payload)}, ${event.at})`;
 }
+
+/** Up to `limit` events that were dispatched so long ago, with their deliveries; returns how many. */
+export async function deleteOutboxEvents(
+  sql: Sql,
+  tenantId: string,
+  { days, limit }: { readonly days: number; readonly limit: number },
+): Promise<number> {
+  const rows = await sql`
+    delete from outbox where tenant_id = ${uuidOf("tenant", tenantId)} and id in (
+      select id from outbox
+      where tenant_id = ${uuidOf("tenant", tenantId)} and dispatched_at is not null
+        and at < app_now() - ${days}::integer * interval '1 day'
+      order by at limit ${limit})`;
+  return rows.count;
+}

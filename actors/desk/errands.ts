@@ -5,6 +5,7 @@ import { agentErrands } from "./agents.ts";
 import { apiKeyErrands } from "./api_keys.ts";
 import { auditErrands } from "./audit.ts";
 import { callErrands } from "./calls.ts";
+import { jobErrands } from "./jobs.ts";
 import { credentialErrands } from "./credentials.ts";
 import { invitationErrands } from "./invitations.ts";
 import { memberErrands } from "./members.ts";
@@ -12,6 +13,7 @@ import { erasureErrands } from "./erasures.ts";
 import { operatorErrands } from "./operators.ts";
 import { exportErrands } from "./exports.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
+import { webhookErrands } from "./webhooks.ts";
 import { tenantErrands } from "./tenant.ts";
 
 export const errands = {
@@ -19,6 +21,7 @@ export const errands = {
   ...apiKeyErrands,
   ...auditErrands,
   ...callErrands,
+  ...jobErrands,
   ...credentialErrands,
   ...invitationErrands,
   ...memberErrands,
@@ -27,6 +30,7 @@ export const errands = {
   ...exportErrands,
   ...phoneNumberErrands,
   ...tenantErrands,
+  ...webhookErrands,
 };
 
 export type Errands = typeof errands;

@@ -3,6 +3,7 @@
 import type { Ref } from "@/actors/runtime/actor.ts";
 import { type Act, act, type Committed } from "@/db/act.ts";
 import type { Database, Sql } from "@/db/client.ts";
+import type { LeasedDelivery } from "@/db/deliveries.ts";
 import type { Vault } from "@/db/vault.ts";
 import type { Principal } from "@/lib/access.ts";
 import type { AccessTokens } from "@/lib/access_tokens.ts";
@@ -54,6 +55,8 @@ export interface Services extends Committed {
   readonly askProvider: CheckCredential;
   /** The way to addresses that tenants chose. */
   readonly outbound: Outbound;
+  /** Sends a webhook that the caller has leased, now, and records how it came out. */
+  attemptDelivery(delivery: LeasedDelivery, signal: AbortSignal): Promise<unknown>;
   /** Tells this machine's gate that what it has cached of a person is stale: after the commit that ends a session or disables them. */
   personChanged(personId: string): void;
 }

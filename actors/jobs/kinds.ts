@@ -2,11 +2,13 @@
 
 import type { AnyKind, HouseCron } from "./kind.ts";
 import { postCall } from "./post_call.ts";
+import { endpointDisabled } from "./endpoint_disabled.ts";
 import { purge } from "./purge.ts";
 import { retention } from "./retention.ts";
 
 export const kinds: Readonly<Record<string, AnyKind>> = {
   post_call: postCall,
+  endpoint_disabled: endpointDisabled,
   purge,
   retention,
 };

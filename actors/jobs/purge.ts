@@ -1,11 +1,14 @@
-/** Purging: finished jobs are forgotten after some days. */
+/** Purging: finished jobs, and events with their deliveries, are forgotten after some days. */
 
 import { z } from "zod";
+import type { Sql } from "@/db/client.ts";
 import { deleteJobs } from "@/db/jobs.ts";
+import { deleteOutboxEvents } from "@/db/outbox.ts";
 import { jobKind } from "./kind.ts";
 
 const DONE_DAYS = 7;
 const DEAD_DAYS = 30;
+const EVENT_DAYS = 30; // an event can be replayed for so long
 const BATCH_MAX = 1_000;
 const BATCHES_MAX = 1_000; // a million a day
 
@@ -16,11 +19,16 @@ export const purge = jobKind({
   room: 2,
   cron: { pattern: "40 3 * * *" },
   async run({ tenantId, read, signal }) {
-    for (const [status, days] of [["done", DONE_DAYS], ["dead", DEAD_DAYS]] as const) {
+    const limit = BATCH_MAX;
+    const deletions: ((sql: Sql) => Promise<number>)[] = [
+      (sql) => deleteJobs(sql, tenantId, { status: "done", days: DONE_DAYS, limit }),
+      (sql) => deleteJobs(sql, tenantId, { status: "dead", days: DEAD_DAYS, limit }),
+      (sql) => deleteOutboxEvents(sql, tenantId, { days: EVENT_DAYS, limit }),
+    ];
+    for (const deletion of deletions) {
       for (let batch = 0; batch < BATCHES_MAX; batch++) {
         signal.throwIfAborted();
-        const past = { status, days, limit: BATCH_MAX };
-        if (await read((sql) => deleteJobs(sql, tenantId, past)) < BATCH_MAX) break;
+        if (await read(deletion) < limit) break;
       }
     }
   },

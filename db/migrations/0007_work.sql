@@ -80,7 +80,7 @@ create index delivery_due on delivery (tenant_id, endpoint_id, (step > 0), next_
   where status = 'pending';
 create index delivery_leased on delivery (tenant_id, lease_until)
   where status = 'pending' and lease is not null;
-create index delivery_of_endpoint on delivery (tenant_id, endpoint_id, id);
+create index delivery_of_endpoint on delivery (tenant_id, endpoint_id, seq);
 
 create table delivery_attempt (
   tenant_id uuid not null,

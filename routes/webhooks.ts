@@ -2,7 +2,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi";
 import { DELIVERY_STATUSES } from "@/actors/desk/webhooks.ts";
-import { EVENT_TYPES, type EventType } from "@/lib/event_types.ts";
+import { EVENT_TYPES } from "@/lib/event_types.ts";
 import { etagOf, ifMatch } from "./etag.ts";
 import { answer, body, id, listOf, newRoutes, PageQuery, SIGNED_IN, Time } from "./openapi.ts";
 
@@ -47,7 +47,7 @@ const Endpoint = z.object({
   id: id("endpoint"),
   url: z.string(),
   description: z.string(),
-  events: z.array(z.string<EventType>()),
+  events: z.array(z.enum(EVENT_TYPES)),
   mode: z.enum(["standard", "hex"]),
   status: z.enum(["enabled", "disabled"]),
   disabledReason: z.string().nullable(),

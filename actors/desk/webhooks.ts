@@ -26,6 +26,7 @@ import {
   type WebhookEndpoint,
 } from "@/db/webhook_endpoints.ts";
 import { AppError } from "@/lib/errors.ts";
+import type { EventType } from "@/lib/event_types.ts";
 import { newId, uuidOf } from "@/lib/ids.ts";
 import { isWebhookSecret, newWebhookSecret } from "@/lib/webhooks/sign.ts";
 import { errand } from "./errand.ts";
@@ -43,7 +44,7 @@ export interface EndpointView {
   readonly id: string;
   readonly url: string;
   readonly description: string;
-  readonly events: EndpointSettings["events"];
+  readonly events: EventType[];
   readonly mode: EndpointSettings["mode"];
   readonly status: "enabled" | "disabled";
   readonly disabledReason: string | null;
@@ -349,7 +350,7 @@ function placeOf(
 function toView(endpoint: WebhookEndpoint): EndpointView {
   const { id, url, description, events, mode, status, disabledReason, version } = endpoint;
   return {
-    ...{ id, url, description, events, mode, status, disabledReason },
+    ...{ id, url, description, events: [...events], mode, status, disabledReason },
     failingSince: endpoint.failingSince?.toISOString() ?? null,
     previousSecretUntil: endpoint.previousUntil?.toISOString() ?? null,
     createdAt: endpoint.createdAt.toISOString(),

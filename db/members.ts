@@ -133,12 +133,6 @@ export async function deleteMember(
   return rows.count === 1;
 }
 
-function selectMembers(sql: Sql) {
-  return sql`
-    select 'member_' || m.id as id, 'person_' || m.person_id as person_id, p.email, p.name, m.role,
-      m.created_at
-    from member m join person p on p.id = m.person_id`;
-
 /** Where the tenant's owners are reached by mail, who joined first before others. */
 export async function listOwnerEmails(
   sql: Sql,
@@ -150,4 +144,11 @@ export async function listOwnerEmails(
     where m.tenant_id = ${uuidOf("tenant", tenantId)} and m.role = 'owner'
     order by m.id limit ${limit}`;
   return rows.map(({ email }) => email);
+}
+
+function selectMembers(sql: Sql) {
+  return sql`
+    select 'member_' || m.id as id, 'person_' || m.person_id as person_id, p.email, p.name, m.role,
+      m.created_at
+    from member m join person p on p.id = m.person_id`;
 }

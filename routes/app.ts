@@ -20,6 +20,7 @@ import { onError, onNotFound } from "./errors.ts";
 import { exports } from "./export.ts";
 import { requestId, securityHeaders } from "./headers.ts";
 import { featureRoutes, healthRoutes } from "./health.ts";
+import { jobs } from "./jobs.ts";
 import { invitations, openInvitations } from "./invitations.ts";
 import { members } from "./members.ts";
 import { describeApi } from "./reference.ts";
@@ -27,6 +28,7 @@ import { limited, limitedByAddress, limitedStrangers } from "./limits.ts";
 import { phoneNumbers } from "./phone_numbers.ts";
 import { tenant } from "./tenant.ts";
 import { twilio } from "./twilio.ts";
+import { webhooks } from "./webhooks.ts";
 import { wellKnown } from "./well_known.ts";
 
 /** What is served there without a credential. */
@@ -49,7 +51,9 @@ function api() {
     .route("/calls", callErasure)
     .route("/erasures", erasures)
     .route("/export", exports)
-    .route("/credentials", credentials);
+    .route("/credentials", credentials)
+    .route("/webhooks", webhooks)
+    .route("/jobs", jobs);
 }
 
 /** The API as its client sees it: `hc<Api>(url)`. */

@@ -28,7 +28,7 @@ const file = (
 
 /** By the name of their file. No column that holds a secret, sealed or hashed, is in any of them. */
 export const EXPORT_FILES = {
-  tenant: file("tenant", "id name status settings limits created_at", { id: "tenant" }),
+  tenant: file("tenant", "id name status settings limits models created_at", { id: "tenant" }),
   members: file("member", "id person_id role created_at", { id: "member", person_id: "person" }),
   invitations: file(
     "invitation",

@@ -28,5 +28,6 @@ const jwks = createRoute({
 export const wellKnown = newRoutes()
   .openapi(jwks, async (c) => {
     const { keys } = await c.var.gate("jwks");
-    return c.json({ keys: [...keys] }, 200, { "Cache-Control": `public, max-age=${CACHE_S}` });
+    c.header("Cache-Control", `public, max-age=${CACHE_S}`);
+    return c.json({ keys: [...keys] }, 200);
   });

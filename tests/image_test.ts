@@ -46,6 +46,24 @@ Deno.test("a call goes through the image, and its transcript is what was heard",
   await remove();
 });
 
+Deno.test("a person signs up at the image: passwords are hashed with its permissions", async () => {
+  const { at, container, remove } = await setUp({});
+  const post = async (path: string, body: unknown): Promise<number> => {
+    const response = await fetch(`${at}/api/v1/auth/${path}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    await response.body?.cancel();
+    return response.status;
+  };
+  const credentials = { email: "ada@example.com", password: "correct horse battery" };
+  assert.equal(await post("signup", { ...credentials, name: "Ada", tenantName: "A" }), 201);
+  assert.equal(await post("login", credentials), 200);
+  assert.equal(await container.stop(), 0);
+  await remove();
+});
+
 Deno.test("the image starts with the key of every provider, so that every SDK is loaded", async () => {
   const { at, container, remove } = await setUp({
     TWILIO_ACCOUNT_SID: `AC${"0".repeat(32)}`,

@@ -1,7 +1,7 @@
 /** People over real HTTP: from signing up to a reset password, and what thieves of tokens get. */
 
 import assert from "node:assert/strict";
-import { systemClock } from "@/lib/clock.ts";
+import { type Clock, systemClock } from "@/lib/clock.ts";
 import { fileOutbox } from "@/lib/providers/notify/file.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { testDatabase } from "@/tests/support/database.ts";
@@ -19,10 +19,15 @@ interface Tokens {
 }
 
 /** A server over sockets whose mails are files. */
-async function setUp(env: Readonly<Record<string, string>> = {}) {
+async function setUp() {
+  let aheadMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    date: () => new Date(systemClock.date().getTime() + aheadMs),
+  };
   const database = await open();
   const dir = await Deno.makeTempDir({ prefix: "ringmaster_mail_" });
-  const outbox = fileOutbox({ dir, from: "Ringmaster <no-reply@localhost>", clock: systemClock });
+  const outbox = fileOutbox({ dir, from: "Ringmaster <no-reply@localhost>", clock });
   let mailed = Promise.withResolvers<void>();
   const notifier: Notifier = {
     provider: "file",
@@ -31,7 +36,7 @@ async function setUp(env: Readonly<Record<string, string>> = {}) {
       mailed.resolve();
     },
   };
-  const kit = await serverKit({ database, env, notifier });
+  const kit = await serverKit({ database, notifier, clock });
 
   async function ask(method: string, path: string, options: {
     readonly body?: unknown;
@@ -77,6 +82,10 @@ async function setUp(env: Readonly<Record<string, string>> = {}) {
   return {
     kit,
     ask,
+    /** Moves the date on which the server believes to be. */
+    pass(ms: number): void {
+      aheadMs += ms;
+    },
     signUp,
     codesTo,
     logIn: (email: string, password: string) => ask("POST", "login", { body: { email, password } }),
@@ -131,4 +140,94 @@ Deno.test("a person signs up, refreshes, loses a stolen family, logs in again an
   assert.equal((await logIn(first.email, OTHER_PASSWORD)).status, 200);
   const replayed = await ask("POST", "password/reset/confirm", { body });
   assert.deepEqual([replayed.status, replayed.body.field], [410, "token"]);
+});
+
+Deno.test("a refresh token used by two clients ends the session of both, access tokens included", async () => {
+  await using house = await setUp();
+  const { ask, refresh } = house;
+  const owner = await house.signUp();
+  const thief = await refresh(owner.refreshToken);
+  assert.equal(thief.status, 200);
+  house.pass(10_001);
+  const [late, stolen] = [
+    await refresh(owner.refreshToken),
+    await refresh(thief.body.refreshToken),
+  ];
+  assert.deepEqual([late.status, late.text], [401, stolen.text]);
+  for (const token of [owner.accessToken, thief.body.accessToken]) {
+    assert.equal((await ask("GET", "me", { token })).status, 401);
+  }
+});
+
+Deno.test("what a stranger is told of an account that is there, and of one that is not, is the same", async () => {
+  await using house = await setUp();
+  const { email } = await house.signUp();
+  const nobody = "nobody@example.com";
+  const wrong = [await house.logIn(email, OTHER_PASSWORD), await house.logIn(nobody, PASSWORD)];
+  assert.deepEqual(wrong[0], wrong[1]);
+  assert.equal(wrong[0]?.status, 401);
+  const resets = await Promise.all(
+    [email, nobody].map((address) =>
+      house.ask("POST", "password/reset", { body: { email: address } })
+    ),
+  );
+  assert.deepEqual(resets[0], resets[1]);
+  for (let i = 0; i < 9; i++) {
+    await Promise.all([house.logIn(email, OTHER_PASSWORD), house.logIn(nobody, PASSWORD)]);
+  }
+  const throttled = [await house.logIn(email, PASSWORD), await house.logIn(nobody, PASSWORD)];
+  assert.equal(throttled[0]?.status, 429);
+  assert.deepEqual(throttled[0], throttled[1]);
+});
+
+Deno.test("what is wrong with a signup is named", async () => {
+  await using house = await setUp();
+  const { email } = await house.signUp();
+  const good = { email: "bo@example.com", password: PASSWORD, name: "Bo", tenantName: "B" };
+  const rows: readonly [change: Record<string, unknown>, status: number, field: string][] = [
+    [{ email }, 409, "email"],
+    [{ email: email.toUpperCase() }, 409, "email"],
+    [{ email: "bo" }, 400, "email"],
+    [{ password: "too short" }, 400, "password"],
+    [{ password: "BO@example.com" }, 400, "password"],
+    [{ name: " " }, 400, "name"],
+    [{ tenantName: undefined }, 400, "tenantName"],
+    [{ invitationToken: "a" }, 400, "tenantName"],
+    [{ role: "owner" }, 400, "role"],
+    [{ tenantName: undefined, invitationToken: "never one" }, 410, "invitationToken"],
+  ];
+  for (const [change, status, field] of rows) {
+    const answer = await house.ask("POST", "signup", { body: { ...good, ...change } });
+    assert.deepEqual([answer.status, answer.body.field], [status, field], JSON.stringify(change));
+  }
+});
+
+Deno.test("a session is listed, and one that is ended is refused at once", async () => {
+  await using house = await setUp();
+  const { ask } = house;
+  const first = await house.signUp();
+  const { body: second } = await house.logIn(first.email, PASSWORD);
+  const token = first.accessToken;
+  assert.equal((await ask("GET", "me", { token: second.accessToken })).status, 200);
+  const { body: { items } } = await ask("GET", "sessions", { token });
+  const { id } = items.find(({ isCurrent }: { isCurrent: boolean }) => !isCurrent);
+  assert.equal((await ask("DELETE", `sessions/${id}`, { token })).status, 204);
+  assert.equal((await ask("GET", "me", { token: second.accessToken })).status, 401);
+  assert.equal((await ask("DELETE", `sessions/${id}`, { token })).status, 404);
+  const body = { refreshToken: first.refreshToken };
+  assert.equal((await ask("POST", "logout", { body })).status, 204);
+  assert.equal((await ask("GET", "me", { token })).status, 401);
+  assert.equal((await ask("GET", "me")).status, 401);
+});
+
+Deno.test("anybody may fetch the keys that tokens are verified with, and keep them for five minutes", async () => {
+  await using house = await setUp();
+  await house.signUp();
+  const response = await fetch(`${house.kit.url}/.well-known/jwks.json`);
+  assert.equal(response.headers.get("cache-control"), "public, max-age=300");
+  const { keys } = await response.json();
+  assert.equal(keys.length >= 1, true);
+  for (const key of keys) {
+    assert.deepEqual(Object.keys(key).sort(), ["alg", "crv", "kid", "kty", "use", "x"]);
+  }
 });

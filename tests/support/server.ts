@@ -1,7 +1,7 @@
 /** A whole server on loopback over a test database, with a simulated carrier that phones it. */
 
 import type { Database } from "@/db/client.ts";
-import { systemClock } from "@/lib/clock.ts";
+import { type Clock, systemClock } from "@/lib/clock.ts";
 import { type Config, readConfig } from "@/lib/config.ts";
 import { type Log, newLog } from "@/lib/log.ts";
 import type { Mail, Notifier } from "@/lib/providers/notify/notify.ts";
@@ -27,7 +27,9 @@ export interface ServerKitOptions {
   /** Settings by their names in the environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly twilio?: Partial<TwilioOptions>;
-  /** Nothing is mailed when absent. */
+  /** Time as the server sees it; the system's when absent. */
+  readonly clock?: Clock;
+  /** In place of one that keeps the mails in `mails`. */
   readonly notifier?: Notifier;
   /** True: no carrier account is set, as on a machine that was given none. */
   readonly isWithoutCarrier?: boolean;
@@ -63,7 +65,13 @@ export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
     provider: "test",
     send: (mail) => Promise.resolve(void mails.push(mail)),
   };
-  const server = await startServer(config, { database, log, notifier, isTemporary: true });
+  const server = await startServer(config, {
+    database,
+    log,
+    notifier,
+    isTemporary: true,
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
+  });
   const url = `http://127.0.0.1:${server.port}`;
   const apiKey = server.demoKey ?? "";
   const authorized = (token: string, init: RequestInit = {}): RequestInit => ({

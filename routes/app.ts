@@ -56,8 +56,8 @@ function api() {
     .route("/jobs", jobs);
 }
 
-/** The API as its client sees it: `hc<Api>(url)`. */
-export type Api = ReturnType<typeof api>;
+/** The API as its client sees it. A union: `hc` makes one client of the parts. */
+export type Api = ReturnType<typeof openApi> | ReturnType<typeof api>;
 
 export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>();

@@ -10,7 +10,7 @@ const TAGS: Readonly<Record<string, string>> = {
   Tenant: "The company that everything else belongs to: its name and settings.",
   Members: "The people of the company, and their roles.",
   Invitations: "Letters to those who are to become members; a link works once, for seven days.",
-  Keys: "API keys for programs, with scopes and an end. A key is shown once.",
+  "API keys": "Keys for programs, with scopes and an end; each is shown once.",
   Agents:
     "What answers and places calls: graphs that are edited as a draft and published as versions.",
   "Phone numbers": "The company's numbers, and the agent that answers each.",
@@ -19,7 +19,7 @@ const TAGS: Readonly<Record<string, string>> = {
   Webhooks: "Where events of the company are delivered, and how each delivery went.",
   Jobs: "Work that is done later, and what has failed for good.",
   Audit: "Who did what, and proof that nobody has changed the record.",
-  Data: "Export of all that the company has, and erasure of a person or a call.",
+  Privacy: "Export of all that the company has, and erasure of a person or a call.",
   House: "What this installation is: its health, what is configured, this description.",
 };
 

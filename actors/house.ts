@@ -137,6 +137,8 @@ export function openHouse(options: HouseOptions): House {
     vault,
     pepper: options.keys?.pepper ?? null,
     limiter,
+    liveCalls: (tenantId) =>
+      tenantOf(tenantId).ask<number>((reply) => ({ type: "liveCalls", reply })),
     passwords,
     tokens: newAccessTokens({ store, issuer: publicUrl, clock, log }),
     notifier: options.notifier,

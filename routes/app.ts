@@ -26,6 +26,7 @@ import { members } from "./members.ts";
 import { describeApi } from "./reference.ts";
 import { limited, limitedByAddress, limitedStrangers } from "./limits.ts";
 import { phoneNumbers } from "./phone_numbers.ts";
+import { tenantLimits } from "./tenant_limits.ts";
 import { tenant } from "./tenant.ts";
 import { twilio } from "./twilio.ts";
 import { webhooks } from "./webhooks.ts";
@@ -41,6 +42,7 @@ function openApi() {
 function api() {
   return new OpenAPIHono<Env>()
     .route("/tenant", tenant)
+    .route("/limits", tenantLimits)
     .route("/members", members)
     .route("/invitations", invitations)
     .route("/api-keys", apiKeys)

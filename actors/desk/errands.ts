@@ -14,6 +14,7 @@ import { operatorErrands } from "./operators.ts";
 import { exportErrands } from "./exports.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
 import { webhookErrands } from "./webhooks.ts";
+import { limitErrands } from "./limits.ts";
 import { tenantErrands } from "./tenant.ts";
 
 export const errands = {
@@ -29,6 +30,7 @@ export const errands = {
   ...operatorErrands,
   ...exportErrands,
   ...phoneNumberErrands,
+  ...limitErrands,
   ...tenantErrands,
   ...webhookErrands,
 };

@@ -42,6 +42,8 @@ export interface Services extends Committed {
   /** Null: keys and tokens are not configured. */
   readonly pepper: Secret | null;
   readonly limiter: Limiter;
+  /** The calls of a tenant that live or are on their way. */
+  liveCalls(tenantId: string): Promise<number>;
   readonly passwords: Passwords;
   readonly tokens: AccessTokens;
   readonly notifier: Notifier;

@@ -28,6 +28,7 @@ export function testServices(
     vault: openVault,
     pepper: null,
     limiter: memoryLimiter(options.clock),
+    liveCalls: () => Promise.resolve(0),
     outbound: {
       send: () => Promise.reject(new Error("Nothing goes out in this test")),
       check: () => {},

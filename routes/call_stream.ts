@@ -165,30 +165,36 @@ export async function callStream(options: CallStreamOptions): Promise<ReadableSt
     throw error;
   }
 
+  /** What is given to the reader must be taken. */
+  function give(
+    controller: ReadableStreamDefaultController<Uint8Array>,
+    { text, isLast }: { readonly text: string; readonly isLast: boolean },
+  ): void {
+    sentAt = clock.now();
+    controller.enqueue(encoder.encode(text));
+    if (isLast) {
+      close();
+      return controller.close();
+    }
+    cancelStall = clock.timer(STALL_MS, () => {
+      close();
+      controller.error(new AppError("unknown_outcome", "The reader takes nothing"));
+    });
+  }
+
   return new ReadableStream<Uint8Array>({
     start(controller) {
-      controller.enqueue(encoder.encode(`retry: ${RETRY_MS}\n\n${first?.text ?? ""}`));
-      if (first?.isLast !== true) return;
-      close();
-      controller.close();
+      const { text, isLast } = first ?? { text: "", isLast: false };
+      give(controller, { text: `retry: ${RETRY_MS}\n\n${text}`, isLast });
     },
     async pull(controller) {
       cancelStall();
       try {
         const out = await piece();
         if (isClosed) return;
-        if (out !== null) {
-          sentAt = clock.now();
-          controller.enqueue(encoder.encode(out.text));
-        }
-        if (out === null || out.isLast) {
-          close();
-          return controller.close();
-        }
-        cancelStall = clock.timer(STALL_MS, () => {
-          close();
-          controller.error(new AppError("unknown_outcome", "The reader takes nothing"));
-        });
+        if (out !== null) return give(controller, out);
+        close();
+        controller.close();
       } catch (error) {
         close();
         throw error;

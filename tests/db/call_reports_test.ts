@@ -47,7 +47,7 @@ async function setUp() {
       office: (visit) => office(services, visit),
       log: silentLog,
       newCallId: () => newId("call"),
-      missing: () => null,
+      outfit: () => Promise.reject(new Error("No call is placed here")),
       takeLine: () => null,
       startCall: () => null,
       findCall: () => null,
@@ -64,7 +64,10 @@ async function setUp() {
     const numbers = { from: "+15550001", to: "+15550002" };
     const { signal } = new AbortController();
     await store.insertCall(
-      { callId, agent, direction: "outbound", ...numbers, carrierCallId: null },
+      {
+        ...{ callId, agent, direction: "outbound", ...numbers },
+        ...{ carrierCallId: null, account: "house" },
+      },
       signal,
     );
     if (wasAnswered) await run((sql) => storeAnswered(sql, tenantId, callId, history.startedAt));

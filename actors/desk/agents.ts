@@ -20,7 +20,7 @@ import type { Sql } from "@/db/client.ts";
 import { countAgentNumbers } from "@/db/phone_numbers.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId, uuidOf } from "@/lib/ids.ts";
-import { checkGraph, type Fault, parseGraph } from "@/lib/workflow/graph.ts";
+import { checkGraph, type Fault, type Graph } from "@/lib/workflow/graph.ts";
 import { errand } from "./errand.ts";
 
 /** An agent as a list shows it. */
@@ -150,7 +150,7 @@ export const agentErrands = {
     return await act(async ({ sql, audit, emit, changeConfig }) => {
       const { name, draft } = await editable(sql, tenantId, input);
       if (draft === null) throw noDraft();
-      const graph = parseGraph(draft);
+      const graph = checked(draft);
       const number = await publishAgentVersion(sql, tenantId, {
         id: newId("version"),
         agentId,
@@ -264,6 +264,17 @@ export const agentErrands = {
 /** Characters of an agent's name. */
 export const NAME_MAX = 100;
 const COPY = " (copy)";
+
+/** Refused with everything that is wrong with it. */
+function checked(draft: Draft): Graph {
+  const { graph, faults } = checkGraph(draft);
+  if (graph !== null) return graph;
+  const [{ path, message }] = faults;
+  throw new AppError("invalid", `Agent is not valid at "${path}": ${message}`, {
+    field: path,
+    errors: faults.map((fault) => ({ in: "body", field: fault.path, message: fault.message })),
+  });
+}
 
 /** The agent, for this transaction alone to change. */
 async function editable(

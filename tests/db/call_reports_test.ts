@@ -122,13 +122,15 @@ Deno.test(`in ${RUNS} sequences a row left behind ends as in order and once, and
     ]);
   }
   await test.shutdown();
+  let ended = 0;
   for (const [run, [once, got]] of pairs.entries()) {
     const row = await test.rowOf(got);
     assert.deepEqual(row, await test.rowOf(once), `F7_SEED=${SEED}, run ${run}`);
     const isEnded = row.status === "ended";
+    if (isEnded) ended++;
     assert.equal(row.told.filter((type) => type === "call.ended").length, isEnded ? 1 : 0);
     assert.equal(row.jobs, isEnded ? 1 : 0);
     assert.equal(row.told[0], "call.started");
   }
-  assert.ok((await Promise.all(pairs.map(([, got]) => test.rowOf(got)))).some((it) => it.isEnded));
+  assert.ok(ended > 0);
 });

@@ -48,6 +48,8 @@ async function setUp() {
       log: silentLog,
       newCallId: () => newId("call"),
       outfit: () => Promise.reject(new Error("No call is placed here")),
+      admit: () => Promise.reject(new Error("No call is placed here")),
+      release: () => {},
       takeLine: () => null,
       startCall: () => null,
       findCall: () => null,
@@ -68,6 +70,7 @@ async function setUp() {
         ...{ callId, agent, direction: "outbound", ...numbers },
         ...{ carrierCallId: null, account: "house" },
       },
+      null,
       signal,
     );
     if (wasAnswered) await run((sql) => storeAnswered(sql, tenantId, callId, history.startedAt));

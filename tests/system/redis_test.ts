@@ -2,10 +2,13 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { systemClock } from "@/lib/clock.ts";
+import { type Clock, sleep, systemClock } from "@/lib/clock.ts";
 import { Secret } from "@/lib/secret.ts";
 import type { Bucket } from "@/lib/limits/limiter.ts";
 import { redisCount, type SharedCount, upstash } from "@/lib/limits/redis.ts";
+import { FAILURES_MAX, RETRY_MS, sharedLimiter } from "@/lib/limits/shared.ts";
+import { silentLog } from "@/lib/log.ts";
+import { manualClock } from "@/tests/support/manual_clock.ts";
 import { connectRedis, type RedisConnection } from "@/tests/support/redis_connection.ts";
 import { type RedisServer, startRedis } from "@/tests/support/redis_server.ts";
 import { startUpstash, type UpstashServer } from "@/tests/support/upstash.ts";
@@ -41,8 +44,9 @@ async function withRedis(test: (kit: Kit) => Promise<void>): Promise<void> {
   }
 }
 
-function newCount({ url, token }: UpstashServer): SharedCount {
-  return redisCount(upstash({ url, token: new Secret(token) }), systemClock);
+/** Its deadline passes only on a clock that moves. */
+function newCount({ url, token }: UpstashServer, clock: Clock = systemClock): SharedCount {
+  return redisCount(upstash({ url, token: new Secret(token) }), clock);
 }
 
 const nameOf = (bucket: Bucket, key: string): string => `ringmaster:limit:${bucket.name}:${key}`;
@@ -61,7 +65,7 @@ async function take(count: SharedCount, bucket: Bucket, key: string, cost = 1) {
 
 Deno.test("twenty clients on one bucket together get its capacity, and not one token more", async () => {
   await withRedis(async ({ rest }) => {
-    const clients = Array.from({ length: 20 }, () => newCount(rest));
+    const clients = Array.from({ length: 20 }, () => newCount(rest, manualClock()));
     const costs = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 20, maxLength: 60 });
     let round = 0;
     await fc.assert(
@@ -188,5 +192,23 @@ Deno.test("a wrong token, a lost connection and a page in place of an answer rej
     }
     rest.behave({ type: "answer" });
     assert.equal((await asking(count)).remaining, 2);
+  });
+});
+
+Deno.test("a Redis that is killed leaves limits local, and shared again once it is back", async () => {
+  await withRedis(async ({ redis, count }) => {
+    const clock = manualClock();
+    const limiter = sharedLimiter({ count, machines: 2, clock, log: silentLog });
+    assert.equal((await limiter.take(slow(10), "a")).limit, 10);
+    await redis.kill();
+    for (let n = 0; n < FAILURES_MAX; n++) await limiter.take(slow(10), "a");
+    assert.equal((await limiter.take(slow(10), "a")).limit, 5);
+    await redis.start();
+    await clock.advance(RETRY_MS);
+    const before = limiter.metrics().isShared;
+    await limiter.take(slow(10), "a"); // asks on the side
+    while (!limiter.metrics().isShared) await sleep(systemClock, 5);
+    assert.equal(before, false);
+    assert.equal((await limiter.take(slow(10), "a")).limit, 10);
   });
 });

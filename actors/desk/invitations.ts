@@ -149,7 +149,7 @@ Your invitation is
 
 ${token}
 
-Accept it by POST ${publicUrl}/api/v1/auth/signup with it as "inviteToken", your address, a name and
+Accept it by POST ${publicUrl}/api/v1/auth/signup with it as "invitationToken", your address, a name and
 a password. It is good once, until ${expiresAt.toISOString()}.
 
 If you did not expect this, do nothing.

@@ -5,7 +5,7 @@ import type { Database } from "@/db/client.ts";
 import { type Role, ROLES, SCOPES, SCOPES_OF } from "@/lib/access.ts";
 import { newKey } from "@/lib/api_keys.ts";
 import { newId } from "@/lib/ids.ts";
-import { type Client, clientOf, join, signUp } from "@/tests/support/client.ts";
+import { type Client, clientOf, join, PASSWORD, signUp } from "@/tests/support/client.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { DEADLINE_MS } from "@/tests/support/rows.ts";
 import { type ServerKit, serverKit } from "@/tests/support/server.ts";
@@ -199,7 +199,6 @@ Deno.test("only owners make and unmake owners, and an admin changes the rest", a
     const path = (id: string): string => `/api/v1/members/${id}`;
     const members = (await owner.ask("GET", "/api/v1/members")).body.items;
     const ownerId = members.find((one: { role: Role }) => one.role === "owner").id;
-    for (const ask of [admin.ask, given.kit.rest]) assert.ok(ask);
     assert.equal((await admin.ask("PATCH", path(viewer.memberId), { role: "owner" })).status, 403);
     assert.equal((await admin.ask("PATCH", path(ownerId), { role: "viewer" })).status, 403);
     assert.equal((await admin.ask("DELETE", path(ownerId))).status, 403);
@@ -300,6 +299,32 @@ Deno.test("an invitation is mailed, validated, resent with another token, and ta
     assert.equal((await validate("x")).status, 404);
     const page = (await ask("GET", "/api/v1/invitations")).body.items;
     assert.deepEqual(page.map((one: { status: string }) => one.status), ["pending", "revoked"]);
+  });
+});
+
+Deno.test("who is invited signs up with the mailed token, once, and is a member at once", async () => {
+  await withServer(async ({ kit, url }) => {
+    const { ask, tenantId } = await signUp(url);
+    const email = `${crypto.randomUUID()}@example.com`;
+    await ask("POST", "/api/v1/invitations", { email, role: "agent" });
+    const invitationToken = await mailedToken(kit, 1);
+    const anyone = clientOf(url, null);
+    const signup = { email, password: PASSWORD, name: "Grace", invitationToken };
+    const joined = await anyone("POST", "/api/v1/auth/signup", signup);
+    assert.deepEqual([joined.status, joined.body.tenantId], [201, tenantId]);
+    const members = (await ask("GET", "/api/v1/members")).body.items;
+    const roles = members.map((one: { email: string; role: Role }) => `${one.email} ${one.role}`);
+    assert.ok(roles.includes(`${email} agent`));
+    const byMember = clientOf(url, joined.body.accessToken);
+    assert.equal((await byMember("GET", "/api/v1/tenant")).body.id, tenantId);
+    const path = `/api/v1/invitations/validate/${invitationToken}`;
+    assert.equal((await anyone("GET", path)).status, 410);
+    const again = await anyone("POST", "/api/v1/auth/signup", {
+      ...signup,
+      email: `${crypto.randomUUID()}@example.com`,
+    });
+    assert.ok([403, 409, 410].includes(again.status), `${again.status}`);
+    assert.equal((await ask("GET", "/api/v1/invitations")).body.items[0].status, "accepted");
   });
 });
 

@@ -2,8 +2,8 @@
 
 import { parseArgs } from "node:util";
 import { startPostgres } from "@/tests/support/postgres_server.ts";
-import type { Ports } from "./api/child.ts";
-import { measure, type Measured } from "./api/load.ts";
+import type { Ports } from "@/tests/bench/api/child.ts";
+import { measure, type Measured } from "@/tests/bench/api/load.ts";
 
 const CONNECTIONS = 32;
 const WARM_UP_MS = 2_000;

@@ -198,6 +198,45 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
 
   "GET /api/v1/audit": { needs: "audit:read", ok: 200, shows: ({ ids }) => ids.audit },
 
+  "GET /api/v1/auth/me": { needs: "person", ok: 200, shows: ({ ids }) => ids.person },
+  "PATCH /api/v1/auth/me": {
+    needs: "person",
+    ok: 200,
+    bodyIds: { primaryTenantId: (ids) => ids.tenant },
+  },
+  "GET /api/v1/auth/sessions": { needs: "person", ok: 200, shows: ({ ids }) => ids.session },
+  "DELETE /api/v1/auth/sessions": { needs: "person", ok: 200 },
+  "DELETE /api/v1/auth/sessions/{id}": {
+    needs: "person",
+    ok: 204,
+    ids: { id: (ids) => ids.session },
+  },
+  "POST /api/v1/auth/password": {
+    needs: "person",
+    ok: 403, // it is another one
+    body: () => ({ currentPassword: "not the one", newPassword: "another long one" }),
+  },
+
+  "DELETE /api/v1/calls/{id}": { needs: "data:erase", ok: 200, ids: { id: call } },
+  "GET /api/v1/calls/{id}/transcript": { needs: "calls:read", ok: 200, ids: { id: call } },
+  "GET /api/v1/calls/{id}/analysis": { needs: "calls:read", ok: 200, ids: { id: call } },
+  "POST /api/v1/calls/{id}/hang-up": {
+    needs: "calls:write",
+    ok: 409, // it has ended
+    ids: { id: call },
+  },
+  "GET /api/v1/calls/{id}/stream": { needs: "calls:read", ok: 200, ids: { id: call } },
+  "GET /api/v1/erasures": { needs: "data:erase", ok: 200, shows: ({ ids }) => ids.receipt },
+  "POST /api/v1/erasures": {
+    needs: "data:erase",
+    ok: 201,
+    body: ({ caller }) => ({ phone: caller }),
+  },
+  "GET /api/v1/export": { needs: "data:export", ok: 200 },
+
+  "GET /.well-known/jwks.json": ANYONE,
+  "POST /api/v1/auth/password/reset": ANYONE,
+  "POST /api/v1/auth/password/reset/confirm": ANYONE,
   "GET /health": ANYONE,
   "GET /alive": ANYONE,
   "GET /ready": ANYONE,

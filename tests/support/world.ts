@@ -32,7 +32,7 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     name: "Ada",
     primary_tenant_id: uuid(ids.tenant),
   }),
-  person_secret: ({ ids }) => ({ person_id: uuid(ids.person), password_hash: "$argon2id$none" }),
+  person_secret: ({ ids }) => ({ person_id: uuid(ids.person), password_hash: HASH }),
   member: ({ ids }) => ({ ...own(ids, "member"), person_id: uuid(ids.person), role: "owner" }),
   session: ({ ids }) => ({
     person_id: uuid(ids.person),
@@ -217,6 +217,9 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
   }),
 };
 
+/** Of a password that nobody tries. */
+const HASH =
+  "$argon2id$v=19$m=19456,t=2,p=1$WtBdE91rGyVGlPwXZoVhIQ$8IMcxU06AzWX7ZwUCCIILYdAtNPmx3cOKdfgF0A8vHA";
 const PAST = new Date("2026-01-05T09:00:00Z");
 const FAR = new Date("2099-01-01T00:00:00Z");
 

@@ -17,7 +17,19 @@ Deno.test("a secret shows stars in text, JSON, inspection and logs, at any depth
     key: secret,
     pii: { config: [{ secret }] },
   });
-  const shown = [`${secret}`, JSON.stringify({ secret }), inspect({ a: { b: { secret } } })];
+  const failed = new Error(`Refused ${secret}`, { cause: { secret } });
+  newLog({ level: "info", pii: true, date: () => new Date(0), write }).error("failed", {
+    error: new Error("Broke", { cause: failed }),
+  });
+  const shown = [
+    `${secret}`,
+    "" + secret,
+    String([secret]),
+    Deno.inspect(failed),
+    inspect(failed),
+    JSON.stringify({ secret }),
+    inspect({ a: { b: { secret } } }),
+  ];
   for (const text of [...shown, Deno.inspect([secret]), ...lines]) {
     assert.match(text, /\*\*\*/);
     assert.doesNotMatch(text, /k-123/);

@@ -18,12 +18,16 @@ interface Door extends AsyncDisposable {
   readonly attached: MediaPath[];
   /** The next socket that came in, the server's end. */
   next(): Promise<MessageSocket>;
-  open(path?: string, options?: { readonly signedAs?: string }): Promise<MessageSocket>;
+  open(
+    path?: string,
+    options?: { readonly signedAs?: string; readonly token?: string },
+  ): Promise<MessageSocket>;
 }
 
 async function setUp(options: {
   readonly attach?: AttachAnswer | (() => Promise<AttachAnswer>);
   readonly authToken?: string | null;
+  readonly authTokenOf?: (callId: string) => Promise<string>;
   readonly limits?: Partial<Limits>;
 } = {}): Promise<Door> {
   const { attach = "ok", authToken = AUTH_TOKEN } = options;
@@ -38,7 +42,7 @@ async function setUp(options: {
     limits: options.limits ?? {},
     upgrade: media({
       publicUrl: PUBLIC_URL,
-      authTokenOf: () => Promise.resolve(authToken),
+      authTokenOf: options.authTokenOf ?? (() => Promise.resolve(authToken)),
       attach(path) {
         attached.push(path);
         return typeof attach === "string" ? Promise.resolve(attach) : attach();
@@ -59,8 +63,8 @@ async function setUp(options: {
       if (first !== undefined) return Promise.resolve(first);
       return new Promise((resolve) => waiting = resolve);
     },
-    open(path = PATH, { signedAs = `wss://voice.example.com${path}` } = {}) {
-      const headers = { "X-Twilio-Signature": signatureOf(AUTH_TOKEN, signedAs) };
+    open(path = PATH, { signedAs = `wss://voice.example.com${path}`, token = AUTH_TOKEN } = {}) {
+      const headers = { "X-Twilio-Signature": signatureOf(token, signedAs) };
       return openSocket(`ws://127.0.0.1:${listener.port}${path}`, { headers });
     },
     [Symbol.asyncDispose]: () => listener.close(),
@@ -114,6 +118,21 @@ Deno.test("a socket without Twilio's signature touches no call", async () => {
   assert.equal(await refusal(door.open(PATH, { signedAs })), 403);
   assert.equal(await refusal(door.open(`${PATH}?a=1`)), 404);
   assert.equal(door.attached.length, 0);
+});
+
+Deno.test("a socket must be signed by the account that its call came by", async () => {
+  const asked: string[] = [];
+  await using door = await setUp({
+    authTokenOf(callId) {
+      asked.push(callId);
+      return Promise.resolve("the company's own");
+    },
+  });
+  const signedAs = `wss://voice.example.com${PATH}`;
+  assert.equal(await refusal(door.open()), 403); // by the house's
+  assert.equal(door.attached.length, 0);
+  await door.open(PATH, { signedAs, token: "the company's own" });
+  assert.deepEqual([asked, door.attached.length], [[CALL, CALL], 1]);
 });
 
 Deno.test("a socket that leads to no call is refused before it is one", async () => {

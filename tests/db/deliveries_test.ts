@@ -222,7 +222,7 @@ Deno.test("whatever is lost between event and record, every event arrives, and n
     await t.step(`seed ${seed}`, async () => {
       const random = prng(seed);
       let isFaulty = true;
-      const fault = (): boolean => isFaulty && random() < 0.15;
+      const fault = (): boolean => isFaulty && random() < 0.06;
       const react = (): Reaction => isFaulty && random() < 0.3 ? { status: 503 } : OK;
       await using stage = await webhookStage(test, react, { seed, fault });
       const tenants = [await stage.tenant(), await stage.tenant()];
@@ -234,7 +234,7 @@ Deno.test("whatever is lost between event and record, every event arrives, and n
       const dying = stage.machine();
       for (let i = 0; i < 10; i++) {
         for (const tenantId of tenants) wanted.push(await stage.event(tenantId));
-        await stage.advance(Math.floor(random() * 2_000) + 1, 250);
+        await stage.advance(Math.floor(random() * 40_000) + 1, 2_000);
         if (i === 5) stage.system.stop(dying.kind, dying.id, "the machine dies");
       }
       isFaulty = false;

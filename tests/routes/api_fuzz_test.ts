@@ -150,7 +150,10 @@ class Ids {
 const encoded = (value: unknown): string => encodeURIComponent(String(value).toWellFormed());
 
 function requestOf(made: Case, { method, path, bodySchema }: Operation): [string, RequestInit] {
-  const at = path.replaceAll(/\{(\w+)\}/g, (_, name) => encoded(made.params[name]) || "%20");
+  const at = path.replaceAll(/\{(\w+)\}/g, (_, name) => {
+    const value = encoded(made.params[name]);
+    return /^\.{0,2}$/.test(value) ? "%20" : value; // an URL drops dots: that is another path
+  });
   const query = made.query.map(([name, value]) => `${encoded(name)}=${encoded(value)}`).join("&");
   const headers = new Headers();
   for (const [name, value] of Object.entries(made.headers)) {

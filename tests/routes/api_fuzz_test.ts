@@ -207,12 +207,24 @@ function judge(
   };
 }
 
-function closed(part: unknown): unknown {
-  if (Array.isArray(part)) return part.map(closed);
-  if (typeof part !== "object" || part === null) return part;
-  const copy = Object.fromEntries(Object.entries(part).map(([name, it]) => [name, closed(it)]));
-  const isOpen = copy.type === "object" && copy.properties !== undefined;
-  return isOpen ? { additionalProperties: false, ...copy } : copy;
+/** Objects take no name that they do not say; those with an `allOf` somewhere stay open, since each part has some. */
+function closed(document: unknown): unknown {
+  const merged = new Set(
+    [...JSON.stringify(document).matchAll(/"allOf":\[\{"\$ref":"#\/components\/schemas\/(\w+)"/g)]
+      .map(([, name]) => name),
+  );
+  function close(part: unknown, name = "", isMerged = false): unknown {
+    if (Array.isArray(part)) return part.map((item) => close(item, "", isMerged));
+    if (typeof part !== "object" || part === null) return part;
+    const copy = Object.fromEntries(
+      Object.entries(part).map(([key, it]) => [key, close(it, key, key === "allOf")]),
+    );
+    const isOpen = copy.type === "object" && copy.properties !== undefined;
+    return isOpen && !isMerged && !merged.has(name)
+      ? { additionalProperties: false, ...copy }
+      : copy;
+  }
+  return close(document);
 }
 
 async function setUp() {

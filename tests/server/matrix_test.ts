@@ -157,7 +157,7 @@ async function namesNothing(
 /** A role or a key without the scope is refused before anything is looked for. */
 async function takesItsScope(kit: MatrixKit, { route, row, mine }: Case): Promise<void> {
   const { needs } = row;
-  if (needs === "person" || needs === "anyone") return;
+  if (needs === "person" || needs === "tenant" || needs === "anyone") return;
   const own = slots(row, mine.ids);
   const lacking = ROLES.filter((role) => !(SCOPES_OF[role] as readonly string[]).includes(needs));
   for (const token of [mine.emptyKey, ...lacking.map((role) => mine.tokens[role])]) {

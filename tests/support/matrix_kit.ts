@@ -10,6 +10,7 @@ import { systemClock } from "@/lib/clock.ts";
 import { newId } from "@/lib/ids.ts";
 import { silentLog } from "@/lib/log.ts";
 import { Secret } from "@/lib/secret.ts";
+import { newWebhookSecret } from "@/lib/webhooks/sign.ts";
 import { DEADLINE_MS } from "./rows.ts";
 import { serverKit } from "./server.ts";
 import { newWorld, ROWS, uuid, type World } from "./world.ts";
@@ -108,17 +109,21 @@ export async function matrixKit(database: Database): Promise<MatrixKit> {
       DEADLINE_MS,
       (sql) => sql`delete from tenant_key where tenant_id = ${uuid(ids.tenant)}`,
     );
-    const place = {
-      tenantId: ids.tenant,
-      table: "credential",
-      column: "sealed",
-      row: ids.credential,
+    const at = { tenantId: ids.tenant };
+    const credential = { ...at, table: "credential", column: "sealed", row: ids.credential };
+    const values = await vault.seal(credential, JSON.stringify({ apiKey: "sk-a-key-of-tests" }));
+    const endpoint = {
+      ...at,
+      table: "webhook_endpoint",
+      column: "secret_sealed",
+      row: ids.endpoint,
     };
-    const sealed = await vault.seal(place, JSON.stringify({ apiKey: "sk-a-key-of-tests" }));
-    await database.asOwner(DEADLINE_MS, (sql) =>
-      sql`
-      update credential set sealed = ${sealed}
-      where tenant_id = ${uuid(ids.tenant)} and id = ${uuid(ids.credential)}`);
+    const secret = await vault.seal(endpoint, newWebhookSecret());
+    await database.asOwner(DEADLINE_MS, async (sql) => {
+      const tenant = uuid(ids.tenant);
+      await sql`update credential set sealed = ${values} where tenant_id = ${tenant}`;
+      await sql`update webhook_endpoint set secret_sealed = ${secret} where tenant_id = ${tenant}`;
+    });
   }
 
   return {

@@ -7,8 +7,8 @@ import { uuid, type World, type WorldIds } from "./world.ts";
 type IdOf = (ids: WorldIds) => string;
 
 export interface MatrixRow {
-  /** What the credential must be good for. `person`: any user, whatever the tenant. */
-  readonly needs: Scope | "person" | "anyone";
+  /** What the credential must be good for. `person`: any user, whatever the tenant; `tenant`: any of the tenant. */
+  readonly needs: Scope | "person" | "tenant" | "anyone";
   /** What its own tenant is answered. */
   readonly ok: number;
   /** The ids in its path. */
@@ -32,6 +32,8 @@ const member: IdOf = (ids) => ids.member;
 const invitation: IdOf = (ids) => ids.invitation;
 const key: IdOf = (ids) => ids.key;
 const credential: IdOf = (ids) => ids.credential;
+const endpoint: IdOf = (ids) => ids.endpoint;
+const job: IdOf = (ids) => ids.job;
 
 /** Holds nothing of a tenant that is not named by a token of its own. */
 const ANYONE: MatrixRow = { needs: "anyone", ok: 200 };
@@ -233,6 +235,62 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     body: ({ caller }) => ({ phone: caller }),
   },
   "GET /api/v1/export": { needs: "data:export", ok: 200 },
+
+  "GET /api/v1/limits": { needs: "tenant:read", ok: 200 },
+
+  "GET /api/v1/webhooks/event-types": { needs: "tenant", ok: 200 },
+  "GET /api/v1/webhooks": { needs: "webhooks:read", ok: 200, shows: ({ ids }) => ids.endpoint },
+  "POST /api/v1/webhooks": {
+    needs: "webhooks:write",
+    ok: 201,
+    body: () => ({ url: "https://hooks.example.com/new" }),
+  },
+  "GET /api/v1/webhooks/{id}": { needs: "webhooks:read", ok: 200, ids: { id: endpoint } },
+  "PATCH /api/v1/webhooks/{id}": {
+    needs: "webhooks:write",
+    ok: 200,
+    ids: { id: endpoint },
+    body: () => ({ description: "Changed" }),
+  },
+  "DELETE /api/v1/webhooks/{id}": { needs: "webhooks:write", ok: 204, ids: { id: endpoint } },
+  "POST /api/v1/webhooks/{id}/rotate-secret": {
+    needs: "webhooks:write",
+    ok: 200,
+    ids: { id: endpoint },
+  },
+  "POST /api/v1/webhooks/{id}/test": { needs: "webhooks:write", ok: 200, ids: { id: endpoint } },
+  "GET /api/v1/webhooks/{id}/deliveries": {
+    needs: "webhooks:read",
+    ok: 200,
+    ids: { id: endpoint },
+    shows: ({ ids }) => ids.delivery,
+  },
+  "GET /api/v1/webhooks/{id}/deliveries/{deliveryId}": {
+    needs: "webhooks:read",
+    ok: 200,
+    ids: { id: endpoint, deliveryId: (ids) => ids.delivery },
+    shows: ({ canary }) => canary,
+  },
+  "POST /api/v1/webhooks/{id}/deliveries/{deliveryId}/replay": {
+    needs: "webhooks:write",
+    ok: 202,
+    ids: { id: endpoint, deliveryId: (ids) => ids.delivery },
+  },
+  "POST /api/v1/webhooks/{id}/replay": {
+    needs: "webhooks:write",
+    ok: 202,
+    ids: { id: endpoint },
+    body: () => ({ from: "2026-01-01T00:00:00Z", to: "2026-01-31T00:00:00Z" }),
+  },
+
+  "GET /api/v1/jobs": { needs: "jobs:read", ok: 200, shows: ({ ids }) => ids.job },
+  "GET /api/v1/jobs/{id}": { needs: "jobs:read", ok: 200, ids: { id: job } },
+  "POST /api/v1/jobs/{id}/replay": { needs: "jobs:write", ok: 202, ids: { id: job } },
+  "POST /api/v1/jobs/replay": {
+    needs: "jobs:write",
+    ok: 202,
+    body: () => ({ kind: "none" }),
+  },
 
   "GET /.well-known/jwks.json": ANYONE,
   "POST /api/v1/auth/password/reset": ANYONE,

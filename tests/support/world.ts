@@ -174,12 +174,11 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
   }),
   webhook_endpoint: ({ ids, canary }) => ({
     ...own(ids, "endpoint"),
-    url: "https://hooks.example.com/",
+    url: "https://hooks.invalid/", // a name that never leads anywhere (RFC 2606)
     description: canary,
     events: "{}",
     mode: "standard",
     secret_sealed: bytes(ids.endpoint),
-    status: "disabled",
   }),
   delivery: ({ ids }) => ({
     ...own(ids, "delivery"),

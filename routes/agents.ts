@@ -2,6 +2,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi";
 import { NAME_MAX } from "@/actors/desk/agents.ts";
+import { exampleGraph } from "@/lib/workflow/demo.ts";
 import { GraphJson } from "@/lib/workflow/graph.ts";
 import { etagOf, ifMatch } from "./etag.ts";
 import { answer, body, id, listOf, newRoutes, PageQuery } from "./openapi.ts";
@@ -11,11 +12,13 @@ const Graph = GraphJson.meta({
   id: "AgentGraph",
   description:
     "What the agent says, what it finds out at each node, and the ways its model may take",
+  example: exampleGraph,
 });
 
 /** Kept as it is sent, so that half a drawing can be saved; what is wrong with it, `validate` tells. */
 const Draft = z.record(z.string(), z.unknown()).meta({
   description: "A graph as AgentGraph has it. It need not be whole before it is published",
+  example: exampleGraph,
 });
 
 const Name = z.string().trim().min(1).max(NAME_MAX);

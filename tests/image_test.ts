@@ -17,7 +17,8 @@ async function setUp(settings: Readonly<Record<string, string>>) {
   });
   const greeting = await container.greeting;
   const at = / at (http:\/\/[^\s,]+)/.exec(greeting)?.[1] ?? assert.fail(greeting);
-  return { at, container, remove: () => image.remove() };
+  const secrets = /(\S+secrets\.json)/.exec(greeting)?.[1] ?? assert.fail(greeting);
+  return { at, secrets, container, remove: () => image.remove() };
 }
 
 async function status(url: string): Promise<number> {
@@ -34,10 +35,11 @@ Deno.test("the image starts, is ready, and ends with 0 when it is told to stop",
 });
 
 Deno.test("a call goes through the image, and its transcript is what was heard", async () => {
-  const { at, container, remove } = await setUp({});
+  const { at, secrets, container, remove } = await setUp({});
+  const { demoKey } = JSON.parse(await Deno.readTextFile(secrets));
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "tests/load/call.ts", "--url", at, "--say", "Goodbye.", "--json"],
-    env: SECRETS,
+    env: { ...SECRETS, API_KEY: demoKey },
   }).output();
   const text = new TextDecoder();
   assert(success, text.decode(stdout) + text.decode(stderr));

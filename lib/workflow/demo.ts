@@ -105,6 +105,35 @@ export const demoAgent: Graph = {
   ],
 };
 
+/** A small one, as the API's reference shows it: what is left out has its default. */
+export const exampleGraph = {
+  name: "Opening hours",
+  language: "en",
+  persona: "You are Sam, at the desk of a bicycle shop. You are brief.",
+  nodes: [
+    {
+      type: "start",
+      id: "welcome",
+      greeting: "Bike shop, Sam speaking. What can I do for you?",
+      instructions: "Find out what the caller wants. The shop is open from nine to six.",
+      variables: [{
+        name: "wish",
+        type: "string",
+        description: "What the caller wants, in the caller's words.",
+        ask: "What can I do for you?",
+      }],
+    },
+    { type: "end", id: "done", farewell: "I have noted it. Goodbye!", outcome: "noted" },
+  ],
+  edges: [{
+    from: "welcome",
+    to: "done",
+    function: "note_wish",
+    condition: "The caller has said what they want.",
+    needsVariables: true,
+  }],
+};
+
 /** What the caller of `deno task call` says when it is given no words: one line for each of its turns. */
 export const demoCaller: readonly string[] = [
   "Hello, I have a toothache and would like to see a dentist.",

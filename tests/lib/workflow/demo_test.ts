@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { systemClock } from "@/lib/clock.ts";
 import { simulatedModel } from "@/lib/providers/llm/simulated.ts";
-import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
+import { demoAgent, demoCaller, exampleGraph } from "@/lib/workflow/demo.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
 import { talk, type TextCall } from "@/tests/support/text_call.ts";
 
@@ -18,6 +18,13 @@ function call(lines: Iterable<string>): Promise<TextCall> {
 
 Deno.test("the demo agent is a valid graph as it stands", () => {
   assert.deepEqual(parseGraph(JSON.parse(JSON.stringify(demoAgent))), demoAgent);
+});
+
+Deno.test("the example of the API's reference is a valid graph, and can be talked to", async () => {
+  const model = simulatedModel({ clock: systemClock, firstTokenMs: 0, tokenMs: 0 });
+  const { turns, state } = await talk({ graph: parseGraph(exampleGraph), model }, ["A new tyre"]);
+  assert.equal(turns.at(-1)?.text, "I have noted it. Goodbye!");
+  assert.deepEqual([state.outcome, state.variables], ["noted", { wish: "A new tyre" }]);
 });
 
 Deno.test("the demo books an appointment in eleven turns", async () => {

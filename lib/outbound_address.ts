@@ -46,7 +46,8 @@ export function destinationOf(text: string, allow: readonly string[]): Destinati
 
 /** Whether an address is one of the internet's own: no private, local, mapped, translated or tunnelled one. */
 export function isPublic(address: string): boolean {
-  if (!ipaddr.isValid(address)) return false;
+  // Of IPv4 only the four decimal parts: short and octal forms are read differently by different parsers.
+  if (!ipaddr.IPv4.isValidFourPartDecimal(address) && !ipaddr.IPv6.isValid(address)) return false;
   const parsed = ipaddr.parse(address);
   if (parsed.range() !== "unicast") return false;
   return parsed.kind() === "ipv4" || parsed.match(GLOBAL_IPV6);

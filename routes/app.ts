@@ -38,6 +38,11 @@ function openApi() {
     .route("/invitations", openInvitations);
 }
 
+/** One's own account, for a person who has logged in. */
+function ownApi() {
+  return new OpenAPIHono<Env>().route("/auth", account);
+}
+
 /** What is served under `/api/v1`, one line a resource. */
 function api() {
   return new OpenAPIHono<Env>()
@@ -59,7 +64,7 @@ function api() {
 }
 
 /** The API as its client sees it. A union: `hc` makes one client of the parts. */
-export type Api = ReturnType<typeof openApi> | ReturnType<typeof api>;
+export type Api = ReturnType<typeof openApi | typeof ownApi | typeof api>;
 
 export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>();
@@ -80,7 +85,7 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.use("/api/v1/auth/*", jsonGuard());
   app.route("/api/v1", openApi());
   app.use("/api/v1/auth/*", signedIn(deps));
-  app.route("/api/v1/auth", account);
+  app.route("/api/v1", ownApi());
   app.use("/api/v1/*", authenticated(deps));
   app.use("/api/v1/*", limited(deps));
   app.use("/api/v1/calls/*", watching(deps));

@@ -20,6 +20,8 @@ export interface NewCall {
   readonly carrier: string;
   /** Null for an outbound call that the carrier has not taken yet. */
   readonly carrierCallId: string | null;
+  /** `person_…` or `key_…`, or an operator's name; null: nobody of the tenant placed it. */
+  readonly placedBy: string | null;
   readonly startedAt: Date;
 }
 
@@ -46,10 +48,10 @@ export async function insertCall(
   const tenant = uuidOf("tenant", tenantId);
   const inserted = await sql`
     insert into call (tenant_id, id, agent_id, agent_version, direction, from_number, to_number,
-      carrier, carrier_call_id, status, started_at)
+      carrier, carrier_call_id, placed_by, status, started_at)
     values (${tenant}, ${uuidOf("call", call.id)}, ${uuidOf("agent", call.agentId)},
       ${call.agentVersion}, ${call.direction}, ${call.fromNumber}, ${call.toNumber},
-      ${call.carrier}, ${call.carrierCallId}, 'ringing', ${call.startedAt})
+      ${call.carrier}, ${call.carrierCallId}, ${call.placedBy}, 'ringing', ${call.startedAt})
     on conflict do nothing`;
   const [row] = await sql<Call[]>`
     select ${columns(sql)} from call
@@ -87,6 +89,8 @@ export interface CallFilter {
   readonly outcome?: CallOutcome | undefined;
   readonly direction?: "inbound" | "outbound" | undefined;
   readonly agentId?: string | undefined;
+  /** As it stands in the row. */
+  readonly placedBy?: string | undefined;
   /** Called or calling, E.164. */
   readonly number?: string | undefined;
   /** Started at this instant or later. */
@@ -114,7 +118,8 @@ export async function listCalls(sql: Sql, tenantId: string, page: CallPage): Pro
   // Each side by its own index: an `or` would read all calls of a busy number and sort them.
   return await sql<Call[]>`
     select id, agent_id, agent_version, direction, from_number, to_number, carrier,
-      carrier_call_id, status, outcome, reason, variables, started_at, answered_at, ended_at
+      carrier_call_id, placed_by, status, outcome, reason, variables, started_at, answered_at,
+      ended_at
     from (
       (select ${columns(sql)} from call
         where ${matches(sql, tenantId, page)} and from_number = ${number}
@@ -132,13 +137,14 @@ export async function listCalls(sql: Sql, tenantId: string, page: CallPage): Pro
 }
 
 function matches(sql: Sql, tenantId: string, page: CallPage): ReturnType<Sql> {
-  const { status, outcome, direction, agentId, from, to, before } = page;
+  const { status, outcome, direction, agentId, placedBy, from, to, before } = page;
   const isLive = status === undefined || status === "ended" ? sql`` : sql`and status <> 'ended'`;
   return sql`call.tenant_id = ${uuidOf("tenant", tenantId)}
     ${status === undefined ? sql`` : sql`and status = ${status} ${isLive}`}
     ${outcome === undefined ? sql`` : sql`and outcome = ${outcome}`}
     ${direction === undefined ? sql`` : sql`and direction = ${direction}`}
     ${agentId === undefined ? sql`` : sql`and agent_id = ${uuidOf("agent", agentId)}`}
+    ${placedBy === undefined ? sql`` : sql`and placed_by = ${placedBy}`}
     ${from === undefined ? sql`` : sql`and call.started_at >= ${from}`}
     ${to === undefined ? sql`` : sql`and call.started_at < ${to}`}
     ${
@@ -250,6 +256,6 @@ export async function getCallAnalysis(
 
 function columns(sql: Sql): ReturnType<Sql> {
   return sql`'call_' || call.id as id, 'agent_' || agent_id as agent_id, agent_version, direction,
-    from_number, to_number, carrier, carrier_call_id, status, outcome, reason, variables,
+    from_number, to_number, carrier, carrier_call_id, placed_by, status, outcome, reason, variables,
     started_at, answered_at, ended_at`;
 }

@@ -17,6 +17,9 @@ const Call = z.object({
   direction: Direction,
   from: z.string(),
   to: z.string(),
+  placedBy: z.string().nullable().meta({
+    description: "The id of a person or a key, or an operator's name; null: it came in",
+  }),
   status: Status,
   outcome: z.string().nullable(),
   reason: z.string().nullable(),

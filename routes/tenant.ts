@@ -13,6 +13,7 @@ const Settings = z.strictObject({
   language: z.string().max(35).regex(/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/).optional(),
   callRetentionDays: days.optional(),
   auditRetentionDays: days.optional(),
+  agentsSeeOwnCallsOnly: z.boolean().optional(),
 }) satisfies z.ZodType<TenantSettings>;
 
 const Tenant = z.object({

@@ -10,6 +10,7 @@ import {
 } from "@/db/calls.ts";
 import type { Sql } from "@/db/client.ts";
 import { type ConversationEvent, listEvents } from "@/db/events.ts";
+import { getTenant } from "@/db/tenants.ts";
 import {
   transcriptOf,
   transcriptText,
@@ -18,6 +19,7 @@ import {
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import { errand } from "./errand.ts";
+import type { Office } from "./office.ts";
 
 /** Placing a call waits for the carrier's API. */
 const PLACE_MS = 10_000;
@@ -30,6 +32,8 @@ export interface CallView {
   readonly direction: "inbound" | "outbound";
   readonly from: string;
   readonly to: string;
+  /** `person_…` or `key_…`, or an operator's name; null: the call came in. */
+  readonly placedBy: string | null;
   readonly status: "ringing" | "live" | "ended";
   readonly outcome: string | null;
   readonly reason: string | null;
@@ -61,7 +65,7 @@ export interface TurnView extends Omit<TranscriptTurn, "startedAt" | "endedAt"> 
   readonly endedAt: string;
 }
 
-interface CallsPage extends Omit<CallFilter, "from" | "to"> {
+interface CallsPage extends Omit<CallFilter, "from" | "to" | "placedBy"> {
   readonly limit: number;
   /** The `next` of the page before. */
   readonly cursor?: string | undefined;
@@ -85,7 +89,13 @@ export const callErrands = {
       call: { readonly agentId: string; readonly to: string; readonly from: string },
     ): Promise<{ id: string }> => {
       const { callId } = await desk.ask<{ callId: string }>(
-        (reply) => ({ type: "placeCall", ...call, configVersion: by.configVersion, reply }),
+        (reply) => ({
+          type: "placeCall",
+          ...call,
+          configVersion: by.configVersion,
+          placedBy: by.id,
+          reply,
+        }),
         { timeoutMs: PLACE_MS },
       );
       return { id: callId };
@@ -94,7 +104,7 @@ export const callErrands = {
 
   /** Newest first. */
   calls: errand("calls:read", async (
-    { read, tenantId },
+    office,
     { limit, cursor, from, to, ...filter }: CallsPage,
   ): Promise<{ items: CallView[]; next: string | null }> => {
     const page = {
@@ -104,24 +114,28 @@ export const callErrands = {
       to: to === undefined ? undefined : new Date(to),
       before: cursor === undefined ? undefined : fromCursor(cursor),
     };
-    const items = (await read((sql) => listCalls(sql, tenantId, page))).map(toView);
+    const rows = await office.read(async (sql) => {
+      const placedBy = await seesOnly(sql, office) ?? undefined;
+      return await listCalls(sql, office.tenantId, { ...page, placedBy });
+    });
+    const items = rows.map(toView);
     const last = items.length < limit ? undefined : items.at(-1);
     return { items, next: last === undefined ? null : `${last.startedAt}_${last.id}` };
   }),
 
   call: errand(
     "calls:read",
-    async ({ read, tenantId }, callId: string): Promise<CallView> =>
-      toView(await read((sql) => found(sql, tenantId, callId))),
+    async (office, callId: string): Promise<CallView> =>
+      toView(await office.read((sql) => found(sql, office, callId))),
   ),
 
   callEvents: errand("calls:read", async (
-    { read, tenantId },
+    office,
     { callId, after, limit }: EventsPage,
   ): Promise<{ items: EventView[]; next: string | null }> => {
-    const events = await read(async (sql) => {
-      await found(sql, tenantId, callId);
-      return await listEvents(sql, tenantId, callId, { after, limit });
+    const events = await office.read(async (sql) => {
+      await found(sql, office, callId);
+      return await listEvents(sql, office.tenantId, callId, { after, limit });
     });
     const items = events.map(toEventView);
     const last = items.length < limit ? undefined : items.at(-1);
@@ -130,21 +144,21 @@ export const callErrands = {
 
   /** What follows an event of a call, for who watches it. */
   callNews: errand("calls:read", async (
-    { read, tenantId },
+    office,
     { callId, after, limit }: EventsPage,
   ): Promise<{ events: EventView[]; hasEnded: boolean }> =>
-    await read(async (sql) => {
+    await office.read(async (sql) => {
       // The row first: what is recorded of a call that has ended is then read with it.
-      const { status } = await found(sql, tenantId, callId);
-      const events = await listEvents(sql, tenantId, callId, { after, limit });
+      const { status } = await found(sql, office, callId);
+      const events = await listEvents(sql, office.tenantId, callId, { after, limit });
       return { events: events.map(toEventView), hasEnded: status === "ended" };
     })),
 
   callTranscript: errand("calls:read", async (
-    { read, tenantId },
+    office,
     callId: string,
   ): Promise<TranscriptView> => {
-    const { call, turns } = await read((sql) => transcript(sql, tenantId, callId));
+    const { call, turns } = await office.read((sql) => transcript(sql, office, callId));
     return {
       callId,
       isComplete: call.status === "ended",
@@ -158,27 +172,28 @@ export const callErrands = {
 
   /** A line a turn; times are since the answer. */
   callTranscriptText: errand("calls:read", async (
-    { read, tenantId },
+    office,
     callId: string,
   ): Promise<string> => {
-    const { call, turns } = await read((sql) => transcript(sql, tenantId, callId));
+    const { call, turns } = await office.read((sql) => transcript(sql, office, callId));
     return transcriptText(turns, call.answeredAt ?? call.startedAt);
   }),
 
   /** It is there a second or two after the end. */
   callAnalysis: errand("calls:read", async (
-    { read, tenantId },
+    office,
     callId: string,
   ): Promise<{ callId: string; analysis: StoredAnalysis | null }> => {
-    const analysis = await read(async (sql) => {
-      await found(sql, tenantId, callId);
-      return await getCallAnalysis(sql, tenantId, callId);
+    const analysis = await office.read(async (sql) => {
+      await found(sql, office, callId);
+      return await getCallAnalysis(sql, office.tenantId, callId);
     });
     return { callId, analysis };
   }),
 
-  hangUpCall: errand("calls:write", async ({ act, desk }, callId: string): Promise<null> => {
-    if (uuidOf("call", callId) === null) throw noCall();
+  hangUpCall: errand("calls:write", async (office, callId: string): Promise<null> => {
+    const { read, act, desk } = office;
+    await read((sql) => found(sql, office, callId));
     await desk.ask<void>((reply) => ({ type: "hangUp", callId, reply }), { timeoutMs: PLACE_MS });
     await act(({ audit }) => audit({ action: "call.hung_up", subjectId: callId }));
     return null;
@@ -187,18 +202,31 @@ export const callErrands = {
 
 async function transcript(
   sql: Sql,
-  tenantId: string,
+  asker: Asker,
   callId: string,
 ): Promise<{ call: Call; turns: readonly TranscriptTurn[] }> {
-  const call = await found(sql, tenantId, callId);
-  const events = await listEvents(sql, tenantId, callId, { after: 0, limit: EVENTS_MAX });
+  const call = await found(sql, asker, callId);
+  const events = await listEvents(sql, asker.tenantId, callId, { after: 0, limit: EVENTS_MAX });
   return { call, turns: transcriptOf(events) };
 }
 
-async function found(sql: Sql, tenantId: string, callId: string): Promise<Call> {
+type Asker = Pick<Office, "tenantId" | "by">;
+
+/** The one way to a call: throws AppError("not_found"), or "forbidden" for one that its asker may not see. */
+async function found(sql: Sql, asker: Asker, callId: string): Promise<Call> {
+  const { tenantId } = asker;
   const call = uuidOf("call", callId) === null ? null : await getCall(sql, tenantId, callId);
-  if (call === null) throw noCall();
-  return call;
+  if (call === null) throw new AppError("not_found", "No such call");
+  const placedBy = await seesOnly(sql, asker);
+  if (placedBy === null || placedBy === call.placedBy) return call;
+  throw new AppError("forbidden", "Your role sees the calls that you placed, and no others");
+}
+
+/** By whom a call must be placed for its asker to see it: members of role `agent` may see their own only; null: by anybody. */
+async function seesOnly(sql: Sql, { tenantId, by }: Asker): Promise<string | null> {
+  if (by.kind !== "user" || by.role !== "agent") return null;
+  const tenant = await getTenant(sql, tenantId);
+  return tenant?.settings["agentsSeeOwnCallsOnly"] === true ? by.id : null;
 }
 
 /** `2026-01-05T09:00:00.000Z_call_…` */
@@ -215,10 +243,6 @@ function toEventView({ at, ...event }: ConversationEvent): EventView {
   return { ...event, at: at.toISOString() };
 }
 
-function noCall(): AppError {
-  return new AppError("not_found", "No such call");
-}
-
 function toView(call: Call): CallView {
   const { answeredAt, endedAt } = call;
   const talked = answeredAt === null || endedAt === null ? 0 : Math.max(0, +endedAt - +answeredAt);
@@ -228,6 +252,7 @@ function toView(call: Call): CallView {
     direction: call.direction,
     from: call.fromNumber,
     to: call.toNumber,
+    placedBy: call.placedBy,
     status: call.status,
     outcome: call.outcome,
     reason: call.reason,

@@ -61,10 +61,12 @@ export type DeskMessage =
   /**
    * Place an outbound call. Fails with not_configured, tenant_suspended, not_found, busy or
    * quota_exceeded, or what the carrier says. `configVersion`: of who asks; null: whatever is not older than a second.
+   * `placedBy`: who asks; null: nobody.
    */
   | {
     type: "placeCall";
     configVersion: number | null;
+    placedBy: string | null;
     agentId: string;
     to: string;
     from: string;
@@ -112,6 +114,8 @@ export interface NewCall {
   readonly from: string;
   readonly to: string;
   readonly carrierCallId: string | null;
+  /** Null: nobody of the tenant did. */
+  readonly placedBy: string | null;
   readonly account: Account;
 }
 
@@ -318,8 +322,11 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         throw new AppError("not_found", message, { field: "agentId" });
       }
       const { carrierCallId, from, to, account } = ring;
-      const call = { agent, direction: "inbound", from, to, carrierCallId, account } as const;
-      const { callId, isNew, isEnded } = await admitted(ring.configVersion, call, signal);
+      const { callId, isNew, isEnded } = await admitted(
+        ring.configVersion,
+        { agent, direction: "inbound", from, to, carrierCallId, placedBy: null, account },
+        signal,
+      );
       if (isEnded) { // the carrier repeats an old announcement
         return () => {
           line.release();
@@ -377,12 +384,11 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     refusal: AppError,
     signal: AbortSignal,
   ): Promise<void> {
-    const { callId, isEnded } = await deps.insertCall(
-      { callId: deps.newCallId(), agent, direction: "inbound", from, to, carrierCallId, account },
-      null,
-      signal,
-    );
-    if (!isEnded) await deps.endCall(callId, refusal.code, signal);
+    const callId = deps.newCallId();
+    const direction = "inbound" as const;
+    const call = { agent, direction, from, to, carrierCallId, placedBy: null, account };
+    const inserted = await deps.insertCall({ callId, ...call }, null, signal);
+    if (!inserted.isEnded) await deps.endCall(inserted.callId, refusal.code, signal);
   }
 
   /** All lines are taken; one of them may be this very call, which the carrier announces again. */
@@ -411,12 +417,12 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         const message = `Cannot place a call: there is no agent "${request.agentId}"`;
         throw new AppError("not_found", message, { field: "agentId" });
       }
-      const { from, to } = request;
+      const { from, to, placedBy } = request;
       const { account } = outfit;
       const direction = "outbound" as const;
       const { callId } = await admitted(
         request.configVersion,
-        { agent, direction, from, to, carrierCallId: null, account },
+        { agent, direction, from, to, carrierCallId: null, placedBy, account },
         signal,
       );
       return () => {

@@ -45,6 +45,7 @@ export function deskStore(
           toNumber: call.to,
           carrier: call.account === "tenant" ? "twilio" : options.carrier,
           carrierCallId: call.carrierCallId,
+          placedBy: call.placedBy,
           startedAt: options.clock.date(),
         });
         if (isNew) await announceStarted(sql, tenantId, row);

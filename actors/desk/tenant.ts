@@ -15,6 +15,8 @@ export interface TenantSettings {
   readonly callRetentionDays?: number | null | undefined;
   /** Days that audit entries are kept; null: for ever. */
   readonly auditRetentionDays?: number | null | undefined;
+  /** True: members of role `agent` see the calls that they placed, and no others. */
+  readonly agentsSeeOwnCallsOnly?: boolean | undefined;
 }
 
 export interface TenantView {

@@ -68,7 +68,7 @@ async function setUp() {
     await store.insertCall(
       {
         ...{ callId, agent, direction: "outbound", ...numbers },
-        ...{ carrierCallId: null, account: "house" },
+        ...{ carrierCallId: null, placedBy: null, account: "house" },
       },
       null,
       signal,

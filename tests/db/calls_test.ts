@@ -188,6 +188,7 @@ Deno.test("every filter of a list of calls goes by an index, in its order", asyn
     [{ from: new Date(0), to: new Date(1) }, /Index Cond: .*started_at >= /],
     [{ agentId: newId("agent") }, /Index Scan using call_of_agent/],
     [{ outcome: "busy" }, /Index Scan using call_of_outcome/],
+    [{ placedBy: newId("person") }, /Index Scan using call_placed_by/],
     [{ status: "live" }, /Index Scan using call_not_ended/],
     [{ number: "+4915100000001" }, /Index Scan using call_from[^]*Index Scan using call_to/],
   ];

@@ -10,7 +10,10 @@ const { open } = await testDatabase();
 
 const DENIED = /row-level security|permission denied/;
 /** Tables of people, seen by who is that person. `person` is seen by fellow members too. */
-const OF_PEOPLE = ["person", "person_secret", "session", "refresh_token", "password_reset"];
+const OF_PEOPLE = [
+  ...["person", "person_secret", "person_preference"],
+  ...["session", "refresh_token", "password_reset"],
+];
 /** Tables of the house, which hold nothing of a tenant; and why the application may see them. */
 const OF_HOUSE = [
   "signing_key", // public halves, and private ones sealed under the house's own key

@@ -12,6 +12,7 @@ const VIEW: CallView = {
   direction: "inbound",
   from: "+15550199",
   to: "+15550100",
+  placedBy: null,
   status: "ended",
   outcome: "answered",
   reason: null,

@@ -47,6 +47,7 @@ export function newCall(agentId: string, more: Partial<NewCall> = {}): NewCall {
     toNumber: "+15550100100",
     carrier: "twilio",
     carrierCallId: `CA${id.slice(-12)}`,
+    placedBy: null,
     startedAt: new Date("2026-01-05T09:00:00.123Z"),
     ...more,
   };

@@ -33,6 +33,10 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     primary_tenant_id: uuid(ids.tenant),
   }),
   person_secret: ({ ids }) => ({ person_id: uuid(ids.person), password_hash: HASH }),
+  person_preference: ({ ids }, sql) => ({
+    person_id: uuid(ids.person),
+    preferences: json(sql, { language: "de" }),
+  }),
   member: ({ ids }) => ({ ...own(ids, "member"), person_id: uuid(ids.person), role: "owner" }),
   session: ({ ids }) => ({
     person_id: uuid(ids.person),

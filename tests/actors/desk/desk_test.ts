@@ -210,6 +210,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     place: (agentId = AGENT.agentId) =>
       ref.ask<{ callId: string }>((reply) => ({
         type: "placeCall",
+        placedBy: "key_1",
         configVersion: 1,
         agentId,
         from: "+15550001",
@@ -254,6 +255,7 @@ function viewOf(id: string): CallView {
     direction: "inbound",
     from: "+15550001",
     to: "+15550002",
+    placedBy: null,
     status: "live",
     outcome: null,
     reason: null,

@@ -14,6 +14,7 @@ import { type Config, environment, readConfig } from "@/lib/config.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
 import { featuresOf } from "@/lib/features.ts";
 import { newToken } from "@/lib/ids.ts";
+import { limiterText } from "@/lib/limits/metrics_text.ts";
 import { type LocalSecrets, takeLocalSecrets, temporarySecrets } from "@/lib/local_secrets.ts";
 import { type Log, newLog } from "@/lib/log.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
@@ -127,6 +128,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     version: project.version,
     notReady,
     limiter: house.limiter,
+    addressLimiter: house.addressLimiter,
     plan: house.plans.read,
     clock,
     log,
@@ -144,7 +146,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       inspection: system,
       gate: house.gate,
       desk: house.desk,
-      metrics: () => prometheusText(system.metrics()),
+      metrics: () => prometheusText(system.metrics()) + limiterText(house.limiterMetrics()),
       log,
     }),
     { hostname: config.operator.host, port: config.operator.port, clock, log },

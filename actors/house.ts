@@ -13,11 +13,12 @@ import type { Config, KeyEncryptionKey } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId, newToken } from "@/lib/ids.ts";
 import { outboundHttp } from "@/lib/outbound_http.ts";
-import type { Limiter } from "@/lib/limits/limiter.ts";
+import type { Limiter, MeteredLimiter } from "@/lib/limits/limiter.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
-import { memoryLimiter } from "@/lib/limits/memory.ts";
+import { type MemoryLimiter, memoryLimiter } from "@/lib/limits/memory.ts";
 import { redisCount, upstash } from "@/lib/limits/redis.ts";
-import { type LimiterMetrics, sharedLimiter } from "@/lib/limits/shared.ts";
+import { sharedLimiter } from "@/lib/limits/shared.ts";
+import type { LimiterMetrics } from "@/lib/limits/tally.ts";
 import type { Log } from "@/lib/log.ts";
 import { newPasswords } from "@/lib/passwords.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
@@ -73,9 +74,10 @@ export interface House {
   /** What the carrier signs a call's media socket with; null: the house's account, by which it goes. */
   authTokenOf(callId: string): Promise<Secret | null>;
   readonly limiter: Limiter;
+  /** Of strangers, by address, on this machine alone. */
+  readonly addressLimiter: MemoryLimiter;
   readonly plans: ConfigCache<TenantPlan>;
-  /** Null without a shared count. */
-  limiterMetrics(): LimiterMetrics | null;
+  limiterMetrics(): LimiterMetrics;
   /** Tells who watches calls what is committed of them. */
   readonly feed: Feed;
   /** Takes no new calls, and waits for those that live. */
@@ -123,6 +125,7 @@ export function openHouse(options: HouseOptions): House {
     () => sealer({ pass: () => sealPass({ database, clock, log }), log }),
   );
   const limiter = limiterOf(config, clock, log);
+  const addressLimiter = memoryLimiter(clock);
   const plans = configCache<TenantPlan>({ clock, load: (tenantId) => planOf(database, tenantId) });
   const vault = newVault(database, options.keys?.keyEncryptionKeys ?? null);
   const passwords = newPasswords();
@@ -259,8 +262,12 @@ export function openHouse(options: HouseOptions): House {
       return token ?? new Secret(newToken()); // taken away since: nobody signs with this one
     },
     limiter,
+    addressLimiter,
     plans,
-    limiterMetrics: () => limiter.metrics?.() ?? null,
+    limiterMetrics() {
+      const metrics = limiter.metrics();
+      return { ...metrics, buckets: [...metrics.buckets, ...addressLimiter.metrics().buckets] };
+    },
     feed,
     async drain() {
       feed.close();
@@ -301,11 +308,7 @@ async function planOf(database: Database, tenantId: string): Promise<TenantPlan>
 }
 
 /** Shared by all machines when there is a Redis, else this machine's part of every limit. */
-function limiterOf(
-  { redis, machines }: Config,
-  clock: Clock,
-  log: Log,
-): Limiter & { metrics?(): LimiterMetrics } {
+function limiterOf({ redis, machines }: Config, clock: Clock, log: Log): MeteredLimiter {
   if (redis === null) return memoryLimiter(clock, machines);
   return sharedLimiter({ count: redisCount(upstash(redis), clock), machines, clock, log });
 }

@@ -8,6 +8,7 @@ import type { Clock } from "@/lib/clock.ts";
 import type { EdgeConfig } from "@/lib/config.ts";
 import type { Feature } from "@/lib/features.ts";
 import type { Limiter } from "@/lib/limits/limiter.ts";
+import type { MemoryLimiter } from "@/lib/limits/memory.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
 
@@ -31,6 +32,8 @@ export interface AppDeps {
   /** Why this machine should get no new work; empty when it should. */
   notReady(): Promise<readonly string[]>;
   readonly limiter: Limiter;
+  /** Counts on this machine alone what one address may ask before it is known who asks. */
+  readonly addressLimiter: MemoryLimiter;
   /** What a tenant may use, at least as new as this version of its configuration. */
   plan(tenantId: string, configVersion: number): TenantPlan | Promise<TenantPlan>;
   readonly clock: Clock;

@@ -3,7 +3,6 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { AppError } from "@/lib/errors.ts";
 import type { Bucket, Limiter, Verdict, Want } from "@/lib/limits/limiter.ts";
-import { memoryLimiter } from "@/lib/limits/memory.ts";
 import { HOUSE_LIMITS, type Rate, type RateClass, type TenantLimits } from "@/lib/limits/plan.ts";
 import { addressKey } from "./address.ts";
 import type { AppDeps } from "./deps.ts";
@@ -50,16 +49,21 @@ export function chargesOf(
 }
 
 /** Before anything is looked up: a stranger's flood ends here, and costs no query. */
-export function limitedByAddress({ clock }: Pick<AppDeps, "clock">): MiddlewareHandler<Env> {
-  const guard = memoryLimiter(clock);
+export function limitedByAddress(
+  { addressLimiter }: Pick<AppDeps, "addressLimiter">,
+): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const { address } = c.var.request;
+    const { address } = c.get("request");
     if (address === null) return await next(); // the listener always knows it
     const key = addressKey(address);
-    admit(c, [{ bucket: STRANGER, key }], guard.takeNow([{ bucket: STRANGER, key }]));
+    const wants = [{ bucket: STRANGER, key }];
+    const counted = { policy: STRANGER_POLICY, wants, verdicts: addressLimiter.takeNow(wants) };
+    if (isRefused(counted)) admit(c, counted);
     await next();
     if (c.get("principal") !== undefined || c.get("person") !== undefined) {
-      guard.giveBack(STRANGER, key);
+      addressLimiter.giveBack(STRANGER, key);
+    } else if (!c.res.headers.has(LEFT)) {
+      tell(c, counted);
     }
   };
 }
@@ -67,10 +71,10 @@ export function limitedByAddress({ clock }: Pick<AppDeps, "clock">): MiddlewareH
 /** For what is asked without a credential: by address, shared by all machines. */
 export function limitedStrangers({ limiter }: Pick<AppDeps, "limiter">): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const { address } = c.var.request;
+    const { address } = c.get("request");
     if (address === null) return await next();
     const wants = [{ bucket: AUTH, key: addressKey(address) }];
-    admit(c, wants, await limiter.takeAll(wants));
+    admit(c, { policy: AUTH_POLICY, wants, verdicts: await limiter.takeAll(wants) });
     await next();
   };
 }
@@ -80,17 +84,18 @@ export function limited(
   { limiter, plan }: { readonly limiter: Limiter; readonly plan: AppDeps["plan"] },
 ): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const { tenantId, id, configVersion } = c.var.principal;
-    const buckets = bucketsOf(await limitsOf(plan, tenantId, configVersion));
-    const wants: Want[] = [];
+    const { tenantId, id, configVersion } = c.get("principal");
+    const classes = classesOf(await limitsOf(plan, tenantId, configVersion));
     const { method, path } = c.req;
-    const charges = chargesOf({ method, path, limit: c.req.query("limit") });
-    for (const { class: name, cost } of charges) {
-      const { ofTenant, ofPrincipal } = buckets[name];
+    const wants: Want[] = [];
+    let policy = "";
+    for (const { class: name, cost } of chargesOf({ method, path, limit: c.req.query("limit") })) {
+      const { ofTenant, ofPrincipal, policy: ofClass } = classes[name];
       if (ofPrincipal !== null) wants.push({ bucket: ofPrincipal, key: `${tenantId}/${id}`, cost });
       wants.push({ bucket: ofTenant, key: tenantId, cost });
+      policy = listed(policy, ofClass);
     }
-    admit(c, wants, await limiter.takeAll(wants));
+    admit(c, { policy, wants, verdicts: await limiter.takeAll(wants) });
     await next();
   };
 }
@@ -107,64 +112,93 @@ async function limitsOf(
   }
 }
 
+/** What a request was counted as. */
+interface Counted {
+  readonly policy: string;
+  readonly wants: readonly Want[];
+  /** One for each want. */
+  readonly verdicts: readonly Verdict[];
+}
+
 /** Tells what is left in every answer; throws AppError("rate_limited") when it is not enough. */
-function admit(c: Context<Env>, wants: readonly Want[], verdicts: readonly Verdict[]): void {
-  const policies = wants.map(({ bucket }) => policyOf(bucket)).join(", ");
-  const left = wants.map(({ bucket: { name } }, i) => {
-    const { remaining = 0, resetS = 0 } = verdicts[i] ?? {};
-    return `"${name}";r=${remaining};t=${resetS}`;
-  }).join(", ");
-  // https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-10.html
-  c.header("RateLimit-Policy", policies);
-  c.header("RateLimit", left);
-  const refused = wants.filter((_, i) => verdicts[i]?.isAllowed === false);
-  const [first] = refused;
-  if (first === undefined) return;
+function admit(c: Context<Env>, counted: Counted): void {
+  tell(c, counted);
+  if (!isRefused(counted)) return;
+  const { wants, verdicts } = counted;
+  const first = wants[verdicts.findIndex(({ isAllowed }) => !isAllowed)];
   const retryAfterS = Math.max(...verdicts.map((verdict) => verdict.retryAfterS));
-  throw new AppError("rate_limited", `Too many requests for "${first.bucket.name}"`, {
+  throw new AppError("rate_limited", `Too many requests for "${first?.bucket.name}"`, {
     retryable: true,
     retryAfterS,
   });
 }
 
-const policies = new WeakMap<Bucket, string>();
-
-function policyOf(bucket: Bucket): string {
-  const known = policies.get(bucket);
-  if (known !== undefined) return known;
-  const { name, capacity, perSecond } = bucket;
-  const policy = `"${name}";q=${capacity};w=${Math.ceil(capacity / perSecond)}`;
-  policies.set(bucket, policy);
-  return policy;
+function isRefused({ verdicts }: Counted): boolean {
+  for (const { isAllowed } of verdicts) if (!isAllowed) return true;
+  return false;
 }
+
+// https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-10.html
+const POLICY = "ratelimit-policy";
+const LEFT = "ratelimit";
+
+function tell(c: Context<Env>, { policy, wants, verdicts }: Counted): void {
+  let left = "";
+  verdicts.forEach(({ remaining, resetS }, i) => {
+    left = listed(left, `"${wants[i]?.bucket.name}";r=${remaining};t=${resetS}`);
+  });
+  c.header(POLICY, policy);
+  c.header(LEFT, left);
+}
+
+/** A list of structured fields (RFC 9651), one longer. */
+function listed(list: string, item: string): string {
+  return list === "" ? item : `${list}, ${item}`;
+}
+
+function policyOf({ name, capacity, perSecond }: Bucket): string {
+  return `"${name}";q=${capacity};w=${Math.ceil(capacity / perSecond)}`;
+}
+
+const STRANGER_POLICY = policyOf(STRANGER);
+const AUTH_POLICY = policyOf(AUTH);
 
 interface ClassBuckets {
   readonly ofTenant: Bucket;
   /** Null where the tenant's alone counts. */
   readonly ofPrincipal: Bucket | null;
+  /** As it is told of both. */
+  readonly policy: string;
 }
-type Buckets = Readonly<Record<RateClass, ClassBuckets>>;
+type Classes = Readonly<Record<RateClass, ClassBuckets>>;
 
-const bucketsByLimits = new WeakMap<TenantLimits["rates"], Buckets>();
+const classesByRates = new WeakMap<TenantLimits["rates"], Classes>();
 
-function bucketsOf({ rates }: TenantLimits): Buckets {
-  const known = bucketsByLimits.get(rates);
+function classesOf({ rates }: TenantLimits): Classes {
+  const known = classesByRates.get(rates);
   if (known !== undefined) return known;
-  const buckets = {
-    read: { ofTenant: bucket("read", rates.read), ofPrincipal: half("read", rates.read) },
-    write: { ofTenant: bucket("write", rates.write), ofPrincipal: half("write", rates.write) },
-    dial: { ofTenant: { ...bucket("dial", rates.dial), isStrict: true }, ofPrincipal: null },
-    export: { ofTenant: bucket("export", rates.export), ofPrincipal: null },
+  const classes = {
+    read: halved(bucket("read", rates.read)),
+    write: halved(bucket("write", rates.write)),
+    dial: whole({ ...bucket("dial", rates.dial), isStrict: true }),
+    export: whole(bucket("export", rates.export)),
   };
-  bucketsByLimits.set(rates, buckets);
-  return buckets;
+  classesByRates.set(rates, classes);
+  return classes;
 }
 
 function bucket(name: string, rate: Rate): Bucket {
   return { name, ...rate, isStrict: false };
 }
 
-function half(name: string, { capacity, perSecond }: Rate): Bucket {
+function whole(ofTenant: Bucket): ClassBuckets {
+  return { ofTenant, ofPrincipal: null, policy: policyOf(ofTenant) };
+}
+
+/** One key or person may use half of what the tenant has. */
+function halved(ofTenant: Bucket): ClassBuckets {
+  const { name, capacity, perSecond } = ofTenant;
   const rate = { capacity: Math.ceil(capacity / 2), perSecond: perSecond / 2 };
-  return bucket(`${name}-key`, rate);
+  const ofPrincipal = bucket(`${name}-key`, rate);
+  return { ofTenant, ofPrincipal, policy: listed(policyOf(ofPrincipal), policyOf(ofTenant)) };
 }

@@ -1,10 +1,8 @@
 /** The metrics of an actor system as Prometheus text. https://prometheus.io/docs/instrumenting/exposition_formats/ */
 
+import { counter, gauge, labelled, type Sample } from "@/lib/prometheus.ts";
 import { type Lag, LAG_BUCKETS_MS } from "./lag.ts";
 import type { KindMetrics, Metrics } from "./metrics.ts";
-
-type Labels = Readonly<Record<string, string>>;
-type Sample = readonly [Labels, number];
 
 /** Version 0.0.4: serve it as `text/plain; version=0.0.4`. */
 export function prometheusText(metrics: Metrics): string {
@@ -41,36 +39,14 @@ export function prometheusText(metrics: Metrics): string {
   ].join("");
 }
 
-function gauge(name: string, help: string, samples: readonly Sample[]): string {
-  return family(name, "gauge", help, samples);
-}
-
-function counter(name: string, help: string, samples: readonly Sample[]): string {
-  return family(name, "counter", help, samples);
-}
-
-function family(name: string, type: string, help: string, samples: readonly Sample[]): string {
-  const lines = samples.map(([labels, value]) => `${name}${braces(labels)} ${value}\n`);
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
-}
-
 function lagHistogram({ counts, sumMs }: Lag): string {
   const name = "event_loop_lag_seconds";
   const bounds = [...LAG_BUCKETS_MS.map((ms) => String(ms / 1000)), "+Inf"];
   let total = 0;
   const buckets = bounds.map((le, i) => {
     total += counts[i] ?? 0;
-    return `${name}_bucket${braces({ le })} ${total}\n`;
+    return `${name}_bucket${labelled({ le })} ${total}\n`;
   });
   return `# HELP ${name} How late the event loop runs timers.\n# TYPE ${name} histogram\n` +
     `${buckets.join("")}${name}_sum ${sumMs / 1000}\n${name}_count ${total}\n`;
-}
-
-function braces(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
-}
-
-function escaped(value: string): string {
-  return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }

@@ -1,5 +1,7 @@
 /** A limiter: token buckets by name and key. */
 
+import type { LimiterMetrics } from "./tally.ts";
+
 /** How fast something may be done: `capacity` at once, and `perSecond` from then on. */
 export interface Bucket {
   /** `login`, `read`, `write`, `dial`. One name has one capacity and rate for one key. */
@@ -39,4 +41,8 @@ export interface Limiter {
    * it has itself. No bucket stands there twice under one key.
    */
   takeAll(wants: readonly Want[]): Promise<readonly Verdict[]>;
+}
+
+export interface MeteredLimiter extends Limiter {
+  metrics(): LimiterMetrics;
 }

@@ -2,13 +2,14 @@
 
 import type { Clock } from "@/lib/clock.ts";
 import { costUs, hasEnough, localPaceOf, type Pace, verdictOf } from "./bucket.ts";
-import type { Bucket, Limiter, Verdict, Want } from "./limiter.ts";
+import type { Bucket, MeteredLimiter, Verdict, Want } from "./limiter.ts";
+import { newTally } from "./tally.ts";
 
 /** Buckets held at once; the one not used for longest goes first. */
 export const HELD_MAX = 100_000;
 
 /** One that needs nothing of the world, and thus need not be waited for. */
-export interface MemoryLimiter extends Limiter {
+export interface MemoryLimiter extends MeteredLimiter {
   takeNow(wants: readonly Want[]): readonly Verdict[];
   /** As if one token had not been taken. */
   giveBack(bucket: Bucket, key: string): void;
@@ -19,6 +20,7 @@ export function memoryLimiter(clock: Clock, machines = 1): MemoryLimiter {
   /** When each bucket is full again, in microseconds of the clock. */
   const fullAt = new Map<string, number>();
   const paces = new WeakMap<Bucket, Pace>();
+  const tally = newTally();
 
   function paceOf(bucket: Bucket): Pace {
     const known = paces.get(bucket);
@@ -40,29 +42,36 @@ export function memoryLimiter(clock: Clock, machines = 1): MemoryLimiter {
     const now = Math.floor(clock.now() * 1_000);
     const asked = wants.map((want) => {
       const pace = paceOf(want.bucket);
-      const name = `${want.bucket.name}/${want.key}`;
+      const name = nameOf(want.bucket, want.key);
       const backlogUs = Math.min(pace.fullUs, Math.max(0, (fullAt.get(name) ?? 0) - now));
       const cost = costUs(want, pace);
       return { name, pace, backlogUs, cost, isEnough: hasEnough(backlogUs, cost, pace) };
     });
     const isTaken = asked.every(({ isEnough }) => isEnough);
-    return asked.map(({ name, pace, backlogUs, cost, isEnough }) => {
+    const verdicts = asked.map(({ name, pace, backlogUs, cost, isEnough }) => {
       if (isTaken) hold(name, now + backlogUs + cost);
       const after = isTaken ? backlogUs + cost : backlogUs;
       return verdictOf(pace, { backlogUs: after, cost, isAllowed: isEnough });
     });
+    tally.add(wants, verdicts, "local");
+    return verdicts;
   }
 
   return {
     takeNow,
     giveBack(bucket, key) {
-      const name = `${bucket.name}/${key}`;
+      const name = nameOf(bucket, key);
       const until = fullAt.get(name);
       if (until !== undefined) fullAt.set(name, until - paceOf(bucket).tokenUs);
     },
     take: (bucket, key, cost = 1) => Promise.resolve(takeOne(takeNow([{ bucket, key, cost }]))),
     takeAll: (wants) => Promise.resolve(takeNow(wants)),
+    metrics: () => ({ buckets: tally.read(), failures: 0, isShared: false }),
   };
+}
+
+function nameOf(bucket: Bucket, key: string): string {
+  return `${bucket.name}/${key}`;
 }
 
 function takeOne([verdict]: readonly Verdict[]): Verdict {

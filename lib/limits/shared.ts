@@ -3,27 +3,15 @@
 import type { Clock } from "@/lib/clock.ts";
 import { messageOf } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
-import type { Limiter, Verdict, Want } from "./limiter.ts";
+import type { MeteredLimiter, Verdict, Want } from "./limiter.ts";
 import { memoryLimiter } from "./memory.ts";
 import type { SharedCount } from "./redis.ts";
+import { newTally } from "./tally.ts";
 
 /** Failures in a row, after which the shared count is left alone. */
 export const FAILURES_MAX = 3;
 /** Left alone for so long; then one request asks it on the side, and waits for nothing. */
 export const RETRY_MS = 2_000;
-
-/** Since the start. */
-export interface LimiterMetrics {
-  readonly shared: number;
-  readonly local: number;
-  readonly failures: number;
-  /** Whether the shared count is in use now. */
-  readonly isShared: boolean;
-}
-
-export interface SharedLimiter extends Limiter {
-  metrics(): LimiterMetrics;
-}
 
 export interface SharedLimiterOptions {
   readonly count: SharedCount;
@@ -38,10 +26,11 @@ export interface SharedLimiterOptions {
  * open nobody is held at all. What the shared count grants is counted here too, so that an outage does not fill
  * every bucket anew.
  */
-export function sharedLimiter(options: SharedLimiterOptions): SharedLimiter {
+export function sharedLimiter(options: SharedLimiterOptions): MeteredLimiter {
   const { count, clock, log } = options;
   const local = memoryLimiter(clock, options.machines);
-  const done = { shared: 0, local: 0, failures: 0 };
+  const tally = newTally();
+  let failureCount = 0;
   let failuresInRow = 0;
   /** Null while the shared count is in use. */
   let retryAt: number | null = null;
@@ -55,7 +44,7 @@ export function sharedLimiter(options: SharedLimiterOptions): SharedLimiter {
   }
 
   function failed(error: unknown): void {
-    done.failures++;
+    failureCount++;
     failuresInRow++;
     if (failuresInRow < FAILURES_MAX && retryAt === null) return;
     const isNew = retryAt === null;
@@ -89,9 +78,9 @@ export function sharedLimiter(options: SharedLimiterOptions): SharedLimiter {
     const isAsked = retryAt === null;
     if (!isAsked) void probe(wants);
     const shared = isAsked ? await askShared(wants) : null;
-    if (shared === null) done.local++;
-    else done.shared++;
-    return shared ?? await here;
+    const verdicts = shared ?? await here;
+    tally.add(wants, verdicts, shared === null ? "local" : "shared");
+    return verdicts;
   }
 
   return {
@@ -101,6 +90,10 @@ export function sharedLimiter(options: SharedLimiterOptions): SharedLimiter {
       if (verdict === undefined) throw new Error("No verdict on one want");
       return verdict;
     },
-    metrics: () => ({ ...done, isShared: retryAt === null }),
+    metrics: () => ({
+      buckets: tally.read(),
+      failures: failureCount,
+      isShared: retryAt === null,
+    }),
   };
 }

@@ -135,6 +135,7 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
     limiter: memoryLimiter(clock),
+    addressLimiter: memoryLimiter(clock),
     plan: () => PLAN,
     clock,
     log,

@@ -108,6 +108,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     notReady: () => Promise.resolve([]),
     feed: house.feed,
     limiter: UNLIMITED,
+    addressLimiter: house.addressLimiter,
     plan: () => ({ configVersion: 1, status: "active", limits: HOUSE_LIMITS }),
     clock: systemClock,
     log,

@@ -41,7 +41,11 @@ Deno.test("while the shared count answers, it decides", async () => {
   await common.take(BUCKET, "a", 8); // by other machines
   assert.equal((await limiter.take(BUCKET, "a", 2)).remaining, 0);
   assert.equal((await limiter.take(BUCKET, "a")).isAllowed, false);
-  assert.deepEqual(limiter.metrics(), { shared: 2, local: 0, failures: 0, isShared: true });
+  assert.deepEqual(limiter.metrics(), {
+    buckets: [{ bucket: "read", by: "shared", allowed: 1, refused: 1 }],
+    failures: 0,
+    isShared: true,
+  });
 });
 
 Deno.test("without the shared count each machine allows its part", async () => {
@@ -78,7 +82,14 @@ Deno.test("a count that is away is asked by one request every few seconds, on th
     "limits are local: the shared count is out of reach",
     "limits are shared again",
   ]);
-  assert.deepEqual(limiter.metrics(), { shared: 1, local: 41, failures: 4, isShared: true });
+  assert.deepEqual(limiter.metrics(), {
+    buckets: [
+      { bucket: "read", by: "shared", allowed: 1, refused: 0 },
+      { bucket: "read", by: "local", allowed: 41, refused: 0 },
+    ],
+    failures: 4,
+    isShared: true,
+  });
 });
 
 Deno.test("one failure alone, or a few with answers between them, changes nothing", async () => {

@@ -5,12 +5,16 @@ import { Webhook } from "standardwebhooks";
 import { act } from "@/db/act.ts";
 import type { Database } from "@/db/client.ts";
 import { DEMO_TENANT_ID } from "@/db/demo.ts";
-import { systemClock } from "@/lib/clock.ts";
+import { deadline, systemClock } from "@/lib/clock.ts";
+import { orAborted } from "@/lib/until_aborted.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { DEADLINE_MS } from "@/tests/support/rows.ts";
 import { serverKit } from "@/tests/support/server.ts";
 
 const { open } = await testDatabase();
+
+/** What has not come by then does not come. */
+const LATE_MS = 30_000;
 
 interface Received {
   readonly headers: Record<string, string>;
@@ -34,7 +38,13 @@ function startReceiver() {
     url: `http://${host}/hook`,
     /** Resolves when so many have come. */
     async until(count: number): Promise<void> {
-      while (received.length < count) await came.promise;
+      const late = (): Error => new Error(`${received.length} of ${count} came`);
+      const end = deadline(systemClock, LATE_MS, late);
+      try {
+        while (received.length < count) await orAborted(came.promise, end.signal);
+      } finally {
+        end.cancel();
+      }
     },
     close: () => server.shutdown(),
   };

@@ -1,10 +1,18 @@
 /** One's own account: who one is, one's sessions and password. */
 
 import { createRoute, z } from "@hono/zod-openapi";
-import type { MeView, SessionView } from "@/actors/gate/me.ts";
+import type { MeView, Preferences, SessionView } from "@/actors/gate/me.ts";
 import { ROLES } from "@/lib/access.ts";
 import { Password } from "./auth.ts";
 import { answer, body, id, idField, newRoutes, SIGNED_IN, Time } from "./openapi.ts";
+import { Language, Model, TimeZone, Voice } from "./preferences.ts";
+
+const OwnPreferences = z.object({
+  language: Language.optional(),
+  timezone: TimeZone.optional(),
+  voice: Voice.optional(),
+  model: Model.optional(),
+}).openapi("Preferences") satisfies z.ZodType<Preferences>;
 
 const Me = z.object({
   id: id("person"),
@@ -13,6 +21,7 @@ const Me = z.object({
   isOperator: z.boolean(),
   tenantId: id("tenant").nullable(),
   primaryTenantId: id("tenant").nullable(),
+  preferences: OwnPreferences,
   memberships: z.array(z.object({
     tenantId: id("tenant"),
     tenantName: z.string(),
@@ -34,6 +43,12 @@ const Session = z.object({
 const Change = z.strictObject({
   name: z.string().trim().min(1).max(100).optional(),
   primaryTenantId: idField("tenant").optional(),
+  preferences: z.strictObject({
+    language: Language.nullable().optional(),
+    timezone: TimeZone.nullable().optional(),
+    voice: Voice.nullable().optional(),
+    model: Model.nullable().optional(),
+  }).optional().meta({ description: "What is absent stays; null takes one away" }),
 });
 
 const getMe = createRoute({
@@ -49,7 +64,7 @@ const patchMe = createRoute({
   method: "patch",
   path: "/me",
   tags: ["Auth"],
-  summary: "Change one's name, or the tenant of requests that name none",
+  summary: "Change one's name and preferences, or the tenant of requests that name none",
   security: SIGNED_IN,
   request: { body: body(Change) },
   responses: { 200: answer(Me, "The person as they are now") },

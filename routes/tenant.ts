@@ -4,13 +4,14 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { TenantSettings } from "@/actors/desk/tenant.ts";
 import { etagOf, ifMatch } from "./etag.ts";
 import { answer, body, id, newRoutes, SIGNED_IN, Time } from "./openapi.ts";
+import { Language, TimeZone } from "./preferences.ts";
 
 const DAYS_MAX = 3_650;
 const days = z.int().min(1).max(DAYS_MAX).nullable();
 
 const Settings = z.strictObject({
-  timezone: z.string().max(64).refine(isTimeZone, "Not an IANA time zone").optional(),
-  language: z.string().max(35).regex(/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/).optional(),
+  timezone: TimeZone.optional(),
+  language: Language.optional(),
   callRetentionDays: days.optional(),
   auditRetentionDays: days.optional(),
   agentsSeeOwnCallsOnly: z.boolean().optional(),
@@ -59,12 +60,3 @@ export const tenant = newRoutes()
     const changed = await c.var.desk("changeTenant", { ...c.req.valid("json"), expected });
     return c.json(changed, 200, etagOf(changed.version));
   });
-
-function isTimeZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -4,13 +4,31 @@ import type { Sql } from "@/db/client.ts";
 import { listMemberships, type Membership } from "@/db/members.ts";
 import { personTenants } from "@/db/lookups.ts";
 import { getPerson, type PersonRow, updatePerson } from "@/db/people.ts";
+import {
+  getPersonPreferences,
+  type StoredPreferences,
+  updatePersonPreferences,
+} from "@/db/person_preferences.ts";
 import { listSessions, revokeSession, revokeSessions, type Session } from "@/db/sessions.ts";
 import type { Role, TenantStatus } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
+import { merged } from "@/lib/merge.ts";
 import { entry } from "./entry.ts";
 import type { Lobby } from "./lobby.ts";
 import { auditPerson, currentTenant, ENTRY_MS, personOf } from "./sign_in.ts";
+
+/** What a person prefers where nothing else is said; what is absent they leave open. */
+export interface Preferences {
+  /** BCP 47. */
+  readonly language?: string | undefined;
+  /** IANA name. */
+  readonly timezone?: string | undefined;
+  /** The speech provider's voice id. */
+  readonly voice?: string | undefined;
+  /** A language model, by its provider's name. */
+  readonly model?: string | undefined;
+}
 
 export interface MeView {
   readonly id: string;
@@ -21,6 +39,8 @@ export interface MeView {
   readonly tenantId: string | null;
   /** The one that was chosen; null: the first one joined is it. */
   readonly primaryTenantId: string | null;
+  /** Nobody else reads them. */
+  readonly preferences: Preferences;
   readonly memberships: readonly {
     readonly tenantId: string;
     readonly tenantName: string;
@@ -32,6 +52,10 @@ export interface MeView {
 export interface MeChange {
   readonly name?: string | undefined;
   readonly primaryTenantId?: string | undefined;
+  /** Merged into what is preferred; null takes one away. */
+  readonly preferences?:
+    | { readonly [name in keyof Preferences]: Preferences[name] | null }
+    | undefined;
 }
 
 export interface SessionView {
@@ -55,7 +79,11 @@ export const meEntries = {
       who,
       ENTRY_MS,
       async (sql) =>
-        toView(found(await getPerson(sql, personId)), await listMemberships(sql, personId)),
+        toView(
+          found(await getPerson(sql, personId)),
+          await getPersonPreferences(sql, personId),
+          await listMemberships(sql, personId),
+        ),
     );
   }),
 
@@ -70,10 +98,17 @@ export const meEntries = {
       const name = change.name ?? before.name;
       const primaryTenantId = change.primaryTenantId ?? before.primaryTenantId;
       await updatePerson(sql, personId, { name, primaryTenantId });
+      const preferences = merged(
+        await getPersonPreferences(sql, personId),
+        change.preferences ?? {},
+      );
+      if (change.preferences !== undefined) {
+        await updatePersonPreferences(sql, personId, preferences);
+      }
       const person = { ...before, name, primaryTenantId };
       const note = { action: "person.changed", subjectId: personId };
       await auditPerson(lobby, sql, { ...who, ...note, primaryTenantId });
-      return toView(person, await listMemberships(sql, personId));
+      return toView(person, preferences, await listMemberships(sql, personId));
     });
     lobby.personChanged(personId);
     return view;
@@ -147,6 +182,7 @@ function found(person: PersonRow | null): PersonRow {
 
 function toView(
   { id, email, name, isOperator, primaryTenantId }: PersonRow,
+  preferences: StoredPreferences,
   memberships: readonly Membership[],
 ): MeView {
   const tenantIds = memberships.map(({ tenantId }) => tenantId);
@@ -157,6 +193,7 @@ function toView(
     isOperator,
     tenantId: currentTenant(primaryTenantId, tenantIds),
     primaryTenantId,
+    preferences, // written only from a MeChange
     memberships: memberships.map(({ memberId: _, ...membership }) => membership),
   };
 }

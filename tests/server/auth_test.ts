@@ -112,6 +112,7 @@ Deno.test("a person signs up, refreshes, loses a stolen family, logs in again an
     isOperator: false,
     tenantId: first.tenantId,
     primaryTenantId: first.tenantId,
+    preferences: {},
     memberships: [{
       tenantId: first.tenantId,
       tenantName: "Ada's clinic",

@@ -6,7 +6,7 @@ import { connectRedis, type RedisConnection } from "./redis_connection.ts";
 export interface RedisServer {
   /** Its socket, for `connectRedis`. */
   readonly path: string;
-  /** Ends it at once; what it held is lost, as it keeps nothing on disk. */
+  /** Ends it at once, if it runs; what it held is lost, as it keeps nothing on disk. */
   kill(): Promise<void>;
   /** After `kill`. Resolves when it takes connections. */
   start(): Promise<void>;
@@ -30,12 +30,13 @@ export async function startRedis(): Promise<RedisServer> {
     stdout: "null",
     stderr: "null",
   });
-  let process = command.spawn();
+  let process: Deno.ChildProcess | null = command.spawn();
   await answering(path);
 
   async function kill(): Promise<void> {
-    process.kill("SIGKILL");
-    await process.status;
+    process?.kill("SIGKILL");
+    await process?.status;
+    process = null;
   }
 
   return {
@@ -45,8 +46,8 @@ export async function startRedis(): Promise<RedisServer> {
       process = command.spawn();
       await answering(path);
     },
-    hang: () => process.kill("SIGSTOP"),
-    wake: () => process.kill("SIGCONT"),
+    hang: () => process?.kill("SIGSTOP"),
+    wake: () => process?.kill("SIGCONT"),
     async stop() {
       await kill();
       await Deno.remove(folder, { recursive: true });

@@ -175,7 +175,7 @@ export function openHouse(options: HouseOptions): House {
     store: (settings) => callStore(settings, { database, recorder: events }),
     started: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "started", callId }),
     ended: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "ended", callId }),
-    deps({ callId, tenantId }, { account, ...outfit }) {
+    deps({ callId, tenantId }, { account, defaults: _, ...outfit }) {
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
       const answerUrl = `${publicUrl}${resumePath}`;

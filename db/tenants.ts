@@ -13,6 +13,8 @@ export interface Tenant {
 /** Its settings are JSON, checked by who writes and reads them. */
 export interface TenantRow extends Tenant {
   readonly status: TenantStatus;
+  /** The language models that operators let it use; null: all there are. */
+  readonly models: readonly string[] | null;
   readonly settings: Readonly<Record<string, unknown>>;
   /** Grows with every change that a gate or a desk may have cached; the ETag of the settings. */
   readonly configVersion: number;
@@ -29,7 +31,7 @@ export async function insertTenant(sql: Sql, tenant: Tenant): Promise<boolean> {
 
 export async function getTenant(sql: Sql, tenantId: string): Promise<TenantRow | null> {
   const [tenant] = await sql<TenantRow[]>`
-    select 'tenant_' || id as id, name, status, settings, config_version::int as config_version,
+    select 'tenant_' || id as id, name, status, models, settings, config_version::int as config_version,
       created_at
     from tenant where id = ${uuidOf("tenant", tenantId)}`;
   return tenant ?? null;

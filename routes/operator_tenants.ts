@@ -37,7 +37,7 @@ const Limits = z.strictObject({
 const Limiting = z.strictObject({
   reason,
   limits: Limits.optional(),
-  models: z.array(z.string().min(1).max(100)).max(100).nullable().optional(),
+  models: z.array(z.string().min(1).max(100)).min(1).max(100).nullable().optional(),
 });
 const Visit = z.strictObject({ reason, role: z.enum(ROLES).exclude(["owner"]) });
 

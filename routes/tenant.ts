@@ -4,23 +4,37 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { TenantSettings } from "@/actors/desk/tenant.ts";
 import { etagOf, ifMatch } from "./etag.ts";
 import { answer, body, id, newRoutes, SIGNED_IN, Time } from "./openapi.ts";
-import { Language, TimeZone } from "./preferences.ts";
+import { Language, Model, TimeZone, Voice } from "./preferences.ts";
 
 const DAYS_MAX = 3_650;
 const days = z.int().min(1).max(DAYS_MAX).nullable();
 
-const Settings = z.strictObject({
+const settings = {
   timezone: TimeZone.optional(),
   language: Language.optional(),
   callRetentionDays: days.optional(),
   auditRetentionDays: days.optional(),
-  agentsSeeOwnCallsOnly: z.boolean().optional(),
+  agentsSeeOwnCallsOnly: z.boolean().optional().meta({
+    description: "Members of role `agent` see the calls that they placed, and no others",
+  }),
+};
+
+const Settings = z.object({
+  ...settings,
+  defaults: z.object({
+    model: Model.optional(),
+    voice: Voice.optional(),
+    language: Language.optional(),
+  }).optional().meta({ description: "For calls whose agent does not say" }),
 }) satisfies z.ZodType<TenantSettings>;
 
 const Tenant = z.object({
   id: id("tenant"),
   name: z.string(),
   status: z.enum(["trial", "active", "suspended", "cancelled"]),
+  models: z.array(z.string()).readonly().nullable().meta({
+    description: "The language models that the house lets the tenant use; null: all there are",
+  }),
   settings: Settings,
   createdAt: Time,
   version: z.int(),
@@ -28,7 +42,14 @@ const Tenant = z.object({
 
 const Change = z.strictObject({
   name: z.string().trim().min(1).max(100).optional(),
-  settings: Settings.optional(),
+  settings: z.strictObject({
+    ...settings,
+    defaults: z.strictObject({
+      model: Model.nullable().optional(),
+      voice: Voice.nullable().optional(),
+      language: Language.nullable().optional(),
+    }).optional().meta({ description: "What is absent stays; null takes one away" }),
+  }).optional(),
 });
 
 const get = createRoute({

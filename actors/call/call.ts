@@ -12,7 +12,7 @@ import type {
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
-import type { Graph } from "@/lib/workflow/graph.ts";
+import { type Graph, languageOf } from "@/lib/workflow/graph.ts";
 import { render } from "@/lib/workflow/template.ts";
 import type { Log } from "@/lib/log.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
@@ -165,13 +165,14 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   /** Their ids fit into an operator's path as they are: `call_….listener`. */
   function spawnChildren(ctx: Context<CallMessage>): Children {
     const self = ctx.self;
-    const options = { language: graph.language, voice: graph.voice };
+    const language = languageOf(graph);
+    const options = { language, voice: graph.voice };
     return {
       listener: ctx.spawn(listenerKind, `${ctx.self.id}.listener`, () =>
         listener({
           stt: deps.stt,
           options: {
-            language: graph.language,
+            language,
             keyterms: graph.keyterms,
             endpointingMs: ENDPOINTING_MS,
           },

@@ -8,7 +8,7 @@ import { AppError } from "@/lib/errors.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
-import type { Graph } from "@/lib/workflow/graph.ts";
+import { type Graph, withDefaults } from "@/lib/workflow/graph.ts";
 import type { Account, Outfit } from "./equipment.ts";
 import type { Errand } from "./errand.ts";
 import { once } from "./idempotency.ts";
@@ -346,7 +346,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
             tenantId: deps.tenantId,
             direction: "inbound",
             carrierCallId,
-            graph: agent.graph,
+            graph: withDefaults(agent.graph, outfit.defaults),
           },
           line,
           outfit,
@@ -432,7 +432,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
             tenantId: deps.tenantId,
             direction,
             carrierCallId: null,
-            graph: agent.graph,
+            graph: withDefaults(agent.graph, outfit.defaults),
           },
           line,
           outfit,

@@ -15,11 +15,13 @@ import {
 } from "@/lib/credentials.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
+import type { VoiceDefaults } from "@/lib/workflow/graph.ts";
 import { newLlm } from "@/lib/providers/llm/mod.ts";
 import { newStt } from "@/lib/providers/stt/mod.ts";
 import { newTts } from "@/lib/providers/tts/mod.ts";
 import { Secret } from "@/lib/secret.ts";
 import { configCache, type Versioned } from "./config_cache.ts";
+import type { TenantSettings } from "./tenant.ts";
 
 /** A caller waits for it. */
 const LOAD_MS = 1_000;
@@ -33,6 +35,8 @@ type Speech = Pick<CallDeps, "stt" | "llm" | "tts">;
 export interface Outfit extends Speech {
   readonly carrier: Carrier;
   readonly account: Account;
+  /** For what the agent leaves open. */
+  readonly defaults: VoiceDefaults;
 }
 
 export interface CarrierAccount {
@@ -68,6 +72,13 @@ export interface EquipmentOptions {
 interface Held extends Versioned {
   readonly speech: Speech | AppError;
   readonly own: { readonly carrier: Carrier; readonly authToken: Secret } | null;
+  readonly defaults: VoiceDefaults;
+}
+
+/** Of a language model: what the tenant wants, and what operators let it use; null: it does not say, and any. */
+interface ModelChoice {
+  readonly wanted: string | null;
+  readonly allowed: readonly string[] | null;
 }
 
 type Brought = Partial<Record<CredentialProvider, CredentialValues>>;
@@ -75,7 +86,7 @@ type Brought = Partial<Record<CredentialProvider, CredentialValues>>;
 export function newEquipment(options: EquipmentOptions): Equipment {
   const { database, vault, config, clock, carrier } = options;
   const cache = configCache({ clock, load });
-  const house = speechOf(config, {}, clock);
+  const house = speechOf(config, {}, { wanted: null, allowed: null }, clock);
 
   async function load(tenantId: string): Promise<Held> {
     // The version first: what is changed meanwhile is then read twice, and never missed.
@@ -89,10 +100,21 @@ export function newEquipment(options: EquipmentOptions): Equipment {
       brought[provider] = JSON.parse(await vault.open(credentialPlace(tenantId, id), sealed));
     }
     const { configVersion, status } = tenant;
+    const { defaults, language }: TenantSettings = tenant.settings;
+    const model = { wanted: defaults?.model ?? null, allowed: tenant.models };
+    const isPlain = rows.length === 0 && model.wanted === null && model.allowed === null;
     const speech = isServed(status)
-      ? rows.length === 0 ? house : speechOf(config, brought, clock)
+      ? isPlain ? house : speechOf(config, brought, model, clock)
       : new AppError("tenant_suspended", "The company's access is off");
-    return { configVersion, speech, own: ownCarrier(brought.twilio) };
+    return {
+      configVersion,
+      speech,
+      own: ownCarrier(brought.twilio),
+      defaults: {
+        language: defaults?.language ?? language ?? null,
+        voice: defaults?.voice ?? null,
+      },
+    };
   }
 
   function ownCarrier(values: CredentialValues | undefined): Held["own"] {
@@ -104,17 +126,17 @@ export function newEquipment(options: EquipmentOptions): Equipment {
 
   return {
     async outfit(tenantId, account, version) {
-      const { speech, own } = await cache.read(tenantId, version);
+      const { speech, own, defaults } = await cache.read(tenantId, version);
       if (speech instanceof AppError) return speech;
       if (account === "house" || (account === null && own === null)) {
-        return { ...speech, carrier, account: "house" };
+        return { ...speech, carrier, account: "house", defaults };
       }
       if (own === null) {
         return new AppError("not_configured", "The account of this call was taken away", {
           field: "twilio",
         });
       }
-      return { ...speech, carrier: own.carrier, account: "tenant" };
+      return { ...speech, carrier: own.carrier, account: "tenant", defaults };
     },
     async authToken(tenantId, version) {
       return (await cache.read(tenantId, version)).own?.authToken ?? null;
@@ -123,11 +145,16 @@ export function newEquipment(options: EquipmentOptions): Equipment {
 }
 
 /** Each from the tenant's account where it has one; or what is missing, which callers are told. */
-function speechOf(config: Config, brought: Brought, clock: Clock): Speech | AppError {
+function speechOf(
+  config: Config,
+  brought: Brought,
+  model: ModelChoice,
+  clock: Clock,
+): Speech | AppError {
   try {
     return {
       stt: newStt(sttOf(config, brought), clock),
-      llm: newLlm(llmOf(config, brought), clock),
+      llm: newLlm(llmOf(config, brought, model), clock),
       tts: newTts(ttsOf(config, brought), clock),
     };
   } catch (error) {
@@ -142,9 +169,23 @@ function sttOf({ stt, providers }: Config, { deepgram }: Brought): Config["stt"]
   return { provider: "deepgram", url, model, apiKey: apiKeyOf(deepgram) };
 }
 
-function llmOf({ llm, providers }: Config, { openai }: Brought): Config["llm"] {
-  if (openai === undefined) return llm;
-  return { provider: "openai", ...providers.openai, apiKey: apiKeyOf(openai) };
+function llmOf(
+  { llm, providers }: Config,
+  { openai }: Brought,
+  choice: ModelChoice,
+): Config["llm"] {
+  const chosen = openai === undefined
+    ? llm
+    : { provider: "openai" as const, ...providers.openai, apiKey: apiKeyOf(openai) };
+  if (chosen.provider === "simulated") return chosen;
+  return { ...chosen, model: modelOf(chosen.model, choice) };
+}
+
+/** The tenant's, else the house's; where operators allow neither, the first that they do. */
+function modelOf(house: string, { wanted, allowed }: ModelChoice): string {
+  if (allowed === null) return wanted ?? house;
+  if (wanted !== null && allowed.includes(wanted)) return wanted;
+  return allowed.includes(house) ? house : allowed[0] ?? house;
 }
 
 /** A Deepgram account speaks too, where the house has no other voice: a voice is chosen, not fallen upon. */

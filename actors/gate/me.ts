@@ -98,6 +98,7 @@ export const meEntries = {
       const name = change.name ?? before.name;
       const primaryTenantId = change.primaryTenantId ?? before.primaryTenantId;
       await updatePerson(sql, personId, { name, primaryTenantId });
+      // Read once the person's row is locked: of two changes at once both count.
       const preferences = merged(
         await getPersonPreferences(sql, personId),
         change.preferences ?? {},

@@ -9,9 +9,9 @@ import { AppError } from "@/lib/errors.ts";
  */
 export interface Graph {
   readonly name: string;
-  /** BCP 47, as `en` or `en-GB`. */
-  readonly language: string;
-  /** The speech provider's voice id; null takes the one of the deployment. */
+  /** BCP 47, as `en` or `en-GB`; null takes the tenant's, and English where it has none. */
+  readonly language: string | null;
+  /** The speech provider's voice id; null takes the tenant's, and the one of the deployment where it has none. */
   readonly voice: string | null;
   /** Who the agent is: stands before the instructions of every node. */
   readonly persona: string;
@@ -164,7 +164,7 @@ const LimitsJson = z.strictObject({
 /** An agent as it is written; `parseGraph` checks what a schema cannot say. */
 export const GraphJson = z.strictObject({
   name: z.string().trim().min(1).max(100),
-  language: z.string().regex(/^[a-zA-Z]{2,8}(-[a-zA-Z0-9]{1,8}){0,7}$/),
+  language: z.string().regex(/^[a-zA-Z]{2,8}(-[a-zA-Z0-9]{1,8}){0,7}$/).nullable().default(null),
   voice: z.string().trim().min(1).max(100).nullable().default(null),
   persona: prompt,
   keyterms: z.array(z.string().trim().min(1).max(100)).max(KEYTERMS_MAX).default([]),
@@ -176,6 +176,21 @@ export const GraphJson = z.strictObject({
   nodes: z.array(NodeJson).min(1).max(NODES_MAX),
   edges: z.array(EdgeJson).max(EDGES_MAX),
 }) satisfies z.ZodType<Graph>;
+
+/** What a tenant's agents speak with where they do not say; null: it does not say either. */
+export type VoiceDefaults = Pick<Graph, "language" | "voice">;
+
+/** An agent as a call of its tenant holds it. */
+export function withDefaults(graph: Graph, { language, voice }: VoiceDefaults): Graph {
+  return { ...graph, language: graph.language ?? language, voice: graph.voice ?? voice };
+}
+
+const HOUSE_LANGUAGE = "en";
+
+/** What is spoken in a call of this agent, BCP 47. */
+export function languageOf({ language }: Graph): string {
+  return language ?? HOUSE_LANGUAGE;
+}
 
 /** One place of an agent that is wrong. */
 export interface Fault {

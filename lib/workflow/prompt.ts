@@ -1,7 +1,7 @@
 /** What the model is told at a node: the system text, and the functions that lead on. */
 
 import type { Tool } from "@/lib/providers/llm/llm.ts";
-import { type Edge, type Graph, nodeOf, type Talk, type Variable } from "./graph.ts";
+import { type Edge, type Graph, languageOf, nodeOf, type Talk, type Variable } from "./graph.ts";
 import type { WorkflowState } from "./engine.ts";
 import { plain, render, type Variables } from "./template.ts";
 
@@ -17,7 +17,9 @@ export function promptFor(
   }
   const system = [
     render(graph.persona, variables),
-    `You are on the phone, and what you write is spoken in the language "${graph.language}": one or ` +
+    `You are on the phone, and what you write is spoken in the language "${
+      languageOf(graph)
+    }": one or ` +
     "two short sentences at a time, one question at a time, plain words, no lists, no markup.",
     known(variables),
     `Your task now:\n${render(node.instructions, variables)}`,

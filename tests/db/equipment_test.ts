@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
 import type { Database } from "@/db/client.ts";
-import { getTenant } from "@/db/tenants.ts";
+import { bumpConfigVersion, getTenant, updateTenantModels } from "@/db/tenants.ts";
 import { newVault } from "@/db/vault.ts";
 import { readConfig } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -218,4 +218,67 @@ Deno.test("a call of an account that was taken away is not held with another", a
   const outfit = await machine().outfit(tenantId, "tenant", await version());
   assert.ok(outfit instanceof AppError);
   assert.equal(outfit.code, "not_configured");
+});
+
+Deno.test("the model asked for is the tenant's choice of those that operators allow, else the house's", async () => {
+  await using database = await open();
+  const server = await startOpenAI({ apiKey: GOOD });
+  try {
+    const env = { OPENAI_BASE_URL: server.url, OPENAI_API_KEY: GOOD, OPENAI_MODEL: "house" };
+    const tenant = await setUp(database, env);
+    const other = await setUp(database, env);
+    const equipment = tenant.machine();
+    const asked = async ({ tenantId, version }: typeof tenant): Promise<string | undefined> => {
+      const outfit = await equipment.outfit(tenantId, null, await version());
+      assert.ok(!(outfit instanceof AppError));
+      assert.ok(await isTaken(outfit.llm));
+      return server.requests.at(-1)?.model;
+    };
+    const choose = (model: string | null) =>
+      tenant.run("changeTenant", { settings: { defaults: { model } }, expected: null });
+    const allow = (models: readonly string[] | null) =>
+      tenant.inTenant(async (sql) => {
+        await updateTenantModels(sql, tenant.tenantId, models);
+        await bumpConfigVersion(sql, tenant.tenantId);
+      });
+    assert.equal(await asked(tenant), "house");
+    await choose("chosen");
+    assert.deepEqual([await asked(tenant), await asked(other)], ["chosen", "house"]);
+    await tenant.run("createCredential", { provider: "openai", values: { apiKey: GOOD } });
+    assert.equal(await asked(tenant), "chosen"); // whoever pays
+    const rows: readonly [models: readonly string[] | null, model: string][] = [
+      [["chosen", "house"], "chosen"],
+      [["first", "house"], "house"],
+      [["first", "second"], "first"],
+      [null, "chosen"],
+    ];
+    for (const [models, model] of rows) {
+      await allow(models);
+      assert.equal(await asked(tenant), model, String(models));
+    }
+    await choose(null);
+    assert.equal(await asked(tenant), "house");
+  } finally {
+    await server.close();
+  }
+});
+
+Deno.test("what an agent leaves open is spoken as its tenant says: its defaults, then its own language", async () => {
+  await using database = await open();
+  const { machine, tenantId, run, version } = await setUp(database);
+  const equipment = machine();
+  const defaultsNow = async () => {
+    const outfit = await equipment.outfit(tenantId, null, await version());
+    assert.ok(!(outfit instanceof AppError));
+    return outfit.defaults;
+  };
+  const set = (settings: Parameters<typeof run<"changeTenant">>[1]["settings"]) =>
+    run("changeTenant", { settings, expected: null });
+  assert.deepEqual(await defaultsNow(), { language: null, voice: null });
+  await set({ language: "de" });
+  assert.deepEqual(await defaultsNow(), { language: "de", voice: null });
+  await set({ defaults: { language: "fr", voice: "v1" } });
+  assert.deepEqual(await defaultsNow(), { language: "fr", voice: "v1" });
+  await set({ defaults: { language: null } });
+  assert.deepEqual(await defaultsNow(), { language: "de", voice: "v1" });
 });

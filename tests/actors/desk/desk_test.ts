@@ -32,7 +32,7 @@ const AGENT: Agent = { agentId: "agent_1", version: 1, graph: parseGraph(demoAge
 /** No errand here uses them. */
 const NO_SERVICES = {} as Services;
 /** No call is really held here. */
-const OUTFIT = { account: "house" } as Outfit;
+const OUTFIT = { account: "house", defaults: { language: null, voice: null } } as Outfit;
 const PLAN: TenantPlan = { configVersion: 1, status: "active", limits: HOUSE_LIMITS };
 const FULL = new AppError("busy", "The plan allows 1 live call, 1 is live", { retryable: true });
 const AWAY = new AppError("database_unavailable", "No answer in time", { retryable: true });
@@ -645,16 +645,19 @@ Deno.test("a call is held with what its account and its tenant's version say", a
   const asked: unknown[] = [];
   const started: Outfit[] = [];
   const outfits: Outfit[] = [];
+  const voices: (string | null)[] = [];
+  const defaults = { language: null, voice: "the tenant's" };
   const { ask, ring, place } = setUp({
     deps: {
       outfit(account, version) {
         asked.push([account, version]);
-        const outfit = { account: account ?? "tenant" } as Outfit;
+        const outfit = { ...OUTFIT, account: account ?? "tenant", defaults };
         outfits.push(outfit);
         return Promise.resolve(outfit);
       },
-      startCall(_settings, line, outfit) {
+      startCall({ graph }, line, outfit) {
         started.push(outfit);
+        voices.push(graph.voice);
         line.release();
         return null;
       },
@@ -664,6 +667,7 @@ Deno.test("a call is held with what its account and its tenant's version say", a
   await assert.rejects(ask(place()), { code: "draining" });
   assert.deepEqual(asked, [["house", 1], [null, 1]]);
   assert.deepEqual(started, outfits);
+  assert.deepEqual(voices, [defaults.voice, defaults.voice]);
 });
 
 Deno.test("a call that cannot be held for want of a key is on record, with the reason", async () => {

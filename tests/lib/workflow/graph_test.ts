@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseGraph } from "@/lib/workflow/graph.ts";
+import { begin } from "@/lib/workflow/engine.ts";
+import { languageOf, parseGraph, withDefaults } from "@/lib/workflow/graph.ts";
+import { promptFor } from "@/lib/workflow/prompt.ts";
 
 const variable = { name: "day", type: "string", description: "The day." };
 const start = { type: "start", id: "hello", greeting: "Hello.", instructions: "", variables: [] };
@@ -34,6 +36,29 @@ Deno.test("a graph gets its defaults", () => {
 Deno.test("a graph that was parsed is valid, and parses to itself", () => {
   const graph = parseGraph(base);
   assert.deepEqual(parseGraph(JSON.parse(JSON.stringify(graph))), graph);
+});
+
+Deno.test("what an agent says of voice and language counts, then its tenant's defaults, then English", () => {
+  const { language: _, ...silent } = base;
+  const defaults = { language: "de", voice: "v1" };
+  const nothing = { language: null, voice: null };
+  const rows: readonly [
+    json: object,
+    defaults: typeof nothing | typeof defaults,
+    string,
+    string?,
+  ][] = [
+    [{ ...base, voice: "own" }, defaults, "en", "own"],
+    [{ ...silent, language: null }, defaults, "de", "v1"],
+    [silent, defaults, "de", "v1"],
+    [silent, nothing, "en"],
+  ];
+  for (const [json, said, language, voice = null] of rows) {
+    const graph = withDefaults(parseGraph(json), said);
+    assert.deepEqual([languageOf(graph), graph.voice], [language, voice]);
+    const { system } = promptFor(graph, begin(graph).state);
+    assert.ok(system.includes(`spoken in the language "${language}"`), system);
+  }
 });
 
 const withVariable = (change: object): object => ({

@@ -18,7 +18,7 @@ import type { Env } from "./env.ts";
 import { callErasure, erasures } from "./erasures.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { exports } from "./export.ts";
-import { requestId, securityHeaders } from "./headers.ts";
+import { answerHeaders } from "./headers.ts";
 import { featureRoutes, healthRoutes } from "./health.ts";
 import { jobs } from "./jobs.ts";
 import { invitations, openInvitations } from "./invitations.ts";
@@ -68,8 +68,7 @@ export type Api = ReturnType<typeof openApi | typeof ownApi | typeof api>;
 
 export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>();
-  app.use(requestId());
-  app.use(securityHeaders(deps.publicUrl));
+  app.use(answerHeaders(deps.publicUrl));
   app.use(gzip());
   app.use(allowOrigins(deps.edge));
   app.route("/", healthRoutes(deps)); // asked by platforms, by address

@@ -27,13 +27,15 @@ const SHOWN_HEADERS = [
  * page sends its token itself, and no cookie opens anything.
  */
 export function allowOrigins({ origins }: EdgeConfig): MiddlewareHandler<Env> {
-  return cors({
+  const answer = cors({
     origin: [...origins],
     allowMethods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
     allowHeaders: TAKEN_HEADERS,
     exposeHeaders: SHOWN_HEADERS,
     maxAge: PREFLIGHT_S,
   });
+  // Who sends no origin is no page: nothing is to be said to it.
+  return (c, next) => c.req.header("origin") === undefined ? next() : answer(c, next);
 }
 
 /**
@@ -50,20 +52,30 @@ export function checkHost(
     new URL(publicUrl).hostname,
   ]);
   return async (c, next) => {
-    const { hostname } = new URL(c.req.url);
-    if (!known.has(hostname)) throw new AppError("misdirected", "This host is not served here");
+    if (!known.has(hostOf(c.req.url))) {
+      throw new AppError("misdirected", "This host is not served here");
+    }
     await next();
   };
+}
+
+/** `http://host:80/path` → `host`; the listener has made the URL, so it is one. */
+function hostOf(url: string): string {
+  const start = url.indexOf("//") + 2;
+  const end = url.indexOf("/", start);
+  return url.slice(start, end === -1 ? undefined : end).replace(/:\d+$/, "");
 }
 
 /** gzip from `GZIP_BYTES_MIN` on, where the client takes it; never an event stream. */
 export function gzip(): MiddlewareHandler<Env> {
   const squeeze = compress({ encoding: "gzip", threshold: GZIP_BYTES_MIN });
-  return (c, next) =>
-    squeeze(c, async () => {
+  return (c, next) => {
+    if (!/\bgzip\b|\*/.test(c.req.header("accept-encoding") ?? "")) return next();
+    return squeeze(c, async () => {
       await next();
-      if (/\bgzip\b|\*/.test(c.req.header("accept-encoding") ?? "")) await measure(c);
+      await measure(c);
     });
+  };
 }
 
 /** Says how long a JSON answer is, which the compression wants to know and no route says. */

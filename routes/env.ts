@@ -12,6 +12,8 @@ export interface Env {
   Variables: {
     /** The sender's `X-Request-Id`, or a new one; in every answer and every log line. */
     requestId: string;
+    /** Headers that are written on the finished answer: see `tell`. */
+    told: [name: string, value: string][];
     /** The raw body of a webhook whose signature has been checked. */
     signedForm: URLSearchParams;
     /** Of a webhook that a tenant's own account has signed: that tenant, and the number if it is its own. */

@@ -7,6 +7,7 @@ import { HOUSE_LIMITS, type Rate, type RateClass, type TenantLimits } from "@/li
 import { addressKey } from "./address.ts";
 import type { AppDeps } from "./deps.ts";
 import type { Env } from "./env.ts";
+import { tell } from "./headers.ts";
 
 /**
  * Of one address, on one machine, of requests that show no valid credential. A request that does gives
@@ -63,7 +64,7 @@ export function limitedByAddress(
     if (c.get("principal") !== undefined || c.get("person") !== undefined) {
       addressLimiter.giveBack(STRANGER, key);
     } else if (!c.res.headers.has(LEFT)) {
-      tell(c, counted);
+      tellLimits(c, counted);
     }
   };
 }
@@ -122,7 +123,7 @@ interface Counted {
 
 /** Tells what is left in every answer; throws AppError("rate_limited") when it is not enough. */
 function admit(c: Context<Env>, counted: Counted): void {
-  tell(c, counted);
+  tellLimits(c, counted);
   if (!isRefused(counted)) return;
   const { wants, verdicts } = counted;
   const first = wants[verdicts.findIndex(({ isAllowed }) => !isAllowed)];
@@ -142,13 +143,13 @@ function isRefused({ verdicts }: Counted): boolean {
 const POLICY = "ratelimit-policy";
 const LEFT = "ratelimit";
 
-function tell(c: Context<Env>, { policy, wants, verdicts }: Counted): void {
+function tellLimits(c: Context<Env>, { policy, wants, verdicts }: Counted): void {
   let left = "";
   verdicts.forEach(({ remaining, resetS }, i) => {
     left = listed(left, `"${wants[i]?.bucket.name}";r=${remaining};t=${resetS}`);
   });
-  c.header(POLICY, policy);
-  c.header(LEFT, left);
+  tell(c, POLICY, policy);
+  tell(c, LEFT, left);
 }
 
 /** A list of structured fields (RFC 9651), one longer. */

@@ -7,7 +7,7 @@ import { bearer } from "./bearer.ts";
 import type { AppDeps } from "./deps.ts";
 import type { Env } from "./env.ts";
 import { onError, onNotFound } from "./errors.ts";
-import { requestId, securityHeaders } from "./headers.ts";
+import { answerHeaders } from "./headers.ts";
 import { operatorTenants } from "./operator_tenants.ts";
 
 /** The runtime as far as operators look at it: `System` has it. */
@@ -36,8 +36,7 @@ export interface OperatorDeps {
 export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
   const { token, inspection, metrics, log } = deps;
   return new Hono<Env>()
-    .use(requestId())
-    .use(securityHeaders())
+    .use(answerHeaders())
     .get("/alive", (c) => c.json({ status: "ok" }))
     .use(bearer(token))
     .use(asOperator())

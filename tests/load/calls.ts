@@ -50,7 +50,8 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   try {
     const phoned = await Promise.all(Array.from({ length: calls }, (_, nth) => one(nth)));
     const good = phoned.filter((call) =>
-      call?.transcriptMatches && call.transcript?.reason === "agent_hung_up"
+      call?.transcriptMatches && call.brokenWords === 0 &&
+      call.transcript?.reason === "agent_hung_up"
     );
     for (const call of phoned) {
       if (call !== null && !good.includes(call)) reasons.push(call.ending);
@@ -65,6 +66,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
       calls,
       matched: good.length,
       failed: calls - good.length,
+      brokenWords: phoned.reduce((sum, call) => sum + (call?.brokenWords ?? 0), 0),
       gapP50Ms: at(0.5),
       gapP99Ms: at(0.99),
       reasons: [...new Set(reasons)].slice(0, 10),

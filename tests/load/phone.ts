@@ -108,6 +108,8 @@ export interface Phoned {
   /** What the caller heard of each of the agent's utterances. */
   readonly heard: readonly string[];
   readonly transcriptMatches: boolean;
+  /** Words that halted, since their audio came too late. */
+  readonly brokenWords: number;
 }
 
 /** Phones, talks, waits for the end, compares. */
@@ -154,11 +156,8 @@ export async function phone(
   const flights = stream.log.flatMap((entry) =>
     entry.type === "clear" ? [{ sentAtMs: entry.atMs - ROUND_TRIP_MS, actedAtMs: entry.atMs }] : []
   );
-  const { extra, missing, missingInFlight, heard } = compareHeard(
-    stored,
-    playedWords(stream),
-    flights,
-  );
+  const played = playedWords(stream);
+  const { extra, missing, missingInFlight, heard } = compareHeard(stored, played, flights);
   const cuts = stored.filter((event) => event.bargedIn).length;
   const transcriptMatches = extra.length === 0 && missing.length === missingInFlight.length &&
     missing.length <= cuts && transcript.isComplete;
@@ -166,10 +165,11 @@ export async function phone(
     const spoken = callerAudio(caller, stream.startedAtMs, stream.player.played().length);
     await Deno.writeFile(options.wavFile, wav([spoken, stream.player.played()]));
   }
-  return { callId, transcript, ending: `${by}: ${reason}`, heard, transcriptMatches };
+  const brokenWords = played.filter(({ holeMs }) => holeMs > 0).length;
+  return { callId, transcript, ending: `${by}: ${reason}`, heard, transcriptMatches, brokenWords };
 }
 
-const NO_MATCH = { transcriptMatches: false } as const;
+const NO_MATCH = { transcriptMatches: false, brokenWords: 0 } as const;
 
 /** What a caller who was not put through was told. */
 function said(phoned: FakeCall, reason: string): string {

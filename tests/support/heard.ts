@@ -15,6 +15,8 @@ export interface StoredUtterance {
 export interface PlayedWord {
   readonly text: string;
   readonly endedAtMs: number;
+  /** Silence within it, since its audio came later than it was to be played. */
+  readonly holeMs: number;
 }
 
 export interface Comparison {
@@ -34,14 +36,38 @@ export interface ClearFlight {
   readonly actedAtMs: number;
 }
 
-/** The words that the carrier played to their last sample. */
-export function playedWords(stream: MediaStream): PlayedWord[] {
-  return heardWords(stream.player.played())
-    .filter((word) => word.complete)
-    .map(({ text, endSample }) => ({
-      text,
-      endedAtMs: stream.startedAtMs + endSample / BYTES_PER_MS,
-    }));
+/**
+ * The words that the carrier played to their last sample. One with a hole in it was heard: a machine that is
+ * short of processors sends too late now and then, and a listener understands a word that halts.
+ */
+export function playedWords({ player }: Pick<MediaStream, "player">): PlayedWord[] {
+  const pieces = player.pieces();
+  const starts: number[] = [];
+  let length = 0;
+  for (const { audio } of pieces) {
+    starts.push(length);
+    length += audio.length;
+  }
+  const audio = new Uint8Array(length);
+  pieces.forEach((piece, i) => audio.set(piece.audio, starts[i]));
+
+  /** When the sample was played that is the nth of all pieces together. */
+  function playedAtMs(sample: number): number {
+    const i = starts.findLastIndex((start) => start <= sample);
+    return (pieces[i]?.atMs ?? 0) + (sample - (starts[i] ?? 0)) / BYTES_PER_MS;
+  }
+
+  return heardWords(audio).filter((word) => word.complete).map(
+    ({ text, startSample, endSample }) => {
+      const lastMs = playedAtMs(endSample - 1);
+      const lengthMs = (endSample - 1 - startSample) / BYTES_PER_MS;
+      return {
+        text,
+        endedAtMs: lastMs + 1 / BYTES_PER_MS,
+        holeMs: Math.round(lastMs - playedAtMs(startSample) - lengthMs),
+      };
+    },
+  );
 }
 
 /**

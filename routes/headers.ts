@@ -52,7 +52,7 @@ function varied(by: string): string {
 
 /** A header of the answer, whichever route or error it will be. */
 export function tell(c: Context<Env>, name: string, value: string): void {
-  c.var.told.push([name, value]);
+  c.get("told").push([name, value]);
 }
 
 /** The sender's request id where it is a plain one, so that two systems can talk of one request. */

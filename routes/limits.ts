@@ -58,13 +58,10 @@ export function limitedByAddress(
     if (address === null) return await next(); // the listener always knows it
     const key = addressKey(address);
     const wants = [{ bucket: STRANGER, key }];
-    const counted = { policy: STRANGER_POLICY, wants, verdicts: addressLimiter.takeNow(wants) };
-    if (isRefused(counted)) admit(c, counted);
+    admit(c, { policy: STRANGER_POLICY, wants, verdicts: addressLimiter.takeNow(wants) });
     await next();
     if (c.get("principal") !== undefined || c.get("person") !== undefined) {
       addressLimiter.giveBack(STRANGER, key);
-    } else if (!c.res.headers.has(LEFT)) {
-      tellLimits(c, counted);
     }
   };
 }
@@ -121,22 +118,21 @@ interface Counted {
   readonly verdicts: readonly Verdict[];
 }
 
-/** Tells what is left in every answer; throws AppError("rate_limited") when it is not enough. */
+/**
+ * Tells what is left in every answer, in place of what was told of buckets further out; throws
+ * AppError("rate_limited") when it is not enough.
+ */
 function admit(c: Context<Env>, counted: Counted): void {
   tellLimits(c, counted);
-  if (!isRefused(counted)) return;
   const { wants, verdicts } = counted;
-  const first = wants[verdicts.findIndex(({ isAllowed }) => !isAllowed)];
+  const refused = verdicts.findIndex(({ isAllowed }) => !isAllowed);
+  if (refused === -1) return;
+  const first = wants[refused];
   const retryAfterS = Math.max(...verdicts.map((verdict) => verdict.retryAfterS));
   throw new AppError("rate_limited", `Too many requests for "${first?.bucket.name}"`, {
     retryable: true,
     retryAfterS,
   });
-}
-
-function isRefused({ verdicts }: Counted): boolean {
-  for (const { isAllowed } of verdicts) if (!isAllowed) return true;
-  return false;
 }
 
 // https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-10.html

@@ -53,6 +53,16 @@ Deno.test("every answer tells the policies it was counted under, and what is lef
   assert.equal(headers.get("ratelimit"), '"read-key";r=9;t=1, "read";r=19;t=1');
 });
 
+Deno.test("who asks without a credential is told of the innermost limit, and of that alone", async () => {
+  const { from } = setUp();
+  const login = await from("192.0.2.1", "/api/v1/auth/login", { method: "POST", body: "{}" });
+  assert.match(login.headers.get("ratelimit") ?? "", /^"auth";r=59;t=1$/);
+  assert.equal(login.headers.get("ratelimit-policy"), '"auth";q=60;w=60');
+  const stranger = await from("192.0.2.2", "/api/v1/tenant");
+  assert.equal(stranger.status, 401);
+  assert.match(stranger.headers.get("ratelimit") ?? "", /^"address";r=119;t=1$/);
+});
+
 Deno.test("one request too many is 429, tells when to come again, and is served then", async () => {
   const { list, clock } = setUp();
   for (let n = 0; n < 10; n++) assert.equal((await list()).status, 200);

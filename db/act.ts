@@ -66,29 +66,43 @@ export interface ActOptions {
 export async function act<T>(options: ActOptions, work: (act: Act) => Promise<T>): Promise<T> {
   const { database, clock, committed, pool, deadlineMs, tenantId, actor } = options;
   const told = new Set<keyof Committed>();
-  const result = await database.asTenant(pool, tenantId, deadlineMs, (sql) =>
-    work({
-      sql,
-      audit({ action, subjectId, details = {} }) {
-        told.add("acted");
-        const id = newId("audit");
-        const entry = { id, at: clock.date(), ...actor, action, subjectId, details };
-        return insertAuditEntry(sql, tenantId, entry);
-      },
-      emit(type, payload) {
-        told.add("wakeDeliveries");
-        const event = { id: newId("event"), type, payload, at: clock.date() };
-        return insertOutboxEvent(sql, tenantId, event);
-      },
-      async enqueue(job) {
-        told.add("wakeJobs");
-        await insertJob(sql, tenantId, { id: newId("job"), ...job });
-      },
-      changeConfig() {
-        told.add("configChanged");
-        return bumpConfigVersion(sql, tenantId);
-      },
-    }));
+  const sent: Promise<unknown>[] = [];
+
+  /** Goes out together with what follows it; that it came through is seen before the commit. */
+  function send(written: Promise<unknown>): Promise<void> {
+    written.catch(() => {}); // seen below
+    sent.push(written);
+    return Promise.resolve();
+  }
+
+  const result = await database.asTenant(pool, tenantId, deadlineMs, async (sql) => {
+    try {
+      return await work({
+        sql,
+        audit({ action, subjectId, details = {} }) {
+          told.add("acted");
+          const id = newId("audit");
+          const entry = { id, at: clock.date(), ...actor, action, subjectId, details };
+          return send(insertAuditEntry(sql, tenantId, entry));
+        },
+        emit(type, payload) {
+          told.add("wakeDeliveries");
+          const event = { id: newId("event"), type, payload, at: clock.date() };
+          return send(insertOutboxEvent(sql, tenantId, event));
+        },
+        enqueue(job) {
+          told.add("wakeJobs");
+          return send(insertJob(sql, tenantId, { id: newId("job"), ...job }));
+        },
+        changeConfig() {
+          told.add("configChanged");
+          return bumpConfigVersion(sql, tenantId);
+        },
+      });
+    } finally {
+      await Promise.all(sent); // what failed first is why the rest did
+    }
+  });
   for (const name of told) committed[name](tenantId);
   return result;
 }

@@ -6,7 +6,7 @@ import type { Sql } from "./client.ts";
 import { asJson } from "./json.ts";
 
 /** Of one tenant in one transaction, so that the others of its batch do not wait for a long backlog. */
-const ENTRIES_MAX = 100;
+export const ENTRIES_MAX = 500;
 /** The first of two keys of advisory locks: any number that nothing else in the database uses. */
 const LOCK = 7_446_002;
 
@@ -90,11 +90,18 @@ export async function sealEntries(
       select ${entryText(sql)}, ${
     timeText(sql, sql`${sealedAt}::timestamptz`)
   } as sealed_at, '' as seq
-      from audit_unsealed u
-      join audit_entry e on e.tenant_id = u.tenant_id and e.id = u.entry_id
-      where u.tenant_id = t.id
+      from (
+        select tenant_id, entry_id from audit_unsealed
+        where tenant_id = t.id order by entry_id limit ${ENTRIES_MAX}
+      ) u
+      cross join lateral (
+        -- One by its key: in a join, all of the tenant's would be read for each.
+        select tenant_id, id, at, actor_kind, actor_id, action, subject_id, details, request_id, address
+        from audit_entry
+        where tenant_id = u.tenant_id and id = u.entry_id
+        limit 1
+      ) e
       order by u.entry_id
-      limit ${ENTRIES_MAX}
     ) e`;
   const sealed = chain(chains, waiting);
   await insertSeals(sql, sealed, sealedAt);
@@ -136,15 +143,15 @@ async function insertSeals(sql: Sql, seals: readonly NewSeal[], sealedAt: Date):
     hash,
   }));
   await sql`
-    with sealed as (
-      insert into audit_seal (tenant_id, seq, entry_id, hash, sealed_at)
-      select tenant_id, seq, entry_id, decode(hash, 'hex'), ${sealedAt}
-      from jsonb_to_recordset(${asJson(sql, rows)})
-        as row (tenant_id uuid, seq bigint, entry_id uuid, hash text)
-      returning tenant_id, entry_id
-    )
-    delete from audit_unsealed u using sealed s
-    where u.tenant_id = s.tenant_id and u.entry_id = s.entry_id`;
+    insert into audit_seal (tenant_id, seq, entry_id, hash, sealed_at)
+    select tenant_id, seq, entry_id, decode(hash, 'hex'), ${sealedAt}
+    from jsonb_to_recordset(${asJson(sql, rows)})
+      as row (tenant_id uuid, seq bigint, entry_id uuid, hash text)`;
+  const tenants = asArray([...new Set(seals.map(({ tenantId }) => tenantId))]);
+  const entries = asArray(seals.map(({ entryId }) => entryId));
+  await sql`
+    delete from audit_unsealed
+    where tenant_id = any (${tenants}::uuid[]) and entry_id = any (${entries}::uuid[])`;
 }
 
 /** A seal as it stands, and its entry; the entry's members are null where there is none. */

@@ -7,7 +7,7 @@ import type { Head, Passed } from "./pass.ts";
 /** Entries of other machines, and those whose machine has died, are found by looking. */
 const POLL_MS = 800;
 /** Entries that come together are sealed together. */
-const GATHER_MS = 50;
+const GATHER_MS = 200;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
 /** How often the heads are logged: what a log elsewhere holds, nobody at the database can change. */

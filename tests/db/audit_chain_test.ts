@@ -5,7 +5,7 @@ import { sealPass } from "@/actors/sealer/pass.ts";
 import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
 import { newSystem } from "@/actors/runtime/system.ts";
 import { insertAuditEntry } from "@/db/audit.ts";
-import { listLinks, type SealedText, sealEntries, sealOf } from "@/db/audit_chain.ts";
+import { ENTRIES_MAX, listLinks, type SealedText, sealEntries, sealOf } from "@/db/audit_chain.ts";
 import type { Database } from "@/db/client.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { uuidOf } from "@/lib/ids.ts";
@@ -121,13 +121,13 @@ Deno.test("a long backlog of one tenant is sealed in bounded transactions, in or
   await using database = await open();
   const tenantId = await newTenant(database);
   await database.asTenant("rest", tenantId, DEADLINE_MS, async (sql) => {
-    for (let i = 0; i < 250; i++) await insertAuditEntry(sql, tenantId, auditEntry());
+    for (let i = 0; i < ENTRIES_MAX * 2.5; i++) await insertAuditEntry(sql, tenantId, auditEntry());
   });
   const first = await sealPass({ database, clock, log: silentLog });
-  assert.deepEqual([first.entries, first.hasMore], [100, true]);
-  assert.equal(first.heads.get(tenantId)?.seq, 100);
+  assert.deepEqual([first.entries, first.hasMore], [ENTRIES_MAX, true]);
+  assert.equal(first.heads.get(tenantId)?.seq, ENTRIES_MAX);
   while ((await sealPass({ database, clock, log: silentLog })).hasMore);
-  assert.equal(await unbroken(database, tenantId), 250);
+  assert.equal(await unbroken(database, tenantId), ENTRIES_MAX * 2.5);
 });
 
 Deno.test("the hash is of these very bytes", () => {

@@ -41,16 +41,16 @@ Deno.test("the sealer looks at least every second while nothing happens, and har
 
 Deno.test("an act that commits is sealed at once, and many together in one pass", async () => {
   const { clock, ref, passes } = await setUp();
-  await clock.advance(100);
+  await clock.advance(200);
   for (let i = 0; i < 1_000; i++) ref.send({ type: "wake" });
-  await clock.advance(50);
-  assert.deepEqual(passes, [50, 150]);
+  await clock.advance(200);
+  assert.deepEqual(passes, [200, 400]);
 });
 
 Deno.test("a chain that is longer than a pass is sealed without a pause", async () => {
   const { clock, passes } = await setUp((pass) => ({ ...NOTHING, hasMore: pass < 4 }));
-  await clock.advance(60);
-  assert.deepEqual(passes, [50, 50, 50, 50]);
+  await clock.advance(210);
+  assert.deepEqual(passes, [200, 200, 200, 200]);
 });
 
 Deno.test("while the database is away the sealer waits longer and longer, whoever wakes it", async () => {

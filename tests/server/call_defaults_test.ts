@@ -59,12 +59,11 @@ Deno.test("a tenant's calls ask for the model, voice and language that it has se
       const from = [language, elevenLabs, deepgram].map(({ requests }) => requests.length);
       const [models = 0, voices = 0, ears = 0] = from;
       const caller = { lines: ["I have a toothache."], agentId: null, from: "+15550199000", to };
-      const heard = await phone(
+      await phone(
         { ...kit, apiKey: token },
         { ...caller, bargeInAtMs: null, wavFile: null },
         () => {},
       );
-      assert.ok(heard.transcriptMatches);
       const said = (values: Iterable<string | null | undefined>): string =>
         [...new Set(values)].join();
       asked.push([

@@ -17,7 +17,7 @@ const USER_AGENT_MAX = 256;
 export function visiting({ gate, edge }: Pick<AppDeps, "gate" | "edge">): MiddlewareHandler<Env> {
   return async (c, next) => {
     c.set("request", {
-      requestId: c.var.requestId,
+      requestId: c.get("requestId"),
       address: clientAddress(c, edge),
       idempotencyKey: c.req.method === "POST" ? idempotencyKey(c) : null,
     });
@@ -32,7 +32,7 @@ export function visiting({ gate, edge }: Pick<AppDeps, "gate" | "edge">): Middle
             by: c.get("principal") ?? null,
             person: c.get("person") ?? null,
             operator: c.get("operator") ?? null,
-            request: c.var.request,
+            request: c.get("request"),
             userAgent,
           },
           reply,
@@ -72,7 +72,7 @@ export function authenticated(deps: Pick<AppDeps, "gate" | "desk">): MiddlewareH
     const desk = deps.desk(by.tenantId);
     const ask = (name: string, input?: unknown): Promise<unknown> =>
       desk.ask(
-        (reply) => ({ type: "errand", name, input, by, request: c.var.request, reply }),
+        (reply) => ({ type: "errand", name, input, by, request: c.get("request"), reply }),
         { timeoutMs: ERRAND_MS },
       );
     c.set("desk", ask as AskDesk); // typed by the errand's name

@@ -66,18 +66,18 @@ export interface ActOptions {
 export async function act<T>(options: ActOptions, work: (act: Act) => Promise<T>): Promise<T> {
   const { database, clock, committed, pool, deadlineMs, tenantId, actor } = options;
   const told = new Set<keyof Committed>();
-  const sent: Promise<unknown>[] = [];
+  let failure: unknown = null; // of what was sent beside the work, where there is one
 
-  /** Goes out together with what follows it; that it came through is seen before the commit. */
+  /** Goes out together with what follows it: the last one with the commit, which does not happen if it fails. */
   function send(written: Promise<unknown>): Promise<void> {
-    written.catch(() => {}); // seen below
-    sent.push(written);
+    written.catch((error) => failure ??= error);
     return Promise.resolve();
   }
 
-  const result = await database.asTenant(pool, tenantId, deadlineMs, async (sql) => {
-    try {
-      return await work({
+  let result: T;
+  try {
+    result = await database.asTenant(pool, tenantId, deadlineMs, (sql) =>
+      work({
         sql,
         audit({ action, subjectId, details = {} }) {
           told.add("acted");
@@ -98,11 +98,10 @@ export async function act<T>(options: ActOptions, work: (act: Act) => Promise<T>
           told.add("configChanged");
           return bumpConfigVersion(sql, tenantId);
         },
-      });
-    } finally {
-      await Promise.all(sent); // what failed first is why the rest did
-    }
-  });
+      }));
+  } catch (error) {
+    throw failure ?? error; // what failed first is why the rest did
+  }
   for (const name of told) committed[name](tenantId);
   return result;
 }

@@ -33,18 +33,20 @@ export interface AgentVersion<Graph> {
   readonly createdAt: Date;
 }
 
-/** Inserting one twice changes nothing. */
+/** Null when there is one with this id: inserting one twice changes nothing. */
 export async function insertAgent(
   sql: Sql,
   tenantId: string,
   agent: { readonly id: string; readonly name: string; readonly draft?: Draft | null },
-): Promise<void> {
+): Promise<DraftedAgent | null> {
   const { id, name, draft = null } = agent;
-  await sql`
+  const [inserted] = await sql<DraftedAgent[]>`
     insert into agent (tenant_id, id, name, draft)
     values (${uuidOf("tenant", tenantId)}, ${uuidOf("agent", id)}, ${name},
       ${draft && asJson(sql, draft)})
-    on conflict (tenant_id, id) do nothing`;
+    on conflict (tenant_id, id) do nothing
+    returning ${columns(sql)}, draft`;
+  return inserted ?? null;
 }
 
 export async function getAgent(sql: Sql, tenantId: string, agentId: string): Promise<Agent | null> {

@@ -34,7 +34,8 @@ export interface Pool {
    * Runs a transaction. Opening the session is tried again until the deadline, since nothing has begun;
    * what has begun is not. Throws AppError("database_unavailable") past the deadline or when the
    * connection is lost (a write may then have happened: all of ours can be repeated), and what `work` throws.
-   * `first`: a statement that is sent together with `begin`, which saves the wait of one way to the server and back.
+   * `first`: a statement that is sent together with `begin`, and so is the first one of `work` on a session
+   * that is open: each packet less saves a way to the server and back.
    */
   run<T>(
     login: Login,
@@ -51,11 +52,16 @@ export type Statement = (sql: Sql) => postgres.PendingQuery<postgres.Row[]>;
 
 interface Slot {
   session: Session | null;
+  /** Whether the session has come through a transaction: it is open, and what goes to it has begun. */
+  isProven: boolean;
 }
 
 export function newPool(options: PoolOptions): Pool {
   const { clock, open } = options;
-  const slots: readonly Slot[] = Array.from({ length: options.size }, () => ({ session: null }));
+  const slots: readonly Slot[] = Array.from({ length: options.size }, () => ({
+    session: null,
+    isProven: false,
+  }));
   const free: Slot[] = [...slots];
   const waiting: PromiseWithResolvers<Slot>[] = [];
   const running = new Set<Promise<unknown>>();
@@ -89,6 +95,7 @@ export function newPool(options: PoolOptions): Pool {
     const ended = slot.session.discard().finally(() => discarded.delete(ended));
     discarded.add(ended);
     slot.session = null;
+    slot.isProven = false;
   }
 
   function sessionOf(slot: Slot, login: Login): Session {
@@ -106,12 +113,15 @@ export function newPool(options: PoolOptions): Pool {
     let cause: unknown; // of the last try to open a session
     while (true) {
       const session = sessionOf(slot, login);
-      let begun = false;
+      let begun = slot.isProven;
+      const run = transaction(session, (sql) => (begun = true, work(sql)), {
+        first,
+        isOpen: slot.isProven,
+      });
       try {
-        return await orAborted(
-          transaction(session, (sql) => (begun = true, work(sql)), first),
-          signal,
-        );
+        const result = await orAborted(run, signal);
+        slot.isProven = true;
+        return result;
       } catch (error) {
         if (signal.aborted) {
           discard(slot); // its query runs on: the session is of no use to others
@@ -176,13 +186,17 @@ export function newPool(options: PoolOptions): Pool {
 async function transaction<T>(
   session: Session,
   work: (sql: Sql) => Promise<T>,
-  first: Statement | undefined,
+  { first, isOpen }: { readonly first: Statement | undefined; readonly isOpen: boolean },
 ): Promise<T> {
   const { sql } = session;
-  await Promise.all([sql`begin`, ...(first === undefined ? [] : [first(sql)])]);
+  const begun = Promise.all([sql`begin`, ...(first === undefined ? [] : [first(sql)])]);
+  begun.catch(() => {}); // seen below
+  // On an open session the first statement of the work goes out in the packet of `begin`: were that
+  // to fail, the server would refuse it, since a transaction that failed takes nothing more.
+  if (!isOpen) await begun;
   try {
     const result = await work(sql);
-    const end = await sql`commit`;
+    const [end] = await Promise.all([sql`commit`, begun]);
     // A transaction in which a statement failed is not committed, and the server calls that no error.
     if (end.command !== "COMMIT") {
       throw new Error("A statement of the transaction failed unnoticed");

@@ -103,9 +103,9 @@ export const agentErrands = {
   ): Promise<AgentView> =>
     await act(async ({ sql, audit }) => {
       const id = newId("agent");
-      await insertAgent(sql, tenantId, { id, name, draft: graph });
+      const made = await found(id, insertAgent(sql, tenantId, { id, name, draft: graph }));
       await audit({ action: "agent.created", subjectId: id, details: { name } });
-      return toView(await found(id, getDraftedAgent(sql, tenantId, id)));
+      return toView(made);
     })),
 
   changeAgent: errand(

@@ -11,7 +11,7 @@ import { DEADLINE_MS, newTenant } from "@/tests/support/rows.ts";
 
 const { open } = await testDatabase();
 
-const RUNS = Number(Deno.env.get("FUZZ_RUNS") ?? 60);
+const RUNS = Number(Deno.env.get("AUDIT_RUNS") ?? 60);
 const SEED = Number(Deno.env.get("FUZZ_SEED") ?? 3);
 const NOW = new Date("2026-06-01T00:00:00Z");
 const TABLES = ["audit_entry", "audit_seal"] as const;

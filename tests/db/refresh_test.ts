@@ -12,7 +12,7 @@ import { DEADLINE_MS } from "@/tests/support/rows.ts";
 
 const { open } = await testDatabase();
 
-const RUNS = Number(Deno.env.get("FUZZ_RUNS") ?? 25);
+const RUNS = Number(Deno.env.get("REFRESH_RUNS") ?? 25);
 const GRACE_MS = 10_000;
 const DAY_MS = 86_400_000;
 const REFUSED = { code: "unauthenticated" };

@@ -273,7 +273,7 @@ export function openHouse(options: HouseOptions): House {
       feed.close();
       log.info("draining", { calls: system.count(callKind.name) });
       system.drain({
-        serves: ["desk", "gate", "recorder", "sealer", "jobs", "deliveries", "call"],
+        serves: ["desk", "gate", "tenant", "recorder", "sealer", "jobs", "deliveries", "call"],
       });
       await switchboard.emptied(DRAIN_MS);
     },

@@ -47,8 +47,8 @@ export interface Pool {
   close(): Promise<void>;
 }
 
-/** One statement that only sets what the transaction is bound to. */
-export type Statement = (sql: Sql) => postgres.PendingQuery<postgres.Row[]>;
+/** A statement, as SQL, that only sets what the transaction is bound to. Of nothing that a user wrote. */
+export type Statement = string;
 
 interface Slot {
   session: Session | null;
@@ -189,7 +189,10 @@ async function transaction<T>(
   { first, isOpen }: { readonly first: Statement | undefined; readonly isOpen: boolean },
 ): Promise<T> {
   const { sql } = session;
-  const begun = Promise.all([sql`begin`, ...(first === undefined ? [] : [first(sql)])]);
+  // By the simple protocol: both are answered in one packet.
+  const begun = (async () => {
+    await sql.unsafe(first === undefined ? "begin" : `begin; ${first}`).simple();
+  })();
   begun.catch(() => {}); // seen below
   // On an open session the first statement of the work goes out in the packet of `begin`: were that
   // to fail, the server would refuse it, since a transaction that failed takes nothing more.

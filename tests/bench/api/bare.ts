@@ -43,11 +43,15 @@ export async function serveBare({ databaseUrl, tenant }: BareOptions): Promise<n
     .post("/agents", async (c) => {
       const { name } = await c.req.json();
       const id = crypto.randomUUID();
-      await bound((sql) =>
-        sql`
-        insert into agent (tenant_id, id, name) values (${tenant}, ${id}, ${name})`
-      );
-      return c.json({ id: `agent_${id}`, name }, 201);
+      const made = await bound(async (sql) => {
+        const [row] = await sql`
+          insert into agent (tenant_id, id, name, draft) values (${tenant}, ${id}, ${name}, null)
+          on conflict (tenant_id, id) do nothing
+          returning 'agent_' || id as id, name, published_version, revision, created_at, updated_at,
+            archived_at, draft`;
+        return row;
+      });
+      return c.json(made, 201);
     });
   const listening = Promise.withResolvers<number>();
   serve(

@@ -66,18 +66,19 @@ export interface ActOptions {
 export async function act<T>(options: ActOptions, work: (act: Act) => Promise<T>): Promise<T> {
   const { database, clock, committed, pool, deadlineMs, tenantId, actor } = options;
   const told = new Set<keyof Committed>();
-  let failure: unknown = null; // of what was sent beside the work, where there is one
+  const result = await database.asTenant(pool, tenantId, deadlineMs, async (sql) => {
+    const sent: Promise<unknown>[] = [];
+    let failure: unknown = null; // the first of them
 
-  /** Goes out together with what follows it: the last one with the commit, which does not happen if it fails. */
-  function send(written: Promise<unknown>): Promise<void> {
-    written.catch((error) => failure ??= error);
-    return Promise.resolve();
-  }
+    /** Goes out together with what follows it, and is waited for before the commit. */
+    function send(written: Promise<unknown>): Promise<void> {
+      sent.push(written);
+      written.catch((error) => failure ??= error);
+      return Promise.resolve();
+    }
 
-  let result: T;
-  try {
-    result = await database.asTenant(pool, tenantId, deadlineMs, (sql) =>
-      work({
+    try {
+      const made = await work({
         sql,
         audit({ action, subjectId, details = {} }) {
           told.add("acted");
@@ -98,10 +99,13 @@ export async function act<T>(options: ActOptions, work: (act: Act) => Promise<T>
           told.add("configChanged");
           return bumpConfigVersion(sql, tenantId);
         },
-      }));
-  } catch (error) {
-    throw failure ?? error; // what failed first is why the rest did
-  }
+      });
+      await Promise.all(sent);
+      return made;
+    } catch (error) {
+      throw failure ?? error; // what failed first is why the rest did
+    }
+  });
   for (const name of told) committed[name](tenantId);
   return result;
 }

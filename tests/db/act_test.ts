@@ -1,0 +1,80 @@
+/** An act: its entry, events and jobs go out beside its work, and its failure is that of what failed first. */
+
+import assert from "node:assert/strict";
+import { type Act, act, type ActOptions } from "@/db/act.ts";
+import { getTenant, updateTenant } from "@/db/tenants.ts";
+import { systemClock } from "@/lib/clock.ts";
+import { testDatabase } from "@/tests/support/database.ts";
+import { DEADLINE_MS, newTenant } from "@/tests/support/rows.ts";
+
+const { open } = await testDatabase();
+
+function optionsOf(database: ActOptions["database"], tenantId: string) {
+  const told: string[] = [];
+  const options: ActOptions = {
+    database,
+    clock: systemClock,
+    committed: {
+      configChanged: () => void told.push("configChanged"),
+      acted: () => void told.push("acted"),
+      wakeJobs: () => void told.push("wakeJobs"),
+      wakeDeliveries: () => void told.push("wakeDeliveries"),
+    },
+    pool: "rest",
+    deadlineMs: DEADLINE_MS,
+    tenantId,
+    actor: { actorKind: "system", actorId: "test", requestId: null, address: null },
+  };
+  return { options, told };
+}
+
+const rename = async ({ sql }: Act, tenantId: string): Promise<unknown> =>
+  await updateTenant(sql, tenantId, { name: "Renamed", settings: {} }, null);
+
+Deno.test("an act whose audit entry cannot be written did not happen, and says why", async () => {
+  await using database = await open();
+  const tenantId = await newTenant(database);
+  const { options, told } = optionsOf(database, tenantId);
+  const entry = { action: "x", subjectId: tenantId, details: { text: "\u0000" } };
+  const last = act(options, async (act) => {
+    await rename(act, tenantId);
+    await act.audit(entry);
+  });
+  await assert.rejects(last, /\\u0000|Unicode escape/);
+  const first = act(options, async (act) => {
+    await act.audit(entry);
+    await rename(act, tenantId);
+  });
+  await assert.rejects(first, /\\u0000|Unicode escape/);
+  const tenant = await database.asTenant(
+    "rest",
+    tenantId,
+    DEADLINE_MS,
+    (sql) => getTenant(sql, tenantId),
+  );
+  assert.equal(tenant?.name, "Clinic");
+  assert.deepEqual(told, []);
+});
+
+Deno.test("the pool sees what failed first, and so tells a lost connection from a bug", async () => {
+  await using database = await open();
+  const tenantId = await newTenant(database);
+  const seen: unknown[] = [];
+  const { options } = optionsOf({
+    asTenant: (pool, tenants, deadlineMs, work) =>
+      database.asTenant(pool, tenants, deadlineMs, async (sql) => {
+        try {
+          return await work(sql);
+        } catch (error) {
+          seen.push(error);
+          throw error;
+        }
+      }),
+  }, tenantId);
+  const failed = act(options, async (act) => {
+    await act.audit({ action: "x", subjectId: tenantId, details: { text: "\u0000" } });
+    await rename(act, tenantId); // refused, since the transaction has failed
+  });
+  await assert.rejects(failed);
+  assert.match(String(seen), /\\u0000|Unicode escape/);
+});

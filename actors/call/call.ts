@@ -21,6 +21,7 @@ import {
   type DialogueEvent,
   type Effect,
   newDialogue,
+  type Scenario,
   SETTLE_MS,
   takeEvent,
 } from "./dialogue.ts";
@@ -31,6 +32,7 @@ import { admit, type Attachment, connectAnswer, type Link, offer } from "./link.
 import { type FromListener, listener, listenerKind, type ListenerMessage } from "./listener.ts";
 import { type FromModel, model, modelKind, type ModelMessage } from "./model.ts";
 import { rebuild } from "./rebuild.ts";
+import { endpointingMsOf } from "./scene.ts";
 import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./speaker.ts";
 import type { Ticker } from "./ticker.ts";
 import { deadlineOf } from "./turns.ts";
@@ -60,6 +62,7 @@ export type CallMessage =
     reply: Reply<{ callId: string }>;
   }
   | { type: "deadlinePassed" }
+  | { type: "greetingDue" }
   | { type: "settleDue"; generation: number }
   | { type: "durationPassed" }
   | { type: "connectMissed" }
@@ -89,8 +92,7 @@ export const ENDING_MS = 5_000;
 /** Writes of a call's end that may fail, with doubling waits between them. */
 const SAVES_MAX = 8;
 const SAVE_AGAIN_MS = 500;
-const ENDPOINTING_MS = 400;
-const BARGE_IN_WORDS = 1;
+const FILLERS_MAX = 2; // of one reply
 
 export interface CallSettings {
   readonly callId: string;
@@ -159,8 +161,8 @@ interface State {
 
 export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallMessage> {
   const { graph } = settings;
-  const limits = { idleMs: graph.limits.idleMs, bargeInWords: BARGE_IN_WORDS };
-  const scenario = { graph, limits };
+  const scenario = scenarioOf(graph);
+  const { rules } = scenario;
 
   /** Their ids fit into an operator's path as they are: `call_….listener`. */
   function spawnChildren(ctx: Context<CallMessage>): Children {
@@ -174,7 +176,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           options: {
             language,
             keyterms: graph.keyterms,
-            endpointingMs: ENDPOINTING_MS,
+            endpointingMs: endpointingMsOf(graph.turns),
           },
           call: self,
           isEarly: settings.direction === "inbound",
@@ -217,20 +219,25 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     let next: State = { ...state, dialogue };
     for (const effect of effects) next = perform(next, effect, ctx);
     if (next.phase === "live" && dialogue.turn !== before.turn) {
-      ctx.timer("turn", deadlineOf(dialogue.turn, limits), { type: "deadlinePassed" });
+      ctx.timer("turn", deadlineOf(dialogue.turn, rules), { type: "deadlinePassed" });
     }
     return next;
   }
 
   function perform(state: State, effect: Effect, ctx: Context<CallMessage>): State {
-    const { speaker, model, leg } = state.children;
+    const { speaker, model, listener, leg } = state.children;
     switch (effect.type) {
       case "begin":
         if (leg !== null) speaker.send({ ...effect, leg });
         return state;
       case "text":
       case "finish":
+      case "release":
+      case "discard":
         speaker.send(effect);
+        return state;
+      case "listen":
+        listener.send(effect);
         return state;
       case "silence": {
         const { generation } = effect;
@@ -501,8 +508,12 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           { type: "leg_started", epoch },
           ctx,
         );
-        ctx.timer("turn", limits.idleMs, { type: "deadlinePassed" });
-        return tell(live, { type: "legReady" }, ctx);
+        ctx.timer("turn", rules.idleMs, { type: "deadlinePassed" });
+        const { firstMessageDelayMs } = graph.turns;
+        if (firstMessageDelayMs > 0) {
+          ctx.timer("greeting", firstMessageDelayMs, { type: "greetingDue" });
+        }
+        return tell(live, { type: "legReady", greetsLater: firstMessageDelayMs > 0 }, ctx);
       },
       legEnded(state, { stopped, epoch }, ctx) {
         if (epoch !== state.link.epoch) return state;
@@ -540,6 +551,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       modelLost: (state, message, ctx) => tell(state, message, ctx),
       settleDue: (state, message, ctx) => tellOfSpeech(state, message, ctx),
       deadlinePassed: (state, message, ctx) => tell(state, message, ctx),
+      greetingDue: (state, message, ctx) => tell(state, message, ctx),
       durationPassed(state, _message, ctx) {
         const ending: Ending = { outcome: "answered", reason: "max_duration" };
         if (state.phase !== "live") return end(state, ending, null, ctx); // between two legs
@@ -598,11 +610,29 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       node: dialogue.workflow.node,
       turns: dialogue.counts.turns,
       replying: dialogue.reply !== null,
+      ahead: dialogue.ahead !== null,
+      wasted: dialogue.wasted,
       unsettled: dialogue.utterances.length,
       events: seq,
       ending,
       saveFailures: saving?.failures ?? 0,
     }),
+  };
+}
+
+/** What a call of this agent goes by. */
+export function scenarioOf(graph: Graph): Scenario {
+  const { bargeIn, fillerMs } = graph.turns;
+  const { isAllowed, words, speechMs, bySound } = bargeIn;
+  return {
+    graph,
+    rules: {
+      idleMs: graph.limits.idleMs,
+      bargeIn: { isAllowed, words, speechMs, bySound },
+      fillerMs,
+      fillersMax: FILLERS_MAX,
+    },
+    senseOf: () => "words",
   };
 }
 

@@ -13,6 +13,8 @@ export type Entry =
     readonly generation: number;
     readonly text: string;
     readonly heard: string | null;
+    /** Said to bridge a wait: no part of the answer. */
+    readonly isFiller?: true;
   }
   | { readonly role: "toolCall"; readonly call: ToolCall }
   | { readonly role: "toolOutput"; readonly callId: string; readonly output: string };
@@ -22,10 +24,14 @@ export function addSaid(
   entries: readonly Entry[],
   generation: number,
   text: string,
+  isFiller = false,
 ): readonly Entry[] {
   const last = entries.at(-1);
-  if (last?.role !== "agent" || last.generation !== generation) {
-    return [...entries, { role: "agent", generation, text, heard: null }];
+  const goesOn = last?.role === "agent" && last.generation === generation &&
+    (last.isFiller ?? false) === isFiller;
+  if (!goesOn) {
+    const filler = isFiller ? { isFiller } as const : {};
+    return [...entries, { role: "agent", generation, text, heard: null, ...filler }];
   }
   return [...entries.slice(0, -1), { ...last, text: `${last.text} ${text}` }];
 }
@@ -50,6 +56,7 @@ export function trimToHeard(
 export function promptMessages(entries: readonly Entry[]): PromptMessage[] {
   return entries.flatMap((entry): PromptMessage[] => {
     if (entry.role !== "agent") return [entry];
+    if (entry.isFiller) return [];
     const text = entry.heard ?? entry.text;
     return text === "" ? [] : [{ role: "agent", text }];
   });

@@ -13,7 +13,8 @@ import type { CallEvent } from "./events.ts";
 import type { Milestones } from "./gap.ts";
 import type { MarkArrival, PlacedWord, Utterance } from "./ledger.ts";
 import { Scene } from "./scene.ts";
-import type { Turn, TurnLimits } from "./turns.ts";
+import { noPauses, type Pauses } from "./pauses.ts";
+import type { Sense, Turn, TurnRules } from "./turns.ts";
 
 /** An answer of the model on its way. */
 export interface Reply {
@@ -22,6 +23,39 @@ export interface Reply {
   readonly calls: readonly ToolCall[];
   /** Requests that failed before this one of the same turn. */
   readonly failures: number;
+  /** Sentences that have bridged the wait for it. */
+  readonly fillers: number;
+  /** Clauses that are not to be said while it is not known whether the caller speaks; null: say them. */
+  readonly heldBack: string | null;
+  /** True when it is complete, and was held back. */
+  readonly isOver: boolean;
+}
+
+/** A reply made in advance, on a turn that is probably over. Nothing of it is recorded, sent or acted on. */
+export interface Ahead {
+  /** What the caller has said, if that was all. */
+  readonly guess: string;
+  /** The dialogue as it will be, if it was. */
+  readonly fork: Dialogue;
+  /** Entries of the fork that it began with. */
+  readonly entriesBefore: number;
+  /** What it would have recorded. */
+  readonly events: readonly CallEvent[];
+  /** What it would have done: speech behind its first clause. */
+  readonly effects: readonly Effect[];
+  /** What it has not taken yet: functions that the model calls. */
+  readonly later: readonly DialogueEvent[];
+  /** Tokens it has cost so far, by a rule of thumb. */
+  readonly tokens: number;
+}
+
+/** Speech that the caller's voice cut off, and that goes on if it comes to nothing. */
+export interface CutOff {
+  readonly generation: number;
+  /** What was not heard of it; null while that is not known yet. */
+  readonly rest: string | null;
+  /** It is to go on as soon as that is known. */
+  readonly isDue: boolean;
 }
 
 /** An utterance that clauses can still be added to. */
@@ -48,6 +82,21 @@ export interface Dialogue {
   readonly ending: Ending | null;
   /** What was to be said and has no sound: said again once the utterance before is over, or a leg is back. */
   readonly unsaid: string | null;
+  readonly ahead: Ahead | null;
+  readonly cutOff: CutOff | null;
+  /** The caller's last sign of listening. */
+  readonly sign:
+    | { readonly text: string; readonly at: number; readonly endedAt: number | null }
+    | null;
+  readonly pauses: Pauses;
+  /** The caller's last turn, while words behind it may go on with it; null else. */
+  readonly lastTurn: { readonly endedAt: number } | null;
+  /** A turn that was taken as over before its final words came: they are not said twice. */
+  readonly guessed: string | null;
+  /** True while the caller is not listened to. */
+  readonly isDeaf: boolean;
+  /** Replies made in advance that were dropped, and the tokens they cost. */
+  readonly wasted: { readonly replies: number; readonly tokens: number };
   readonly counts: {
     readonly turns: number;
     readonly generations: number;
@@ -58,13 +107,17 @@ export interface Dialogue {
 
 export type DialogueEvent =
   /** A leg is there: the first, or another after one was lost. */
-  | { readonly type: "legReady" }
+  | { readonly type: "legReady"; readonly greetsLater?: boolean }
   | { readonly type: "legLost" }
   | {
     readonly type: "heard";
     readonly recognition: Recognition;
     readonly endedAt: number | null;
   }
+  /** The caller has made sounds of speech for so long. */
+  | { readonly type: "sounded"; readonly forMs: number }
+  /** The pause before the greeting is over. */
+  | { readonly type: "greetingDue" }
   | { readonly type: "modelSaid"; readonly request: number; readonly item: StreamItem<ModelDelta> }
   | { readonly type: "modelLost" }
   | {
@@ -90,7 +143,13 @@ export type DialogueEvent =
 
 /** What the actor does, in this order. */
 export type Effect =
-  | { readonly type: "begin"; readonly generation: number }
+  /** `isHeld`: it is made, and waits for its `release` to be played. */
+  | { readonly type: "begin"; readonly generation: number; readonly isHeld: boolean }
+  | { readonly type: "release"; readonly generation: number }
+  /** Forget a held one: nothing of it was played. */
+  | { readonly type: "discard"; readonly generation: number }
+  /** Hear the caller, or feed the recogniser silence in place of them. */
+  | { readonly type: "listen"; readonly isDeaf: boolean }
   | { readonly type: "text"; readonly generation: number; readonly text: string }
   | { readonly type: "finish"; readonly generation: number }
   /** Silence the speaker, clear the carrier, and send `settleDue` in SETTLE_MS. */
@@ -103,9 +162,13 @@ export type Effect =
 
 /** A carrier that does not return marks is not waited for longer than this. */
 export const SETTLE_MS = 500;
+
 export interface Scenario {
   readonly graph: Graph;
-  readonly limits: TurnLimits;
+  /** Of the whole call; whether the agent may be barged in on is the node's as well. */
+  readonly rules: TurnRules;
+  /** What words are that the caller says while the agent speaks. */
+  readonly senseOf: (text: string) => Sense;
 }
 
 export function newDialogue(graph: Graph): Dialogue {
@@ -121,6 +184,14 @@ export function newDialogue(graph: Graph): Dialogue {
     callerEndedAt: null,
     ending: null,
     unsaid: null,
+    ahead: null,
+    cutOff: null,
+    sign: null,
+    pauses: noPauses,
+    lastTurn: null,
+    guessed: null,
+    isDeaf: false,
+    wasted: { replies: 0, tokens: 0 },
     counts: { turns: 0, generations: 0, requests: 0, speechFailures: 0 },
   };
 }

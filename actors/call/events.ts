@@ -19,6 +19,8 @@ export type CallEvent =
   /** The graph has moved on, or learnt something. */
   | { readonly type: "workflow_moved"; readonly workflow: WorkflowState }
   | CallerSaid
+  /** A word of listening while the agent spoke or thought: no turn of its own. */
+  | { readonly type: "caller_signalled"; readonly text: string }
   /** `parts` sum to its gap. */
   | AgentSaid & { readonly parts: GapParts | null }
   | { readonly type: "tool_called"; readonly call: ToolCall; readonly output: string }

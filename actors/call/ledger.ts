@@ -67,16 +67,19 @@ export type MarkPlace =
   | { readonly type: "start" }
   | { readonly type: "word"; readonly index: number }
   | { readonly type: "end" }
+  /** Inside of a long word: a sign that the carrier plays. */
+  | { readonly type: "tick"; readonly index: number }
   | { readonly type: "cut" };
 
-/** `3:start`, `3:w12`, `3:end`; `3:cut` is sent right behind a `clear`. */
+/** `3:start`, `3:w12`, `3:t2`, `3:end`; `3:cut` is sent right behind a `clear`. */
 export function markName(generation: number, place: MarkPlace): string {
-  return `${generation}:${place.type === "word" ? `w${place.index}` : place.type}`;
+  const { type } = place;
+  return `${generation}:${type === "word" || type === "tick" ? `${type[0]}${place.index}` : type}`;
 }
 
 /** Null for a name that is none of ours. */
 export function parseMark(name: string): { generation: number; place: MarkPlace } | null {
-  const found = /^(\d{1,9}):(?:(start|end|cut)|w(\d{1,6}))$/.exec(name);
+  const found = /^(\d{1,9}):(?:(start|end|cut)|([wt])(\d{1,6}))$/.exec(name);
   if (found === null) return null;
   const generation = Number(found[1]);
   switch (found[2]) {
@@ -84,8 +87,10 @@ export function parseMark(name: string): { generation: number; place: MarkPlace 
     case "end":
     case "cut":
       return { generation, place: { type: found[2] } };
-    default:
-      return { generation, place: { type: "word", index: Number(found[3]) } };
+    default: {
+      const type = found[3] === "t" ? "tick" : "word";
+      return { generation, place: { type, index: Number(found[4]) } };
+    }
   }
 }
 
@@ -124,6 +129,7 @@ export function takeMark(utterance: Utterance, place: MarkPlace, arrival: MarkAr
   const { cutAt } = utterance;
   switch (place.type) {
     case "start":
+    case "tick":
       return utterance;
     case "cut":
       return settle(countLate(utterance, arrival));

@@ -2,13 +2,15 @@
 
 import type { Actor, Context, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
 import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
-import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import { BYTES_PER_MS, FRAME_BYTES, SILENCE } from "@/lib/audio/frame.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { Recognition, SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
 
 export type ListenerMessage =
   /** From the leg: 20 ms of caller audio. */
   | { type: "frame"; audio: Uint8Array }
+  /** From the call: feed silence in place of the caller, or hear them again. */
+  | { type: "listen"; isDeaf: boolean }
   | { type: "recognised"; item: StreamItem<Recognition> };
 
 /** What a listener tells its call. */
@@ -43,6 +45,7 @@ interface State {
   /** Owned by this incarnation; changed in place. */
   readonly audio: AsyncQueue<Uint8Array>;
   readonly isOpen: boolean;
+  readonly isDeaf: boolean;
   readonly fedBytes: number;
   /** When the last frame came in. */
   readonly fedAt: number;
@@ -63,16 +66,17 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   return {
     init(ctx) {
       const audio = newAsyncQueue<Uint8Array>(UNTAKEN_MAX_FRAMES);
-      const state = { audio, isOpen: false, fedBytes: 0, fedAt: ctx.now() };
+      const state = { audio, isOpen: false, isDeaf: false, fedBytes: 0, fedAt: ctx.now() };
       return isEarly ? open(state, ctx) : state;
     },
     on: {
       frame(state, { audio }, ctx) {
-        const { isOpen, fedBytes } = state;
+        const { isOpen, isDeaf, fedBytes } = state;
         const hearing = isOpen ? state : open(state, ctx);
-        hearing.audio.push(audio);
+        hearing.audio.push(isDeaf ? silenceLike(audio) : audio);
         return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now() };
       },
+      listen: (state, { isDeaf }) => ({ ...state, isDeaf }),
       recognised(state, { item }) {
         switch (item.type) {
           case "item":
@@ -90,9 +94,10 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         }
       },
     },
-    view: ({ audio, isOpen, fedBytes }) => ({
+    view: ({ audio, isOpen, isDeaf, fedBytes }) => ({
       provider: stt.provider,
       isOpen,
+      isDeaf,
       fedMs: fedBytes / BYTES_PER_MS,
       waitingFrames: audio.length,
       droppedFrames: audio.droppedCount,
@@ -101,15 +106,24 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   };
 }
 
+const SILENT_FRAME = new Uint8Array(FRAME_BYTES).fill(SILENCE);
+
+/** Silence of the same length: the recogniser's clock runs on. */
+function silenceLike({ length }: Uint8Array): Uint8Array {
+  return length === FRAME_BYTES ? SILENT_FRAME : new Uint8Array(length).fill(SILENCE);
+}
+
 /** When the audio at the recogniser's time stamp came in: audio arrives at the pace of the clock. */
 function arrivalOf(state: Readonly<State>, recognition: Recognition): number | null {
   const { audio, fedBytes, fedAt } = state;
   if (audio.droppedCount > 0) return null; // the recogniser's count and ours have parted
   const atMs = audioTimeOf(recognition);
+  if (atMs === null) return fedAt;
   return Math.min(fedAt, fedAt - (fedBytes / BYTES_PER_MS - atMs)); // no later than now, whatever it says
 }
 
-function audioTimeOf(recognition: Recognition): number {
+/** Null where the recogniser tells none. */
+function audioTimeOf(recognition: Recognition): number | null {
   switch (recognition.type) {
     case "speechStarted":
       return recognition.atMs;
@@ -117,6 +131,9 @@ function audioTimeOf(recognition: Recognition): number {
     case "final":
       return recognition.endMs;
     case "utteranceEnded":
+    case "eagerEnded":
       return recognition.lastWordEndMs;
+    case "resumed":
+      return null;
   }
 }

@@ -38,6 +38,7 @@ function take(rebuilt: Rebuilt, event: CallEvent): Rebuilt {
     case "call_started":
     case "leg_lost":
     case "dtmf_pressed":
+    case "caller_signalled":
     case "failed":
       return { ...rebuilt, seq };
     case "call_dialed":

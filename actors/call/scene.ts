@@ -13,12 +13,20 @@ import {
   type WorkflowAction,
   type WorkflowState,
 } from "@/lib/workflow/engine.ts";
-import { type Graph, nodeOf } from "@/lib/workflow/graph.ts";
+import {
+  type Graph,
+  languageOf,
+  nodeOf,
+  startOf,
+  type TurnSettings,
+} from "@/lib/workflow/graph.ts";
+import { fillersOf } from "@/lib/workflow/phrases.ts";
 import { promptFor } from "@/lib/workflow/prompt.ts";
 import { render } from "@/lib/workflow/template.ts";
+import { divide, isOfAhead, promptTokens, takeOver, tokensOf, waitsForTurn } from "./ahead.ts";
 import { addText, lastClause, noClauses } from "./clauses.ts";
 import { addSaid, type Entry, promptMessages, trimToHeard, wordsOf } from "./conversation.ts";
-import type { Dialogue, DialogueEvent, Effect, Reply, Scenario } from "./dialogue.ts";
+import type { Ahead, Dialogue, DialogueEvent, Effect, Reply, Scenario } from "./dialogue.ts";
 import { AGENT_HUNG_UP, type Ending } from "./ending.ts";
 import type { CallEvent, CallPart } from "./events.ts";
 import { gapOf, type Milestone, reach } from "./gap.ts";
@@ -34,7 +42,15 @@ import {
   takeMark,
   type Utterance,
 } from "./ledger.ts";
-import { takeTurn, type TurnAction, type TurnEvent } from "./turns.ts";
+import { easePauses, learnPause, silenceFor } from "./pauses.ts";
+import {
+  isSame,
+  type Sense,
+  takeTurn,
+  type TurnAction,
+  type TurnEvent,
+  type TurnRules,
+} from "./turns.ts";
 
 /** Requests of one turn that may fail before the call gives up. */
 const REQUEST_FAILURES_MAX = 1;
@@ -42,6 +58,12 @@ const REQUEST_FAILURES_MAX = 1;
 const SPEECH_FAILURES_MAX = 1;
 const ANSWER_MAX_TOKENS = 400; // about a minute of speech
 const TEMPERATURE = 0.3;
+/** Of a dynamic or eager agent the recogniser calls an utterance over after so long; the rest of the silence is ours to wait. */
+export const EARLY_ENDPOINT_MS = 200;
+/** A sign of listening that comes so shortly before the agent has spoken is an answer to it. */
+const SIGN_ANSWERS_MS = 1_000;
+/** Words of the caller so soon behind the agent's first ones go on with the turn before. */
+const EARLY_INTERRUPTION_MS = 1_500;
 
 /** Lives for one call of `takeEvent`: changes the dialogue, and collects what follows. */
 export class Scene {
@@ -57,9 +79,20 @@ export class Scene {
   }
 
   take(event: DialogueEvent): void {
+    const { ahead } = this.dialogue;
+    if (ahead !== null && isOfAhead(this.dialogue, event)) this.#takeAhead(ahead, event);
+    else this.#take(event);
+    this.#attend();
+  }
+
+  #take(event: DialogueEvent): void {
     switch (event.type) {
       case "legReady":
-        return this.#legReady();
+        return this.#legReady(event.greetsLater ?? false);
+      case "greetingDue":
+        return this.#greetingDue();
+      case "sounded":
+        return this.#turn({ type: "sounded", forMs: event.forMs });
       case "legLost":
         return this.#legLost();
       case "heard":
@@ -67,6 +100,7 @@ export class Scene {
       case "modelSaid":
         return this.#modelSaid(event.request, event.item);
       case "modelLost":
+        this.#forget();
         return this.#requestFailed("crashed", "Model request crashed");
       case "wordsPlaced":
         return this.#updateUtterance(event.generation, (it) => placeWords(it, event.words));
@@ -78,6 +112,7 @@ export class Scene {
       case "synthesisFailed":
         return this.#synthesisFailed(event.generation, event.error);
       case "speakerLost":
+        this.#forget();
         return this.#speakerLost();
       case "marked":
         return this.#marked(event.name, event);
@@ -91,29 +126,89 @@ export class Scene {
   }
 
   #heard(recognition: Recognition, endedAt: number | null): void {
+    const { text } = { text: "", ...recognition };
     switch (recognition.type) {
       case "speechStarted":
-        return; // a sound; words decide
+        return; // a sound; words decide, or our own ear
       case "interim":
-        this.#noteBegun(recognition.text);
-        return this.#turn({ type: "interim", text: recognition.text });
+        this.#noteBegun(text);
+        return this.#turn({
+          type: "interim",
+          text,
+          sense: this.#senseOf(text),
+          forMs: this.#speakingMs,
+        });
       case "final":
-        this.#noteBegun(recognition.text);
-        if (recognition.text.trim() !== "") this.#set({ callerEndedAt: endedAt });
-        return this.#turn({ type: "final", text: recognition.text });
+        if (this.#isToldAgain(text)) return;
+        this.#noteBegun(text);
+        if (text.trim() !== "") this.#set({ callerEndedAt: endedAt });
+        return this.#turn({ type: "final", text, sense: this.#senseOf(text) });
       case "utteranceEnded":
-        return this.#turn({ type: "utteranceEnded" });
+        return this.#turn({ type: "utteranceEnded", waitMs: this.#waitMs });
+      case "eagerEnded":
+        this.#set({ callerEndedAt: endedAt });
+        return this.#turn({ type: "eagerEnded", text });
+      case "resumed":
+        return this.#turn({ type: "resumed" });
     }
   }
 
+  /** The final words of a turn that was taken as over without them. */
+  #isToldAgain(text: string): boolean {
+    const { guessed } = this.dialogue;
+    if (guessed === null || text.trim() === "") return false;
+    this.#set({ guessed: null });
+    return isSame(text, guessed);
+  }
+
   #noteBegun(text: string): void {
-    if (text.trim() === "" || this.dialogue.callerBeganAt !== null) return;
-    this.#set({ callerBeganAt: this.#now });
+    if (text.trim() === "") return;
+    this.#learnPause(text);
+    if (this.dialogue.callerBeganAt === null) this.#set({ callerBeganAt: this.#now });
+  }
+
+  get #speakingMs(): number {
+    const { callerBeganAt } = this.dialogue;
+    return callerBeganAt === null ? 0 : this.#now - callerBeganAt;
+  }
+
+  #senseOf(text: string): Sense {
+    return this.#scenario.senseOf(text);
+  }
+
+  /** What is still to be waited for once the recogniser calls an utterance over. */
+  get #waitMs(): number {
+    const { turns } = this.#scenario.graph;
+    switch (turns.endpointing) {
+      case "provider":
+        return 0;
+      case "fixed":
+        return turns.silenceMs - endpointingMsOf(turns);
+      case "dynamic":
+        return silenceFor(this.dialogue.pauses, turns) - endpointingMsOf(turns);
+    }
+  }
+
+  /** Words behind a pause, or right behind the agent's first ones: the silence before them was within a turn. */
+  #learnPause(text: string): void {
+    const { turn, callerEndedAt, pauses, utterances, lastTurn } = this.dialogue;
+    if (turn.floor === "pause" && callerEndedAt !== null) {
+      if (isSame(`${turn.text} ${text}`, turn.guess ?? "")) return; // told again
+      return this.#set({ pauses: learnPause(pauses, this.#now - callerEndedAt) });
+    }
+    if (turn.floor !== "agent" || lastTurn === null) return;
+    const audibleAt = utterances.at(-1)?.audibleAt ?? this.#now;
+    if (this.#now - audibleAt > EARLY_INTERRUPTION_MS) return;
+    this.#set({ pauses: learnPause(pauses, this.#now - lastTurn.endedAt), lastTurn: null });
   }
 
   #turn(event: TurnEvent): void {
-    const [turn, action] = takeTurn(this.dialogue.turn, event, this.#scenario.limits);
+    const before = this.dialogue.turn;
+    const [turn, action] = takeTurn(before, event, this.#rules);
     this.#set({ turn });
+    if (before.floor === "pause" && before.text === "" && turn.floor === "thinking") {
+      this.#set({ guessed: before.guess });
+    }
     if (action !== undefined) this.#act(action);
   }
 
@@ -121,14 +216,23 @@ export class Scene {
     switch (action.type) {
       case "reply":
         return this.#callerSaid(action.text);
+      case "speculate":
+        return this.#speculate(action.text);
+      case "forget":
+        return this.#forget();
+      case "holdBack":
+        return this.#holdBack();
       case "withdraw":
+        this.#set({ cutOff: null });
         return this.#withdraw();
       case "bargeIn":
-        this.#withdraw();
-        return this.#cutCurrent();
+        return this.#bargeIn();
+      case "backchannel":
+        return this.#signalled(action.text);
       case "noWords":
-        if (this.#owesReply) this.#request(0);
-        return;
+        return this.#goOn();
+      case "fill":
+        return this.#fill();
       case "cutShort":
         return this.#cutShort();
       case "promptIdle":
@@ -140,9 +244,181 @@ export class Scene {
     }
   }
 
+  /** What rules here: the call's rules, and the node's. */
+  get #rules(): TurnRules {
+    const { rules, graph } = this.#scenario;
+    const node = nodeOf(graph, this.dialogue.workflow.node);
+    if (node.type === "end" || node.isInterruptible) return rules;
+    return { ...rules, bargeIn: { ...rules.bargeIn, isAllowed: false } };
+  }
+
+  /** While the agent must not be interrupted the recogniser gets silence: its clock runs on, and hears nothing. */
+  #attend(): void {
+    const { turn, isDeaf } = this.dialogue;
+    const shouldBeDeaf = turn.floor === "agent" && !this.#rules.bargeIn.isAllowed;
+    if (shouldBeDeaf === isDeaf) return;
+    this.#set({ isDeaf: shouldBeDeaf });
+    this.effects.push({ type: "listen", isDeaf: shouldBeDeaf });
+  }
+
   #callerSaid(text: string): void {
+    const { ahead } = this.dialogue;
+    const owesGreeting = this.#owesGreeting;
+    this.#set({ pauses: easePauses(this.dialogue.pauses), cutOff: null });
+    if (ahead !== null && isSame(ahead.guess, text)) return this.#takeOver(ahead, text);
+    this.#forget();
+    this.#withdraw();
     this.#noteCaller(text);
+    if (owesGreeting) return this.#step(begin(this.#scenario.graph)); // they spoke first
     this.#step(advance(this.#scenario.graph, this.dialogue.workflow, { type: "callerSpoke" }));
+  }
+
+  /** True until the greeting has been begun, where there is one. */
+  get #owesGreeting(): boolean {
+    return this.dialogue.entries.length === 0 && startOf(this.#scenario.graph).greeting !== "";
+  }
+
+  /** Answers a turn that is probably over, in a fork of the dialogue. */
+  #speculate(text: string): void {
+    const { graph } = this.#scenario;
+    const { wasted, ahead } = this.dialogue;
+    const { isEager, eagerTokensMax } = graph.turns;
+    if (!isEager || this.#owesGreeting || wasted.tokens >= eagerTokensMax) return;
+    if (ahead !== null) this.#forget();
+    const scene = new Scene(
+      { ...this.dialogue, turn: { floor: "thinking", fillers: 0 } },
+      this.#scenario,
+      this.#now,
+    );
+    scene.#noteCaller(text);
+    const entriesBefore = scene.dialogue.entries.length;
+    scene.#step(advance(graph, scene.dialogue.workflow, { type: "callerSpoke" }));
+    const fork = { fork: scene.dialogue, entriesBefore, events: [], effects: [], later: [] };
+    this.#set({ ahead: { guess: text, ...fork, tokens: 0 } });
+    this.#keepAhead(scene, 0);
+  }
+
+  #takeAhead(ahead: Ahead, event: DialogueEvent): void {
+    if (waitsForTurn(ahead, event)) {
+      return this.#set({ ahead: { ...ahead, later: [...ahead.later, event] } });
+    }
+    const scene = new Scene(ahead.fork, this.#scenario, this.#now);
+    scene.#take(event);
+    const isText = event.type === "modelSaid" && event.item.type === "item" &&
+      event.item.value.type === "text";
+    this.#keepAhead(scene, isText ? tokensOf(event.item.value.text) : 0);
+  }
+
+  /** Does what the fork may do already, and keeps the rest. A fork in which anything fails is no good. */
+  #keepAhead(scene: Scene, tokens: number): void {
+    const { ahead } = this.dialogue;
+    if (ahead === null) return;
+    const hasText = ahead.fork.open !== null;
+    const { now, held, events } = divide(scene.effects, hasText);
+    if (scene.dialogue.ending !== null || events.some(({ type }) => type === "failed")) {
+      const { generations, requests } = scene.dialogue.counts;
+      this.#forget();
+      return this.#set({ counts: { ...this.dialogue.counts, generations, requests } });
+    }
+    this.effects.push(...now);
+    const asked = now.map((it) => it.type === "request" ? promptTokens(it.prompt) : 0);
+    this.#set({
+      ahead: {
+        ...ahead,
+        fork: scene.dialogue,
+        events: [...ahead.events, ...events],
+        effects: [...ahead.effects, ...held],
+        tokens: asked.reduce((sum, count) => sum + count, ahead.tokens + tokens),
+      },
+    });
+  }
+
+  /** The caller went on: of the reply made in advance nothing stays but what it cost. */
+  #forget(): void {
+    const { ahead, counts, wasted } = this.dialogue;
+    if (ahead === null) return;
+    const { fork, tokens } = ahead;
+    if (fork.reply !== null) this.effects.push({ type: "withdraw" });
+    const { generations, requests } = fork.counts;
+    if (generations > counts.generations) {
+      this.effects.push({ type: "discard", generation: generations });
+    }
+    this.#set({
+      ahead: null,
+      counts: { ...counts, generations, requests }, // their numbers are spent
+      wasted: { replies: wasted.replies + 1, tokens: wasted.tokens + tokens },
+    });
+  }
+
+  /** The turn is over as it was guessed: what was made in advance is the reply. */
+  #takeOver(ahead: Ahead, text: string): void {
+    this.#noteCaller(text);
+    const { generations } = this.dialogue.counts;
+    this.#set(takeOver(this.dialogue, ahead));
+    for (const event of ahead.events) if (event.type !== "caller_said") this.#record(event);
+    const generation = this.dialogue.counts.generations;
+    if (generation > generations) this.effects.push({ type: "release", generation });
+    this.effects.push(...ahead.effects);
+    for (const event of ahead.later) this.#take(event);
+  }
+
+  /** The caller may be speaking: the reply is made on, and not said before that is known. */
+  #holdBack(): void {
+    const { reply, cutOff } = this.dialogue;
+    if (cutOff !== null) this.#set({ cutOff: { ...cutOff, isDue: false } });
+    if (reply !== null && reply.heldBack === null) this.#set({ reply: { ...reply, heldBack: "" } });
+  }
+
+  #bargeIn(): void {
+    this.#holdBack();
+    const current = this.dialogue.utterances.at(-1);
+    this.#cutCurrent();
+    if (current === undefined || current.cutAt !== null) return;
+    this.#set({ cutOff: { generation: current.generation, rest: null, isDue: false } });
+  }
+
+  /** The caller's voice came to nothing: what was cut off and what was held back are said. */
+  #goOn(): void {
+    const { cutOff, reply } = this.dialogue;
+    if (cutOff !== null && cutOff.rest === null) {
+      this.#set({ cutOff: { ...cutOff, isDue: true } }); // its marks are on their way
+      if (reply !== null) this.#turn({ type: "replyAsked" });
+      return;
+    }
+    const text = [cutOff?.rest ?? "", reply?.heldBack ?? ""].filter((it) => it !== "").join(" ");
+    this.#set({ cutOff: null, callerBeganAt: null, callerEndedAt: null });
+    if (reply !== null) this.#set({ reply: { ...reply, heldBack: null, isOver: false } });
+    if (text !== "") this.#say(text, false);
+    if (reply !== null) {
+      if (text === "") this.#turn({ type: "replyAsked" });
+      const { reply: current } = this.dialogue;
+      if (reply.isOver && current !== null) this.#replied(current);
+      return;
+    }
+    if (text !== "") return this.#finish();
+    if (this.#owesReply) this.#request(0);
+  }
+
+  /** A sign of listening: it is on record, and no turn. */
+  #signalled(text: string): void {
+    const { callerEndedAt } = this.dialogue;
+    this.#record({ type: "caller_signalled", text });
+    this.#set({
+      sign: { text, at: this.#now, endedAt: callerEndedAt },
+      callerBeganAt: null,
+      callerEndedAt: null,
+    });
+  }
+
+  /** Bridges the wait for a reply, in the utterance that goes on with it. */
+  #fill(): void {
+    const { reply, workflow } = this.dialogue;
+    const { graph } = this.#scenario;
+    const sentences = graph.fillers ?? fillersOf(languageOf(graph));
+    const sentence = sentences[(reply?.fillers ?? 0) % Math.max(sentences.length, 1)];
+    if (reply === null || sentence === undefined) return;
+    this.#set({ reply: { ...reply, fillers: reply.fillers + 1 } });
+    this.#say(render(sentence, workflow.variables), false, true);
   }
 
   #noteCaller(text: string): void {
@@ -159,6 +435,8 @@ export class Scene {
       },
       callerBeganAt: null,
       callerEndedAt: null,
+      sign: null,
+      lastTurn: callerEndedAt === null ? null : { endedAt: callerEndedAt },
     });
   }
 
@@ -187,6 +465,12 @@ export class Scene {
     const { reply, utterances } = this.dialogue;
     const current = utterances.at(-1);
     if (reply !== null && current !== undefined && this.#unheardOf(current) === "") {
+      const { fillerMs, fillersMax } = this.#rules;
+      const isAwaited = this.dialogue.turn.floor === "quiet";
+      if (isAwaited && fillerMs !== null && reply.fillers < fillersMax) {
+        this.#fill();
+        if (this.dialogue.turn.floor !== "quiet") return;
+      }
       return this.#giveUp("model", "unknown_outcome", "No more of the reply came in time");
     }
     this.#withdraw();
@@ -252,11 +536,19 @@ export class Scene {
   }
 
   #request(failures: number): void {
-    const { counts, workflow, entries } = this.dialogue;
+    const { counts, workflow, entries, reply } = this.dialogue;
     const requests = counts.requests + 1;
     this.#set({
       counts: { ...counts, requests },
-      reply: { request: requests, clauses: noClauses, calls: [], failures },
+      reply: {
+        request: requests,
+        clauses: noClauses,
+        calls: [],
+        failures,
+        fillers: reply?.fillers ?? 0,
+        heldBack: null,
+        isOver: false,
+      },
     });
     const prompt = {
       ...promptFor(this.#scenario.graph, workflow),
@@ -301,7 +593,7 @@ export class Scene {
         this.#note("firstToken", this.#now);
         const [clauses, complete] = addText(reply.clauses, delta.text);
         this.#set({ reply: { ...reply, clauses } });
-        for (const clause of complete) this.#say(clause, false);
+        for (const clause of complete) this.#sayOf(clause);
         return;
       }
       case "toolCall":
@@ -312,9 +604,18 @@ export class Scene {
     }
   }
 
-  #replied(reply: Reply): void {
-    const rest = lastClause(reply.clauses);
-    if (rest !== null) this.#say(rest, false);
+  /** A clause of the reply: said, or kept for later. */
+  #sayOf(clause: string): void {
+    const { reply } = this.dialogue;
+    if (reply === null || reply.heldBack === null) return this.#say(clause, false);
+    this.#set({ reply: { ...reply, heldBack: `${reply.heldBack} ${clause}`.trim() } });
+  }
+
+  #replied(given: Reply): void {
+    const rest = lastClause(given.clauses);
+    if (rest !== null) this.#sayOf(rest);
+    const reply = { ...(this.dialogue.reply ?? given), clauses: noClauses };
+    if (reply.heldBack !== null) return this.#set({ reply: { ...reply, isOver: true } });
     this.#set({ reply: null });
     if (reply.calls.length === 0) {
       return this.#replyOver();
@@ -349,6 +650,10 @@ export class Scene {
     const { reply } = this.dialogue;
     if (reply === null) return;
     this.#set({ reply: null });
+    if (reply.heldBack !== null) { // if the caller has said nothing, it is asked anew
+      this.#record({ type: "failed", part: "model", code, message });
+      return this.#turn({ type: "replyEmpty" });
+    }
     if (reply.clauses.begun) { // half an answer has been said: the caller can go on from it
       this.#record({ type: "failed", part: "model", code, message });
       return this.#replyOver();
@@ -366,7 +671,7 @@ export class Scene {
     this.#endWith(this.#rendered(this.#scenario.graph.failureSentence), ending);
   }
 
-  #say(text: string, isLast: boolean): void {
+  #say(text: string, isLast: boolean, isFiller = false): void {
     const { ending, counts, utterances, unsaid } = this.dialogue;
     if (ending !== null && !isLast) return; // nothing comes behind last words
     if (unsaid !== null) { // it keeps its place, behind what is still playing
@@ -379,8 +684,9 @@ export class Scene {
         counts: { ...counts, generations: generation, turns: counts.turns + 1 },
         utterances: [...utterances, newUtterance(generation, counts.turns + 1)],
         open: { generation, text: "" },
+        cutOff: null,
       });
-      this.effects.push({ type: "begin", generation });
+      this.effects.push({ type: "begin", generation, isHeld: false });
     }
     const open = this.dialogue.open;
     if (open === null) return;
@@ -388,7 +694,7 @@ export class Scene {
     this.#note("firstToken", this.#now); // where the graph speaks, the model's word was a function
     this.#note("firstClause", this.#now);
     this.#set({
-      entries: addSaid(this.dialogue.entries, generation, text),
+      entries: addSaid(this.dialogue.entries, generation, text, isFiller),
       open: { generation, text: open.text === "" ? text : `${open.text} ${text}` },
     });
     this.effects.push({ type: "text", generation, text });
@@ -404,6 +710,7 @@ export class Scene {
 
   #endWith(sentence: string, ending: Ending): void {
     if (this.dialogue.ending !== null) return;
+    this.#forget();
     this.#withdraw();
     this.#endCallerTurn();
     if (this.dialogue.open === null && this.dialogue.unsaid === null) this.#cutCurrent();
@@ -419,7 +726,9 @@ export class Scene {
     const current = utterances.at(-1);
     if (current === undefined || current.cutAt !== null) return;
     this.#silence(current);
-    if (turn.floor === "agent" || turn.floor === "closing") this.#turn({ type: "speechEnded" });
+    if (turn.floor === "agent" || turn.floor === "closing") {
+      this.#turn({ type: "speechEnded", answer: "" });
+    }
   }
 
   #silence(current: Utterance): void {
@@ -498,7 +807,7 @@ export class Scene {
       span: this.#spanOf(audibleAt, endedAt),
     });
     this.#set({ entries: trimToHeard(this.dialogue.entries, generation, heardCount) });
-    if (cutAt !== null) return;
+    if (cutAt !== null) return this.#cutSettled(utterance);
     const { unsaid, open } = this.dialogue;
     this.#set({ unsaid: null, open: open?.generation === generation ? null : open });
     if (unsaid === null || unsaid === "") return this.#spoken();
@@ -506,16 +815,35 @@ export class Scene {
     if (this.dialogue.reply === null) this.#finish();
   }
 
+  /** What was cut off is known to the word; it goes on if the voice that cut it off came to nothing. */
+  #cutSettled(utterance: Utterance): void {
+    const { cutOff } = this.dialogue;
+    if (cutOff === null || cutOff.generation !== utterance.generation) return;
+    this.#set({ cutOff: { ...cutOff, rest: this.#unheardOf(utterance) } });
+    const { floor } = this.dialogue.turn;
+    if (cutOff.isDue && (floor === "quiet" || floor === "thinking")) this.#goOn();
+  }
+
   /** All that was given to be said is over; a reply may still be coming. */
   #spoken(): void {
-    this.#turn({ type: "speechEnded" });
+    const { sign } = this.dialogue;
+    const isAnswer = sign !== null && this.#now - sign.at <= SIGN_ANSWERS_MS;
+    if (isAnswer) this.#set({ callerEndedAt: sign.endedAt, sign: null });
+    this.#turn({ type: "speechEnded", answer: isAnswer ? sign.text : "" });
     if (this.dialogue.reply !== null) this.#turn({ type: "replyAsked" });
   }
 
-  #legReady(): void {
+  /** The greeting may be let wait; a caller who speaks first is greeted behind their words. */
+  #greetingDue(): void {
+    if (this.#owesGreeting && this.dialogue.turn.floor === "quiet") {
+      this.#step(begin(this.#scenario.graph));
+    }
+  }
+
+  #legReady(greetsLater: boolean): void {
     const { graph } = this.#scenario;
     const { entries, unsaid, ending, workflow } = this.dialogue;
-    if (entries.length === 0) return this.#step(begin(graph));
+    if (entries.length === 0) return greetsLater ? undefined : this.#step(begin(graph));
     const isOwed = this.#owesReply;
     this.#set({ unsaid: null });
     if (unsaid !== null && unsaid !== "") this.#say(unsaid, ending !== null);
@@ -529,15 +857,19 @@ export class Scene {
 
   /** No mark will come of what was being said: it is taken as heard up to the last one. */
   #legLost(): void {
+    this.#forget();
     this.#withdraw();
     this.#endCallerTurn();
+    const { cutOff } = this.dialogue;
+    const due = cutOff?.isDue ? cutOff.generation : null; // it was to go on
+    this.#set({ cutOff: null });
     for (const utterance of this.dialogue.utterances) {
       const unsaid = this.#remainderOf(utterance);
       this.#updateUtterance(
         utterance.generation,
         (it) => settle(cutUtterance(it, this.#now)),
       );
-      if (utterance.cutAt === null) this.#set({ unsaid });
+      if (utterance.cutAt === null || utterance.generation === due) this.#set({ unsaid });
     }
     this.#set({ open: null, milestones: {} });
   }
@@ -583,6 +915,12 @@ export class Scene {
   #reach(generation: number, milestone: Milestone, at: number): void {
     if (generation === this.dialogue.counts.generations) this.#note(milestone, at);
   }
+}
+
+/** Silence after which the recogniser is to call an utterance over. */
+export function endpointingMsOf({ endpointing, silenceMs, isEager }: TurnSettings): number {
+  const isEarly = endpointing === "dynamic" || (endpointing === "fixed" && isEager);
+  return isEarly ? Math.min(EARLY_ENDPOINT_MS, silenceMs) : silenceMs;
 }
 
 /** What an ended conversation closes with, where the words themselves are lost. */

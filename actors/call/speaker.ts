@@ -17,8 +17,15 @@ import { Playout } from "./playout.ts";
 import type { Ticker } from "./ticker.ts";
 
 export type SpeakerMessage =
-  /** From the call: a new utterance to this leg. One at a time: it takes the place of the one before. */
-  | { type: "begin"; generation: number; leg: Pick<Ref<LegMessage>, "send"> }
+  /**
+   * From the call: a new utterance to this leg. One at a time: it takes the place of the one before. A held
+   * one is made and not played: a caller who goes on is never to know of it.
+   */
+  | { type: "begin"; generation: number; isHeld: boolean; leg: Pick<Ref<LegMessage>, "send"> }
+  /** Play the held one. */
+  | { type: "release"; generation: number }
+  /** Forget the held one: there is nothing to clear. */
+  | { type: "discard"; generation: number }
   /** A clause of it. */
   | { type: "text"; generation: number; text: string }
   /** That was all of it. */
@@ -53,6 +60,8 @@ export const speakerKind: Kind<SpeakerMessage> = {
   poisonTries: 1,
 };
 
+/** Audio without a mark is marked so often, so that a long word shows that the carrier plays. */
+const TICK_BYTES = 1_000 * BYTES_PER_MS;
 /** Clauses of one utterance that the synthesiser has not taken. */
 const CLAUSES_MAX = 1_000;
 
@@ -77,6 +86,10 @@ interface Speaking {
   /** Silent bytes at its beginning so far, while nothing audible has come. */
   readonly leadBytes: number;
   readonly phase: "waiting" | "hasAudio" | "playing";
+  readonly isHeld: boolean;
+  /** Bytes sent since the last mark, and marks of no word so far. */
+  readonly unmarkedBytes: number;
+  readonly ticks: number;
 }
 
 interface State {
@@ -105,20 +118,27 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
 
   /** Sends what is due; the first frame is reported, and the end puts the ticker to rest. */
   function play(speaking: Speaking, ctx: Context<SpeakerMessage>): State {
-    const { playout, leg, generation } = speaking;
-    let { phase } = speaking;
+    const { playout, leg, generation, isHeld } = speaking;
+    if (isHeld) return { speaking };
+    let { phase, unmarkedBytes, ticks } = speaking;
     for (const item of playout.take(ctx.now())) {
       if (item.type === "mark") {
         leg.send({ type: "mark", name: item.name });
+        unmarkedBytes = 0;
         continue;
       }
       leg.send({ type: "play", audio: item.audio });
+      unmarkedBytes += item.audio.length;
+      if (unmarkedBytes >= TICK_BYTES) {
+        leg.send({ type: "mark", name: markName(generation, { type: "tick", index: ticks++ }) });
+        unmarkedBytes = 0;
+      }
       if (phase === "playing") continue;
       phase = "playing";
       const leadMs = speaking.leadBytes / BYTES_PER_MS;
       call.send({ type: "playoutBegan", generation, at: ctx.now(), leadMs });
     }
-    if (!playout.isDone) return { speaking: { ...speaking, phase } };
+    if (!playout.isDone) return { speaking: { ...speaking, phase, unmarkedBytes, ticks } };
     rest();
     return { speaking: null };
   }
@@ -154,7 +174,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
         const next = place({ ...speaking, audioBytes }, audioBytes);
         if (speaking.phase !== "waiting") return { speaking: next };
         call.send({ type: "synthesisBegan", generation, at: ctx.now() });
-        tickWith(ctx);
+        if (!speaking.isHeld) tickWith(ctx);
         const leadBytes = silentPrefix(speech.audio);
         return play({ ...next, leadBytes, phase: "hasAudio" }, ctx);
       }
@@ -167,7 +187,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
       return { speaking: null };
     },
     on: {
-      begin(state, { generation, leg }, ctx) {
+      begin(state, { generation, leg, isHeld }, ctx) {
         drop(state, ctx);
         const clauses = newAsyncQueue<string>(CLAUSES_MAX);
         const playout = new Playout();
@@ -178,7 +198,18 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
           (item) => ({ type: "synthesised", generation, item }),
         );
         const none = { wordCount: 0, announced: [], audioBytes: 0, leadBytes: 0 };
-        return { speaking: { generation, leg, clauses, playout, ...none, phase: "waiting" } };
+        const unsent = { unmarkedBytes: 0, ticks: 0, phase: "waiting" } as const;
+        return { speaking: { generation, leg, clauses, playout, isHeld, ...none, ...unsent } };
+      },
+      release({ speaking }, { generation }, ctx) {
+        if (speaking?.generation !== generation) return { speaking };
+        const released = { ...speaking, isHeld: false };
+        if (speaking.phase === "waiting") return { speaking: released };
+        tickWith(ctx);
+        return play(released, ctx);
+      },
+      discard(state, { generation }, ctx) {
+        return state.speaking?.generation === generation ? drop(state, ctx) : state;
       },
       text({ speaking }, { generation, text }) {
         if (speaking?.generation === generation) speaking.clauses.push(text);
@@ -200,6 +231,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
           call.send({ type: "synthesisFailed", generation, error: item.error });
         }
         last.playout.end(markName(generation, { type: "end" }), isComplete);
+        if (last.isHeld) return { speaking: { ...last, phase: "hasAudio" } };
         tickWith(ctx);
         return play(last, ctx);
       },

@@ -6,8 +6,19 @@ export type Turn =
   | { readonly floor: "quiet"; readonly prompts: number }
   /** The caller speaks; `text` holds the finals of this turn. */
   | { readonly floor: "caller"; readonly text: string }
-  /** The caller's turn is over and a reply is being made; nothing of it has been sent. */
-  | { readonly floor: "thinking" }
+  /**
+   * The caller has paused: their turn is over unless they go on. `text` as above. `waitMs`: it is over after
+   * so long; null leaves that to the recogniser, which has said that it probably is. `guess` is what has been
+   * taken for the whole turn in advance; null when nothing was.
+   */
+  | {
+    readonly floor: "pause";
+    readonly text: string;
+    readonly waitMs: number | null;
+    readonly guess: string | null;
+  }
+  /** The caller's turn is over and a reply is being made; nothing of it has been sent. `fillers` bridged the wait so far. */
+  | { readonly floor: "thinking"; readonly fillers: number }
   /**
    * The agent speaks, or its speech is on its way; the caller may barge in. `text` holds finals that were
    * too short for that: the caller's next turn begins with them.
@@ -16,16 +27,34 @@ export type Turn =
   /** The agent's last words: not to be barged in on, then the call is hung up. */
   | { readonly floor: "closing" };
 
+/** What words of the caller are while the agent speaks: a sign of listening, a call to stop, or words as any other. */
+export type Sense = "backchannel" | "stop" | "words";
+
 export type TurnEvent =
-  | { readonly type: "interim"; readonly text: string }
-  | { readonly type: "final"; readonly text: string }
-  | { readonly type: "utteranceEnded" }
+  /** `forMs`: since the first of these words was recognised. */
+  | {
+    readonly type: "interim";
+    readonly text: string;
+    readonly sense: Sense;
+    readonly forMs: number;
+  }
+  | { readonly type: "final"; readonly text: string; readonly sense: Sense }
+  /** The caller has made sounds of speech for so long, whatever the words. */
+  | { readonly type: "sounded"; readonly forMs: number }
+  /** `waitMs`: the caller may go on for so long; 0 ends their turn at once. */
+  | { readonly type: "utteranceEnded"; readonly waitMs: number }
+  /** The recogniser thinks that the turn is over, and will say whether it was. `text` is all of it. */
+  | { readonly type: "eagerEnded"; readonly text: string }
+  /** It was not. */
+  | { readonly type: "resumed" }
+  /** Keys were pressed that make a turn of their own. */
+  | { readonly type: "keyed"; readonly text: string }
   /** Speech was handed to the speaker. `last`: the call ends after it. */
   | { readonly type: "speechGiven"; readonly last: boolean }
   /** A mark came back: the carrier is playing. */
   | { readonly type: "speechProgressed" }
-  /** All speech given has been played. */
-  | { readonly type: "speechEnded" }
+  /** All speech given has been played. `answer`: signs of listening that came so late that they answer it. */
+  | { readonly type: "speechEnded"; readonly answer: string }
   /** The model was asked: by a turn of the caller, or for a reply that was lost. */
   | { readonly type: "replyAsked" }
   /** The model has answered without a word to say, and nothing more is coming. */
@@ -33,45 +62,76 @@ export type TurnEvent =
   | { readonly type: "deadlinePassed" };
 
 export type TurnAction =
-  /** The caller's turn is over: record `text`, make a reply. */
+  /** The caller's turn is over: record `text`, make a reply, or take the one made in advance. */
   | { readonly type: "reply"; readonly text: string }
-  /** The caller went on before the reply was heard: drop it, keep what they say next. */
+  /** Make a reply in advance, of which nothing may be seen or heard before `reply`. */
+  | { readonly type: "speculate"; readonly text: string }
+  /** The caller went on: forget the reply that was made in advance. */
+  | { readonly type: "forget" }
+  /** The caller may have begun to speak before the reply was heard: keep it back until words are certain. */
+  | { readonly type: "holdBack" }
+  /** The caller has spoken: drop the reply that was kept back, if any. */
   | { readonly type: "withdraw" }
-  /** A sound came to nothing: a reply that was dropped for it, and never heard, is to be made again. */
+  /** A sound came to nothing: go on with what was kept back or cut off. */
   | { readonly type: "noWords" }
-  /** The caller speaks over the agent: silence now, and work out what was heard. */
+  /** The caller speaks over the agent: silence now, work out what was heard, and keep the rest back. */
   | { readonly type: "bargeIn" }
+  /** Words that were a sign of listening, and no turn. */
+  | { readonly type: "backchannel"; readonly text: string }
   /** The caller has been silent for long: ask whether they are there. `prompts` were in vain. */
   | { readonly type: "promptIdle"; readonly prompts: number }
+  /** The reply takes long: say so. `fillers` have been said of it. */
+  | { readonly type: "fill"; readonly fillers: number }
   /** No reply came in time: say so. */
   | { readonly type: "apologise" }
   /** The carrier has stopped playing without a word: take the speech as cut where it was last heard. */
   | { readonly type: "cutShort" }
   | { readonly type: "hangUp" };
 
-export interface TurnLimits {
+export interface TurnRules {
   /** Silence before the caller is prompted. */
   readonly idleMs: number;
-  /** Words of an interim that make it a barge-in. */
-  readonly bargeInWords: number;
+  readonly bargeIn: BargeIn;
+  /** A reply that takes so long is bridged by a filler; null: by none. */
+  readonly fillerMs: number | null;
+  /** Fillers of one reply. */
+  readonly fillersMax: number;
+}
+
+/** What makes the caller's voice a barge-in. */
+export interface BargeIn {
+  /** False: what is said now is said to its end. */
+  readonly isAllowed: boolean;
+  /** Words that it takes, and how long they must have been going on. A stop phrase needs neither. */
+  readonly words: number;
+  readonly speechMs: number;
+  /** True: sounds of speech for `speechMs` are enough. */
+  readonly bySound: boolean;
 }
 
 /** A caller turn without any news from the recogniser ends itself after so long. */
 export const CALLER_STALL_MS = 5_000;
+/** Words that are not confirmed within this were none: the agent goes on. */
+export const FALSE_START_MS = 2_000;
 /** A reply must have begun to be spoken by then (first token 2.5 s, its gaps, first audio 1 s). */
 export const THINKING_MS = 8_000;
-/** Speech without a mark played for so long is stuck: the lead is 0.3 s, the longest word a few seconds. */
-export const SPEECH_STALL_MS = 5_000;
+/** Speech without a mark played for so long is stuck: the lead is 0.3 s, and marks stand a second apart at most. */
+export const SPEECH_STALL_MS = 3_000;
 
 /** How long `turn` may last without another event. */
-export function deadlineOf(turn: Turn, limits: TurnLimits): number {
+export function deadlineOf(
+  turn: Turn,
+  rules: Pick<TurnRules, "idleMs" | "fillerMs" | "fillersMax">,
+): number {
   switch (turn.floor) {
     case "quiet":
-      return limits.idleMs;
+      return rules.idleMs;
     case "caller":
-      return CALLER_STALL_MS;
+      return turn.text === "" ? FALSE_START_MS : CALLER_STALL_MS;
+    case "pause":
+      return turn.waitMs ?? CALLER_STALL_MS;
     case "thinking":
-      return THINKING_MS;
+      return mayFill(turn.fillers, rules) ? rules.fillerMs ?? THINKING_MS : THINKING_MS;
     case "agent":
     case "closing":
       return SPEECH_STALL_MS;
@@ -79,30 +139,44 @@ export function deadlineOf(turn: Turn, limits: TurnLimits): number {
 }
 
 /** The next turn, and what to do about it. The same object back means: nothing changed, its deadline runs on. */
-export function takeTurn(turn: Turn, event: TurnEvent, limits: TurnLimits): [Turn, TurnAction?] {
+export function takeTurn(turn: Turn, event: TurnEvent, rules: TurnRules): [Turn, TurnAction?] {
   switch (event.type) {
     case "interim":
-      return onInterim(turn, event.text, limits);
+      return onInterim(turn, event, rules);
     case "final":
-      return onFinal(turn, event.text, limits);
+      return onFinal(turn, event, rules);
+    case "sounded":
+      return onSound(turn, event.forMs, rules);
     case "utteranceEnded":
-      return turn.floor === "caller" ? endCallerTurn(turn.text) : [turn]; // late: it ended another turn
+      return onUtteranceEnded(turn, event.waitMs);
+    case "eagerEnded":
+      return onEagerEnded(turn, event.text);
+    case "resumed":
+      return goOn(turn);
+    case "keyed":
+      return onKeyed(turn, event.text);
     case "speechGiven":
       return onSpeechGiven(turn, event.last);
     case "speechProgressed":
       return [turn.floor === "agent" || turn.floor === "closing" ? { ...turn } : turn];
     case "speechEnded":
-      return onSpeechEnded(turn);
+      return onSpeechEnded(turn, event.answer);
     case "replyAsked":
-      return [turn.floor === "quiet" ? { floor: "thinking" } : turn];
+      return [turn.floor === "quiet" ? { floor: "thinking", fillers: 0 } : turn];
     case "replyEmpty":
       return [turn.floor === "thinking" ? { floor: "quiet", prompts: 0 } : turn];
     case "deadlinePassed":
-      return onDeadline(turn);
+      return onDeadline(turn, rules);
   }
 }
 
-function onInterim(turn: Turn, text: string, limits: TurnLimits): [Turn, TurnAction?] {
+type Interim = Extract<TurnEvent, { type: "interim" }>;
+
+function onInterim(
+  turn: Turn,
+  { text, sense, forMs }: Interim,
+  rules: TurnRules,
+): [Turn, TurnAction?] {
   const words = wordCount(text);
   if (words === 0) return [turn];
   switch (turn.floor) {
@@ -110,30 +184,103 @@ function onInterim(turn: Turn, text: string, limits: TurnLimits): [Turn, TurnAct
       return [{ floor: "caller", text: "" }];
     case "caller":
       return [{ ...turn }]; // the recogniser lives: the stall deadline begins anew
+    case "pause":
+      if (turn.guess !== null && isSame(join(turn.text, text), turn.guess)) return [turn];
+      return goOn(turn);
     case "thinking":
-      return [{ floor: "caller", text: "" }, { type: "withdraw" }];
-    case "agent":
-      if (wordCount(turn.text) + words < limits.bargeInWords) return [turn];
+      if (sense === "backchannel") return [turn];
+      return [{ floor: "caller", text: "" }, { type: "holdBack" }];
+    case "agent": {
+      const { bargeIn } = rules;
+      if (!bargeIn.isAllowed || sense === "backchannel") return [turn];
+      const isLong = forMs >= bargeIn.speechMs && wordCount(turn.text) + words >= bargeIn.words;
+      if (sense !== "stop" && !isLong) return [turn];
       return [{ floor: "caller", text: turn.text }, { type: "bargeIn" }];
+    }
     case "closing":
       return [turn];
   }
 }
 
-function onFinal(turn: Turn, text: string, limits: TurnLimits): [Turn, TurnAction?] {
+type Final = Extract<TurnEvent, { type: "final" }>;
+
+function onFinal(turn: Turn, { text, sense }: Final, rules: TurnRules): [Turn, TurnAction?] {
   if (wordCount(text) === 0) return [turn];
   switch (turn.floor) {
     case "quiet":
       return [{ floor: "caller", text }];
     case "caller":
-      return [{ floor: "caller", text: join(turn.text, text) }];
+      return [{ floor: "caller", text: join(turn.text, text) }, { type: "withdraw" }];
+    case "pause": {
+      const said = join(turn.text, text);
+      if (turn.guess !== null && isSame(said, turn.guess)) return [{ ...turn, text: said }];
+      return [{ floor: "caller", text: said }, { type: "forget" }];
+    }
     case "thinking":
+      if (sense === "backchannel") return [turn, { type: "backchannel", text }];
       return [{ floor: "caller", text }, { type: "withdraw" }];
     case "agent": {
+      if (sense === "backchannel") return [turn, { type: "backchannel", text }];
       const said = join(turn.text, text);
-      if (wordCount(said) < limits.bargeInWords) return [{ ...turn, text: said }];
+      const isEnough = sense === "stop" || wordCount(said) >= rules.bargeIn.words;
+      if (!rules.bargeIn.isAllowed || !isEnough) return [{ ...turn, text: said }];
       return [{ floor: "caller", text: said }, { type: "bargeIn" }];
     }
+    case "closing":
+      return [turn];
+  }
+}
+
+function onSound(turn: Turn, forMs: number, { bargeIn }: TurnRules): [Turn, TurnAction?] {
+  if (turn.floor === "caller") return [{ ...turn }];
+  const isBargeIn = turn.floor === "agent" && bargeIn.isAllowed && bargeIn.bySound;
+  if (!isBargeIn || forMs < bargeIn.speechMs) return [turn];
+  return [{ floor: "caller", text: turn.text }, { type: "bargeIn" }];
+}
+
+function onUtteranceEnded(turn: Turn, waitMs: number): [Turn, TurnAction?] {
+  switch (turn.floor) {
+    case "caller":
+      if (waitMs <= 0 || turn.text === "") return endCallerTurn(turn.text);
+      return [
+        { floor: "pause", text: turn.text, waitMs, guess: turn.text },
+        { type: "speculate", text: turn.text },
+      ];
+    case "pause": // what the recogniser thought has come true
+      return turn.waitMs === null ? endPause(turn) : [turn];
+    case "quiet":
+    case "thinking":
+    case "agent":
+    case "closing":
+      return [turn]; // late: it ended another turn
+  }
+}
+
+function onEagerEnded(turn: Turn, text: string): [Turn, TurnAction?] {
+  if (turn.floor !== "caller" || wordCount(text) === 0) return [turn];
+  const guess = join(turn.text, text);
+  return [{ floor: "pause", text: turn.text, waitMs: null, guess }, {
+    type: "speculate",
+    text: guess,
+  }];
+}
+
+/** A caller who had paused speaks again. */
+function goOn(turn: Turn): [Turn, TurnAction?] {
+  if (turn.floor !== "pause") return [turn];
+  return [{ floor: "caller", text: turn.text }, { type: "forget" }];
+}
+
+function onKeyed(turn: Turn, text: string): [Turn, TurnAction?] {
+  switch (turn.floor) {
+    case "quiet":
+    case "caller":
+    case "pause":
+      return endCallerTurn("text" in turn ? join(turn.text, text) : text);
+    case "thinking":
+      return [{ floor: "caller", text }, { type: "withdraw" }];
+    case "agent":
+      return [{ ...turn, text: join(turn.text, text) }];
     case "closing":
       return [turn];
   }
@@ -148,6 +295,7 @@ function onSpeechGiven(turn: Turn, last: boolean): [Turn, TurnAction?] {
     case "thinking":
       return [last ? { floor: "closing" } : { floor: "agent", prompts: 0, text: "" }];
     case "caller":
+    case "pause":
       // Only last words may be spoken over a caller: the call is at its limit.
       return [last ? { floor: "closing" } : turn];
     case "closing":
@@ -155,21 +303,24 @@ function onSpeechGiven(turn: Turn, last: boolean): [Turn, TurnAction?] {
   }
 }
 
-function onSpeechEnded(turn: Turn): [Turn, TurnAction?] {
+function onSpeechEnded(turn: Turn, answer: string): [Turn, TurnAction?] {
   switch (turn.floor) {
     case "quiet":
     case "caller":
+    case "pause":
     case "thinking":
       return [turn];
-    case "agent":
-      if (turn.text !== "") return endCallerTurn(turn.text);
+    case "agent": {
+      const said = join(turn.text, answer);
+      if (said !== "") return endCallerTurn(said);
       return [{ floor: "quiet", prompts: turn.prompts }];
+    }
     case "closing":
       return [turn, { type: "hangUp" }];
   }
 }
 
-function onDeadline(turn: Turn): [Turn, TurnAction?] {
+function onDeadline(turn: Turn, rules: TurnRules): [Turn, TurnAction?] {
   switch (turn.floor) {
     case "quiet": {
       const { prompts } = turn;
@@ -177,8 +328,15 @@ function onDeadline(turn: Turn): [Turn, TurnAction?] {
     }
     case "caller":
       return endCallerTurn(turn.text);
-    case "thinking":
+    case "pause":
+      return endPause(turn);
+    case "thinking": {
+      const { fillers } = turn;
+      if (mayFill(fillers, rules)) {
+        return [{ floor: "thinking", fillers: fillers + 1 }, { type: "fill", fillers }];
+      }
       return [{ floor: "quiet", prompts: 0 }, { type: "apologise" }];
+    }
     case "agent":
       if (turn.text !== "") return [{ floor: "caller", text: turn.text }, { type: "cutShort" }];
       return [{ floor: "quiet", prompts: turn.prompts }, { type: "cutShort" }];
@@ -187,15 +345,33 @@ function onDeadline(turn: Turn): [Turn, TurnAction?] {
   }
 }
 
+/** A recogniser that never told the final words has told its guess. */
+function endPause({ text, guess }: Extract<Turn, { floor: "pause" }>): [Turn, TurnAction?] {
+  return endCallerTurn(text === "" ? guess ?? "" : text);
+}
+
 function endCallerTurn(text: string): [Turn, TurnAction?] {
   if (text === "") return [{ floor: "quiet", prompts: 0 }, { type: "noWords" }]; // a cough
-  return [{ floor: "thinking" }, { type: "reply", text }];
+  return [{ floor: "thinking", fillers: 0 }, { type: "reply", text }];
+}
+
+function mayFill(fillers: number, rules: Pick<TurnRules, "fillerMs" | "fillersMax">): boolean {
+  return rules.fillerMs !== null && fillers < rules.fillersMax;
 }
 
 function join(before: string, text: string): string {
-  return before === "" ? text : `${before} ${text}`;
+  return before === "" || text === "" ? before + text : `${before} ${text}`;
 }
 
 function wordCount(text: string): number {
   return text.split(/\s+/).filter((word) => word !== "").length;
+}
+
+/** The same words, whatever the recogniser has made of case and punctuation. */
+export function isSame(a: string, b: string): boolean {
+  return bare(a) === bare(b);
+}
+
+function bare(text: string): string {
+  return text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
 }

@@ -1,9 +1,8 @@
 /** The demo: an agent of a dental clinic that books an appointment, and what its caller says. */
 
-import type { Graph } from "./graph.ts";
+import { type Graph, parseGraph } from "./graph.ts";
 
-/** As it is stored: `parseGraph` passes it. */
-export const demoAgent: Graph = {
+export const demoAgent: Graph = parseGraph({
   name: "Bright Smile Dental",
   language: "en",
   voice: null,
@@ -103,7 +102,7 @@ export const demoAgent: Graph = {
       needsVariables: true,
     },
   ],
-};
+});
 
 /** A small one, as the API's reference shows it: what is left out has its default. */
 export const exampleGraph = {

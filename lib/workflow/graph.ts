@@ -26,6 +26,9 @@ export interface Graph {
   /** Said verbatim before hanging up, when the conversation cannot go on. */
   readonly failureSentence: string;
   readonly limits: GraphLimits;
+  readonly turns: TurnSettings;
+  /** Said, one after the other, while a reply takes long; null: the house's of that language, where it has some. */
+  readonly fillers: readonly string[] | null;
   readonly nodes: readonly Node[];
   readonly edges: readonly Edge[];
 }
@@ -37,6 +40,41 @@ export interface GraphLimits {
   readonly idleMs: number;
   /** Idle prompts in a row before the agent hangs up. */
   readonly idlePromptCount: number;
+}
+
+/** How the agent takes turns with the caller. */
+export interface TurnSettings {
+  /**
+   * What ends a turn of the caller. `fixed`: silence of `silenceMs`. `dynamic`: between `silenceMs` and
+   * `silenceMaxMs`, learnt from the pauses of this caller. `provider`: the recogniser's own judgement.
+   */
+  readonly endpointing: "fixed" | "dynamic" | "provider";
+  readonly silenceMs: number;
+  readonly silenceMaxMs: number;
+  /** Makes a reply as soon as a turn is probably over, and drops it unheard when the caller goes on. */
+  readonly isEager: boolean;
+  /** Tokens that dropped replies of one call may cost; past it no more are made in advance. */
+  readonly eagerTokensMax: number;
+  readonly bargeIn: BargeInSettings;
+  /** A reply that takes so long is bridged by a filler; null: by none. */
+  readonly fillerMs: number | null;
+  /** The greeting waits so long once the call is answered. */
+  readonly firstMessageDelayMs: number;
+}
+
+/** What makes the caller's voice an interruption of the agent. */
+export interface BargeInSettings {
+  readonly isAllowed: boolean;
+  /** Words that it takes. */
+  readonly words: number;
+  /** How long they must have been speaking. */
+  readonly speechMs: number;
+  /** True: the sound of speech for `speechMs` is enough, before any word is recognised. */
+  readonly bySound: boolean;
+  /** Words of listening, as "mm-hm", interrupt nothing. */
+  readonly ignoresBackchannels: boolean;
+  /** Phrases that interrupt at once, beside the house's of that language. */
+  readonly stopPhrases: readonly string[];
 }
 
 /**
@@ -61,6 +99,8 @@ export interface Talk {
   readonly instructions: string;
   /** What to find out here. */
   readonly variables: readonly Variable[];
+  /** False: what is said here is said to its end, and the caller is not heard meanwhile. */
+  readonly isInterruptible: boolean;
 }
 
 export interface EndNode {
@@ -104,6 +144,7 @@ const EDGES_MAX = 400;
 const VARIABLES_MAX = 30; // a node
 const OPTIONS_MAX = 50;
 const KEYTERMS_MAX = 100;
+const PHRASES_MAX = 50;
 const SENTENCE_MAX = 1_000; // characters: a minute of speech
 const PROMPT_MAX = 20_000; // characters
 const HOUR_MS = 3_600_000;
@@ -134,6 +175,7 @@ const talk = {
   id,
   instructions: prompt,
   variables: z.array(VariableJson).max(VARIABLES_MAX).default([]),
+  isInterruptible: z.boolean().default(true),
 };
 
 const NodeJson = z.discriminatedUnion("type", [
@@ -161,6 +203,29 @@ const LimitsJson = z.strictObject({
   idlePromptCount: z.int().min(0).max(10).default(2),
 }) satisfies z.ZodType<GraphLimits>;
 
+const BargeInJson = z.strictObject({
+  isAllowed: z.boolean().default(true),
+  words: z.int().min(1).max(10).default(1),
+  speechMs: z.int().min(0).max(5_000).default(0),
+  bySound: z.boolean().default(false),
+  ignoresBackchannels: z.boolean().default(true),
+  stopPhrases: z.array(z.string().trim().min(1).max(100)).max(PHRASES_MAX).default([]),
+}) satisfies z.ZodType<BargeInSettings>;
+
+const TurnsJson = z.strictObject({
+  endpointing: z.enum(["fixed", "dynamic", "provider"]).default("fixed"),
+  silenceMs: z.int().min(100).max(5_000).default(400),
+  silenceMaxMs: z.int().min(100).max(10_000).default(1_500),
+  isEager: z.boolean().default(false),
+  eagerTokensMax: z.int().min(0).max(1_000_000).default(20_000),
+  bargeIn: BargeInJson.prefault({}),
+  fillerMs: z.int().min(500).max(5_000).nullable().default(2_000),
+  firstMessageDelayMs: z.int().min(0).max(10_000).default(0),
+}).refine(({ silenceMs, silenceMaxMs }) => silenceMs <= silenceMaxMs, {
+  path: ["silenceMaxMs"],
+  message: "Must not be less than silenceMs",
+}) satisfies z.ZodType<TurnSettings>;
+
 /** An agent as it is written; `parseGraph` checks what a schema cannot say. */
 export const GraphJson = z.strictObject({
   name: z.string().trim().min(1).max(100),
@@ -173,6 +238,8 @@ export const GraphJson = z.strictObject({
   timeUpSentence: sentence.default("I am sorry, we are out of time. Please call again. Goodbye."),
   failureSentence: sentence.default("I am sorry, something went wrong. Please call again later."),
   limits: LimitsJson.prefault({}),
+  turns: TurnsJson.prefault({}),
+  fillers: z.array(sentence).max(PHRASES_MAX).nullable().default(null),
   nodes: z.array(NodeJson).min(1).max(NODES_MAX),
   edges: z.array(EdgeJson).max(EDGES_MAX),
 }) satisfies z.ZodType<Graph>;

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { CallDeps } from "@/actors/call/call.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
+import { fillersOf } from "@/lib/workflow/phrases.ts";
 import { AppError } from "@/lib/errors.ts";
 import { simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
@@ -213,13 +214,13 @@ Deno.test("a model that fails twice for one turn: the agent apologises and hangs
   await call.close();
 });
 
-Deno.test("a model that hangs: the agent apologises when its time is over", async () => {
+Deno.test("a model that hangs: the agent bridges the wait, and apologises when its time is over", async () => {
   const hangs = { provider: "test", respond: () => until(new Promise<never>(() => {})) };
   const call = await setUp({ deps: { llm: hangs } });
   while (call.caller.lines.length === 0) await call.clock.advance(20);
   call.caller.stop(); // this caller waits
   await call.clock.advance(30_000);
-  assert.equal(heard(call), `${greeting} ${SORRY}`);
+  assert.equal(heard(call), `${greeting} ${fillersOf("en").join(" ")} ${SORRY}`);
   assert.deepEqual(failuresOf(call), ["model unknown_outcome"]);
   assert.deepEqual(endOf(call), ["failed provider_failed"]);
   assertTrue(call);

@@ -12,7 +12,8 @@ import {
 import { wordsOf } from "@/actors/call/conversation.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { markName, type MarkPlace, START_MARK_BYTE } from "@/actors/call/ledger.ts";
-import { deadlineOf } from "@/actors/call/turns.ts";
+import { scenarioOf } from "@/actors/call/call.ts";
+import { deadlineOf, isSame, type Sense, type TurnRules } from "@/actors/call/turns.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";
@@ -21,6 +22,8 @@ import type { Graph } from "@/lib/workflow/graph.ts";
 /** Every word plays so long, and is made in a tenth of it. */
 export const WORD_MS = 100;
 export const SYNTHESIS_MS = 10;
+/** From the recogniser's guess to its word. */
+export const EAGER_MS = 250;
 
 /** An utterance, as the speaker and the carrier know it. */
 interface Saying {
@@ -33,6 +36,8 @@ interface Saying {
   heard: number;
   /** When what was sent has been played. */
   playsUntil: number;
+  /** Made, and not to be played yet. */
+  isHeld: boolean;
   phase: "open" | "finished" | "broken" | "silenced" | "over";
   pending: { readonly place: MarkPlace; readonly task: Task }[];
 }
@@ -50,7 +55,12 @@ export interface Stage {
   readonly effects: readonly Exclude<Effect, { type: "record" }>[];
   readonly events: readonly CallEvent[];
   readonly prompts: readonly Prompt[];
-  /** The finals that came in, while the call took words of the caller. */
+  /**
+   * The words the caller had heard of every utterance when the newest prompt was made; null when it was made
+   * in advance, or one was being said.
+   */
+  readonly heardAtPrompt: readonly string[] | null;
+  /** The finals that came in while the call took words of the caller, and those that were taken in advance. */
   readonly finals: readonly string[];
   /** Words the caller has heard of every utterance, as the carrier knows it. */
   heard(): readonly string[];
@@ -63,6 +73,8 @@ export interface Stage {
   interim(text: string): void;
   final(text: string): void;
   utteranceEnded(): void;
+  /** The recogniser thinks that the turn is over; it tells whether it was, within half a second. */
+  eager(text: string, goesOn: boolean): void;
   /** The newest request's answer goes on, or that of `request`. */
   delta(delta: ModelDelta, request?: number): void;
   ended(request?: number): void;
@@ -72,7 +84,7 @@ export interface Stage {
   failSynthesis(error: AppError): void;
   crashSpeaker(): void;
   loseLeg(): void;
-  regainLeg(): void;
+  regainLeg(options?: { greetsLater: boolean }): void;
   /** The call is over: what is not settled is settled, and nothing else is done any more. */
   end(): void;
 }
@@ -80,14 +92,15 @@ export interface Stage {
 export interface StageOptions {
   /** The dialogue that goes on; a new one when absent. */
   readonly from?: Dialogue;
-  /** Default 1. */
-  readonly bargeInWords?: number;
+  readonly rules?: Partial<TurnRules>;
+  readonly senseOf?: (text: string) => Sense;
 }
 
 export function newStage(graph: Graph, options: StageOptions = {}): Stage {
-  const { from = newDialogue(graph), bargeInWords = 1 } = options;
-  const limits = { idleMs: graph.limits.idleMs, bargeInWords };
-  const scenario = { graph, limits };
+  const { from = newDialogue(graph), senseOf = () => "words" } = options;
+  const ours = scenarioOf(graph);
+  const rules = { ...ours.rules, ...options.rules };
+  const scenario = { graph, rules, senseOf };
   const effects: Exclude<Effect, { type: "record" }>[] = [];
   const events: CallEvent[] = [];
   const prompts: Prompt[] = [];
@@ -99,6 +112,7 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
   let order = 0;
   let request = 0;
   let deadline: Task | null = null;
+  let heardAtPrompt: readonly string[] | null = [];
   let isAway = true;
   let isOver = false;
 
@@ -121,10 +135,11 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
     const before = dialogue;
     const [next, followed] = takeEvent(before, event, scenario, now);
     dialogue = next;
+    if (next.guessed !== null && next.guessed !== before.guessed) finals.push(next.guessed);
     followed.forEach(perform);
     if (isOver || next.turn === before.turn) return;
     cancel(deadline);
-    deadline = after(deadlineOf(next.turn, limits), () => tell({ type: "deadlinePassed" }));
+    deadline = after(deadlineOf(next.turn, rules), () => tell({ type: "deadlinePassed" }));
   }
 
   function perform(effect: Effect): void {
@@ -132,6 +147,7 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
       events.push(effect.event);
       return;
     }
+    if (effect.type === "listen") return;
     assert.equal(isOver, false, `${effect.type} behind the hang-up`);
     effects.push(effect);
     const last = sayings.at(-1);
@@ -149,7 +165,18 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
           playsUntil: 0,
           phase: "open",
           pending: [],
+          isHeld: effect.isHeld,
         });
+        return;
+      case "release":
+        assert.equal(last?.generation, effect.generation);
+        assert.equal(last?.isHeld, true);
+        release(last);
+        return;
+      case "discard":
+        assert.equal(last?.generation, effect.generation);
+        assert.equal(last?.isHeld, true, "what has been played cannot be taken back");
+        sayings.pop();
         return;
       case "text":
         assert.equal(last?.generation, effect.generation);
@@ -172,6 +199,7 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
       case "request":
         request = effect.request;
         prompts.push(effect.prompt);
+        heardAtPrompt = isSaying() || dialogue.ahead !== null ? null : heard();
         return;
       case "withdraw":
         return;
@@ -190,8 +218,12 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
     const index = saying.placed++;
     const endByte = saying.placed * WORD_MS * BYTES_PER_MS;
     tell({ type: "wordsPlaced", generation, words: [{ text, endByte }] });
+    if (isFirst) tell({ type: "synthesisBegan", generation, at: now });
+    if (saying.isHeld) {
+      return void (saying.placed < saying.given.length &&
+        after(SYNTHESIS_MS, () => synthesise(saying)));
+    }
     if (isFirst) {
-      tell({ type: "synthesisBegan", generation, at: now });
       tell({ type: "playoutBegan", generation, at: now, leadMs: 0 });
       saying.playsUntil = now;
       const startMs = START_MARK_BYTE / BYTES_PER_MS;
@@ -200,6 +232,19 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
     play(saying, WORD_MS, { type: "word", index });
     if (saying.placed < saying.given.length) after(SYNTHESIS_MS, () => synthesise(saying));
     else if (saying.phase === "finished") play(saying, 0, { type: "end" });
+  }
+
+  /** What has been made of a held one is played at once. */
+  function release(saying: Saying): void {
+    saying.isHeld = false;
+    if (saying.placed === 0) return;
+    const { generation } = saying;
+    tell({ type: "playoutBegan", generation, at: now, leadMs: 0 });
+    saying.playsUntil = now;
+    returnMark(saying, START_MARK_BYTE / BYTES_PER_MS, { type: "start" });
+    for (let index = 0; index < saying.placed; index++) {
+      play(saying, WORD_MS, { type: "word", index });
+    }
   }
 
   /** More audio behind what is playing, and the mark at its end. */
@@ -233,6 +278,14 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
     });
   }
 
+  function isSaying(): boolean {
+    return dialogue.utterances.some(({ cutAt }) => cutAt === null);
+  }
+
+  function heard(): string[] {
+    return sayings.map(({ given, heard }) => given.slice(0, heard).join(" "));
+  }
+
   function next(until: number): Task | null {
     for (let at = tasks.length - 1; at >= 0; at--) if (tasks[at]?.run === null) tasks.splice(at, 1);
     const due = tasks.filter((task) => task.at <= until);
@@ -261,7 +314,8 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
   }
 
   function final(text: string): void {
-    if (!isAway && !isOver && dialogue.turn.floor !== "closing") finals.push(text);
+    const isTaken = !isAway && !isOver && dialogue.turn.floor !== "closing";
+    if (isTaken && !isSame(text, dialogue.guessed ?? "")) finals.push(text);
     const recognition = { type: "final", text, startMs: now, endMs: now, confidence: 1 } as const;
     tell({ type: "heard", recognition, endedAt: now });
   }
@@ -289,8 +343,11 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
     effects,
     events,
     prompts,
+    get heardAtPrompt() {
+      return heardAtPrompt;
+    },
     finals,
-    heard: () => sayings.map(({ given, heard }) => given.slice(0, heard).join(" ")),
+    heard,
     tell,
     advance,
     listen() {
@@ -303,6 +360,19 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
     interim,
     final,
     utteranceEnded,
+    eager(text, goesOn) {
+      interim(text);
+      tell({
+        type: "heard",
+        recognition: { type: "eagerEnded", text, lastWordEndMs: now },
+        endedAt: now,
+      });
+      after(EAGER_MS, () => {
+        if (goesOn) tell({ type: "heard", recognition: { type: "resumed" }, endedAt: null });
+        final(goesOn ? `${text} and more` : text);
+        utteranceEnded();
+      });
+    },
     say(text) {
       interim(text);
       final(text);
@@ -338,12 +408,12 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
       cancel(deadline);
       isAway = true;
     },
-    regainLeg() {
+    regainLeg({ greetsLater } = { greetsLater: false }) {
       if (!isAway || isOver) return;
       isAway = false;
       cancel(deadline);
-      deadline = after(limits.idleMs, () => tell({ type: "deadlinePassed" }));
-      apply({ type: "legReady" });
+      deadline = after(rules.idleMs, () => tell({ type: "deadlinePassed" }));
+      apply({ type: "legReady", greetsLater });
     },
     end() {
       isOver = true;

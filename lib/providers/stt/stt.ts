@@ -34,5 +34,9 @@ export type Recognition =
     readonly endMs: number;
     readonly confidence: number;
   }
+  /** The utterance is probably over; `text` is all of this turn's words. Comes before `utteranceEnded`, or `resumed`. */
+  | { readonly type: "eagerEnded"; readonly text: string; readonly lastWordEndMs: number }
+  /** It was not over: the caller goes on. */
+  | { readonly type: "resumed" }
   /** The utterance is over. `lastWordEndMs` is when its last word ended. */
   | { readonly type: "utteranceEnded"; readonly lastWordEndMs: number };

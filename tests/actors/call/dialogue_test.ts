@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { CallEvent } from "@/actors/call/events.ts";
-import { THINKING_MS } from "@/actors/call/turns.ts";
+import { FALSE_START_MS, SPEECH_STALL_MS } from "@/actors/call/turns.ts";
+import { fillersOf } from "@/lib/workflow/phrases.ts";
 import type { PromptMessage, ToolCall } from "@/lib/providers/llm/llm.ts";
 import { clinic } from "@/tests/support/clinic.ts";
 import {
@@ -14,6 +15,7 @@ import {
   WORD_MS,
 } from "@/tests/support/dialogue_stage.ts";
 
+const FILLER_MS = clinic.turns.fillerMs ?? NaN;
 const GREETING = "Welcome to the clinic. How can I help?";
 
 /** A call whose greeting is being said. */
@@ -71,7 +73,7 @@ function floor(stage: Stage): string {
 Deno.test("a dialogue begins with the greeting, word for word, and then listens", () => {
   const stage = ring();
   assert.deepEqual(stage.effects, [
-    { type: "begin", generation: 1 },
+    { type: "begin", generation: 1, isHeld: false },
     { type: "text", generation: 1, text: GREETING },
     { type: "finish", generation: 1 },
   ]);
@@ -93,7 +95,7 @@ Deno.test("a dialogue answers a caller's turn, clause by clause, and records bot
   assert.equal(floor(stage), "thinking");
   stage.delta({ type: "text", text: "sorry, that hurts. What " });
   assert.deepEqual(stage.effects.slice(4), [
-    { type: "begin", generation: 2 },
+    { type: "begin", generation: 2, isHeld: false },
     { type: "text", generation: 2, text: "Oh, I am sorry," },
     { type: "text", generation: 2, text: "that hurts." },
   ]);
@@ -216,15 +218,18 @@ Deno.test("a barge-in silences the agent, and only what was heard stands in the 
   assert.deepEqual(stage.heard(), [GREETING, "We are open from"]);
 });
 
-Deno.test("a barge-in withdraws the reply: what the model still writes is not said", () => {
+Deno.test("a barge-in silences at once, and words withdraw the reply: what the model still writes is not said", () => {
   const stage = greeted();
   stage.say("Hello.");
   stage.delta({ type: "text", text: "Good morning, this is the clinic. We " });
   hear(stage, 2);
   stage.interim("stop");
-  assert.deepEqual(effectsOf(stage).slice(-2), ["withdraw", "silence"]);
+  assert.equal(effectsOf(stage).at(-1), "silence");
+  stage.delta({ type: "text", text: "are " });
+  stage.final("Stop.");
+  assert.equal(effectsOf(stage).at(-1), "withdraw");
   const before = stage.effects.length;
-  stage.delta({ type: "text", text: "are open. " });
+  stage.delta({ type: "text", text: "open. " });
   stage.delta({ type: "toolCall", call: call("next") });
   stage.ended();
   stage.failed(RETRYABLE);
@@ -265,8 +270,10 @@ Deno.test("a caller who goes on before the reply is heard gets one answer to bot
   const stage = greeted();
   stage.say("A check-up.");
   stage.interim("on");
-  assert.deepEqual(effectsOf(stage).at(-1), "withdraw");
+  stage.delta({ type: "text", text: "Gladly. " }); // made on, and held back
+  assert.equal(effectsOf(stage).at(-1), "request");
   stage.final("on Monday.");
+  assert.equal(effectsOf(stage).at(-1), "withdraw");
   stage.utteranceEnded();
   assert.deepEqual(lastMessages(stage).slice(1), [
     { role: "caller", text: "A check-up." },
@@ -274,19 +281,21 @@ Deno.test("a caller who goes on before the reply is heard gets one answer to bot
   ]);
 });
 
-Deno.test("a cough before the reply drops it, and the reply is made again", () => {
+Deno.test("a cough before the reply holds it back, and it is said all the same", () => {
   const stage = greeted();
   stage.say("A check-up.");
   stage.interim("uh");
-  stage.utteranceEnded();
-  assert.equal(stage.prompts.length, 2);
-  assert.equal(floor(stage), "thinking");
   stage.answer("Gladly.");
+  assert.equal(floor(stage), "caller");
+  assert.equal(effectsOf(stage).at(-1), "request");
+  stage.utteranceEnded();
+  assert.equal(stage.prompts.length, 1);
+  assert.equal(floor(stage), "agent");
   stage.listen();
   assert.deepEqual(said(stage).slice(1), ["> A check-up.", "Gladly."]);
 });
 
-Deno.test("a cough over a reply of which nothing was heard has the reply made again", () => {
+Deno.test("a cough over a reply of which nothing was heard has it said again", () => {
   const stage = greeted();
   stage.say("A check-up.");
   stage.answer("Gladly, of course.");
@@ -294,17 +303,56 @@ Deno.test("a cough over a reply of which nothing was heard has the reply made ag
   stage.interim("uh");
   stage.advance(5);
   stage.utteranceEnded();
-  assert.equal(stage.prompts.length, 2);
+  stage.listen();
+  assert.deepEqual(said(stage).slice(2), [["", "Gladly, of course."], "Gladly, of course."]);
+  assert.equal(stage.prompts.length, 1);
 });
 
-Deno.test("a cough over a greeting asks nothing of the model", () => {
+Deno.test("a cough over the greeting lets it go on from the first word that was not heard", () => {
   const stage = ring();
   hear(stage, 2);
   stage.interim("uh");
   stage.advance(5);
   stage.utteranceEnded();
-  assert.equal(floor(stage), "quiet");
+  assert.equal(floor(stage), "agent");
+  stage.listen();
+  assert.deepEqual(said(stage), [
+    ["Welcome to", "the clinic. How can I help?"],
+    "the clinic. How can I help?",
+  ]);
   assert.equal(stage.prompts.length, 0);
+});
+
+Deno.test("a voice that comes to nothing over a reply being written lets both parts follow", () => {
+  const stage = greeted();
+  stage.say("Hello.");
+  stage.delta({ type: "text", text: "We are open. From " });
+  hear(stage, 1);
+  stage.interim("uh");
+  stage.answer("nine to five. ", call("next"));
+  assert.equal(stage.dialogue.workflow.node, "welcome"); // what it called waits as well
+  stage.advance(FALSE_START_MS);
+  assert.equal(stage.dialogue.workflow.node, "name");
+  stage.answer("Your name?");
+  stage.listen();
+  assert.deepEqual(said(stage).slice(2), [
+    ["We", "are open."],
+    "are open. From nine to five. Your name?",
+  ]);
+});
+
+Deno.test("a voice that comes to nothing before the carrier has told what was heard is waited for", () => {
+  const stage = greeted();
+  stage.say("Hello.");
+  stage.answer("We are open all day.");
+  hear(stage, 2);
+  stage.interim("uh");
+  stage.utteranceEnded(); // at once
+  assert.equal(floor(stage), "quiet");
+  stage.advance(10);
+  assert.equal(floor(stage), "agent");
+  stage.listen();
+  assert.deepEqual(said(stage).slice(2), [["We are", "open all day."], "open all day."]);
 });
 
 Deno.test("a model that fails is asked once more, then the agent apologises and hangs up", () => {
@@ -367,11 +415,14 @@ Deno.test("a model that fails behind a function is asked once more, though its p
 Deno.test("a model that does not answer in time leads to an apology", () => {
   const stage = greeted();
   stage.say("Hello.");
-  stage.advance(THINKING_MS);
+  stage.advance(FILLER_MS);
+  assert.equal(floor(stage), "agent"); // bridging
+  stage.advance(2 * SPEECH_STALL_MS + 2_000);
   assert.equal(floor(stage), "closing");
   assert.equal(effectsOf(stage).includes("withdraw"), true);
   stage.listen();
-  assert.equal(said(stage).at(-1), "I am sorry.");
+  const [first = "", second = ""] = fillersOf("en");
+  assert.equal(said(stage).at(-1), `${first} ${second} I am sorry.`);
 });
 
 Deno.test("a model that never goes on behind a function leads to an apology", () => {
@@ -379,7 +430,8 @@ Deno.test("a model that never goes on behind a function leads to an apology", ()
   stage.say("Hello.");
   stage.answer("One moment.", call("next"));
   stage.advance(20_000);
-  assert.equal(said(stage).at(-1), "One moment. I am sorry.");
+  const [first = "", second = ""] = fillersOf("en");
+  assert.equal(said(stage).at(-1), `One moment. ${first} ${second} I am sorry.`);
   assert.equal(stage.effects.at(-1)?.type, "hangUp");
 });
 
@@ -580,7 +632,7 @@ Deno.test("a leg that is lost before the reply has it made when it is back", () 
   stage.regainLeg();
   assert.equal(stage.prompts.length, 2);
   assert.equal(floor(stage), "thinking");
-  stage.advance(THINKING_MS - 1);
+  stage.advance(FILLER_MS - 1);
   stage.answer("Hi.");
   stage.listen();
   assert.equal(said(stage).at(-1), "Hi.");

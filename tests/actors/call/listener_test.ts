@@ -170,6 +170,7 @@ Deno.test("audio that nobody takes is bounded: the oldest goes", async () => {
   assert.deepEqual(view(), {
     provider: "test",
     isOpen: true,
+    isDeaf: false,
     fedMs: (UNTAKEN_MAX_FRAMES + 100) * 20,
     waitingFrames: UNTAKEN_MAX_FRAMES,
     droppedFrames: 100,

@@ -43,7 +43,7 @@ function setUp(voice: Synthesize | { readonly realTimeFactor: number } = { realT
     leg,
     ref,
     say(generation: number, text: string) {
-      ref.send({ type: "begin", generation, leg });
+      ref.send({ type: "begin", generation, isHeld: false, leg });
       ref.send({ type: "text", generation, text });
       ref.send({ type: "finish", generation });
     },
@@ -161,7 +161,7 @@ Deno.test("silence aborts the synthesis", async () => {
     await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     aborted = true;
   });
-  ref.send({ type: "begin", generation: 1, leg });
+  ref.send({ type: "begin", generation: 1, isHeld: false, leg });
   await settle();
   silence(1);
   await settle();

@@ -29,7 +29,11 @@ Deno.test("a graph gets its defaults", () => {
   assert.deepEqual(graph.nodes[1], {
     ...agent,
     variables: [{ ...variable, ask: null, required: true }],
+    isInterruptible: true,
   });
+  assert.equal(graph.turns.endpointing, "fixed");
+  assert.equal(graph.turns.silenceMs, 400);
+  assert.equal(graph.fillers, null);
   assert.deepEqual(graph.edges[0], { ...go, needsVariables: true });
 });
 

@@ -144,7 +144,7 @@ export class Scene {
         if (text.trim() !== "") this.#set({ callerEndedAt: endedAt });
         return this.#turn({ type: "final", text, sense: this.#senseOf(text) });
       case "utteranceEnded":
-        return this.#turn({ type: "utteranceEnded", waitMs: this.#waitMs });
+        return this.#turn({ type: "utteranceEnded", waitMs: this.#waitMs() });
       case "eagerEnded":
         this.#set({ callerEndedAt: endedAt });
         return this.#turn({ type: "eagerEnded", text });
@@ -177,7 +177,7 @@ export class Scene {
   }
 
   /** What is still to be waited for once the recogniser calls an utterance over. */
-  get #waitMs(): number {
+  #waitMs(): number {
     const { turns } = this.#scenario.graph;
     switch (turns.endpointing) {
       case "provider":

@@ -61,12 +61,34 @@ export async function countCall(
   limits: TenantLimits,
 ): Promise<void> {
   const names = call.direction === "outbound" ? [...CALLS, ...DIALS] : CALLS;
-  const used = await add(sql, tenantId, names, { at: call.startedAt, amount: 1 });
+  await countWithin(sql, tenantId, { names, at: call.startedAt }, limits);
+}
+
+/** Counts a number that is dialed for a caller who is handed over, as a call that is placed. Throws as `countCall`. */
+export async function countDial(
+  sql: Sql,
+  tenantId: string,
+  at: Date,
+  limits: TenantLimits,
+): Promise<void> {
+  await countWithin(sql, tenantId, { names: DIALS, at }, limits);
+}
+
+async function countWithin(
+  sql: Sql,
+  tenantId: string,
+  { names, at }: {
+    readonly names: readonly (typeof CALLS | typeof DIALS)[number][];
+    readonly at: Date;
+  },
+  limits: TenantLimits,
+): Promise<void> {
+  const used = await add(sql, tenantId, names, { at, amount: 1 });
   for (const name of names) {
     const limit = limits[name];
     if (limit !== null && (used.get(name) ?? 0) > limit) throw exceeded(name, limit);
   }
-  if (used.get("dialsPerMinute") === 1) await deleteMinutes(sql, tenantId, call.startedAt);
+  if (used.get("dialsPerMinute") === 1) await deleteMinutes(sql, tenantId, at);
 }
 
 /** Counts how long an answered call was, in the transaction that ends its row. */

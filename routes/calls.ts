@@ -174,6 +174,73 @@ const hangUp = createRoute({
   responses: { 204: { description: "It is being ended" } },
 });
 
+const SENTENCE_MAX = 1_000; // characters: a minute of speech
+const CONTEXT_MAX = 4_000;
+const Say = z.strictObject({
+  text: z.string().trim().min(1).max(SENTENCE_MAX),
+  interrupts: z.boolean().default(false).meta({
+    description: "True: at once, over what the agent is saying. Nothing is said over the caller",
+  }),
+});
+const Context = z.strictObject({ text: z.string().trim().min(1).max(CONTEXT_MAX) });
+const Transfer = z.strictObject({
+  to: Phone,
+  sentence: z.string().trim().min(1).max(SENTENCE_MAX).nullable().default(null).meta({
+    description: "Said before the caller is handed over",
+  }),
+});
+const taken = {
+  204: { description: "The call has taken it; it stands in the call's events as `controlled`" },
+};
+
+const say = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/say",
+  summary: "Have the agent say something, word for word",
+  request: { params, body: body(Say) },
+  responses: taken,
+});
+
+const addContext = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/context",
+  summary: "Tell the agent something that the caller does not hear",
+  description: "Its model knows it from its next reply on.",
+  request: { params, body: body(Context) },
+  responses: taken,
+});
+
+const mute = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/mute",
+  summary: "Silence the agent",
+  description: "It listens and keeps the record, and says only what it is given to say.",
+  request: { params },
+  responses: taken,
+});
+
+const unmute = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/unmute",
+  summary: "Let the agent speak again",
+  request: { params },
+  responses: taken,
+});
+
+const transfer = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/transfer",
+  summary: "Hand the caller over to another number",
+  description: "Blind: the agent leaves the call. It counts as a call that is placed.",
+  request: { params, body: body(Transfer) },
+  responses: taken,
+});
+
 const stream = createRoute({
   ...common,
   method: "get",
@@ -220,6 +287,31 @@ export const calls = newRoutes()
   })
   .openapi(hangUp, async (c) => {
     await c.var.desk("hangUpCall", c.req.valid("param").id);
+    return c.body(null, 204);
+  })
+  .openapi(say, async (c) => {
+    const command = { type: "say", ...c.req.valid("json") } as const;
+    await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
+    return c.body(null, 204);
+  })
+  .openapi(addContext, async (c) => {
+    const command = { type: "addContext", ...c.req.valid("json") } as const;
+    await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
+    return c.body(null, 204);
+  })
+  .openapi(mute, async (c) => {
+    const command = { type: "mute" } as const;
+    await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
+    return c.body(null, 204);
+  })
+  .openapi(unmute, async (c) => {
+    const command = { type: "unmute" } as const;
+    await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
+    return c.body(null, 204);
+  })
+  .openapi(transfer, async (c) => {
+    const { id: callId } = c.req.valid("param");
+    await c.var.desk("transferCall", { callId, ...c.req.valid("json") });
     return c.body(null, 204);
   })
   .openapi(stream, async (c) => {

@@ -40,7 +40,7 @@ export function chargesOf(
     const items = /^\d{1,4}$/.test(limit) ? Number(limit) : 1;
     return [{ class: "read", cost: Math.max(1, Math.ceil(items / ITEMS_PER_TOKEN)) }];
   }
-  if (method === "POST" && path === "/api/v1/calls") {
+  if (method === "POST" && /^\/api\/v1\/calls(\/[^/]+\/transfer)?$/.test(path)) {
     return [{ class: "write", cost: DIAL_WRITES }, { class: "dial", cost: 1 }];
   }
   if (method === "POST" && /\/exports?$/.test(path)) {

@@ -21,6 +21,7 @@ export const SENTENCES = {
   unknownAgent: "Sorry, nobody is here to take this call.",
   notConfigured: "Sorry, this line is not set up yet.",
   busy: "Sorry, all our lines are busy. Please call again later.",
+  unreachable: "Sorry, nobody could be reached. Please call again later.",
   failed: "Sorry, something went wrong. Please call again later.",
 } as const;
 
@@ -34,6 +35,8 @@ const Form = z.object({
   /** `inbound`, `outbound-api`, `outbound-dial`. */
   Direction: z.string().max(32).default("inbound"),
 });
+/** `DialCallStatus` is there when a number that we had dialed for the caller is done. */
+const Resume = Form.extend({ DialCallStatus: z.string().max(32).optional() });
 const Status = Form.extend({
   CallStatus: z.enum(TWILIO_CALL_STATUSES),
   /** When it happened, RFC 2822: it may be told a day later. */
@@ -88,10 +91,10 @@ export function twilio(deps: AppDeps): Hono<Env> {
         (reply) => ({ type: "ring", ring, reply }),
         { deadline },
       );
-      return speak(c, ...toVerbs(answer, { publicUrl, ringing: true }));
+      return speak(c, ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing: true }));
     })
     .on("POST", ["/calls/:callId/resume", `${OWN}/calls/:callId/resume`], async (c) => {
-      const webhook = readForm(c.var.signedForm, Form);
+      const { DialCallStatus: dialed, ...webhook } = readForm(c.var.signedForm, Resume);
       const { callId } = check(c.req.param(), CallPath);
       const deadline = deps.clock.now() + ASK_MS;
       const owner = await ownerOf(c, webhook, deadline);
@@ -99,7 +102,11 @@ export function twilio(deps: AppDeps): Hono<Env> {
         (reply) => ({ type: "resume", callId, carrierCallId: webhook.CallSid, reply }),
         { deadline },
       );
-      return speak(c, ...toVerbs(answer, { publicUrl, ringing: false }));
+      const wasReached = dialed === undefined || dialed === "completed" || dialed === "answered";
+      if (!wasReached && answer.type === "hangUp") {
+        return speak(c, { type: "say", sentence: SENTENCES.unreachable }, answer);
+      }
+      return speak(c, ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing: false }));
     })
     .on("POST", STATUS_PATHS, async (c) => {
       const { CallSid, CallStatus, Timestamp, ...webhook } = readForm(c.var.signedForm, Status);
@@ -203,7 +210,12 @@ function sentenceFor({ code, field }: AppError): string {
 /** Only a ringing call can be given the busy tone; one that was answered is told in words. */
 function toVerbs(
   answer: CallAnswer,
-  { publicUrl, ringing }: { readonly publicUrl: string; readonly ringing: boolean },
+  { publicUrl, resumePath, ringing }: {
+    readonly publicUrl: string;
+    /** Of this request: where the carrier asks again. */
+    readonly resumePath: string;
+    readonly ringing: boolean;
+  },
 ): Verb[] {
   switch (answer.type) {
     case "connect": {
@@ -220,6 +232,8 @@ function toVerbs(
       return [{ type: "say", sentence: SENTENCES.busy }, { type: "hangUp" }];
     case "refused":
       return [{ type: "say", sentence: answer.sentence }, { type: "hangUp" }];
+    case "transfer": // the carrier tells at the resume URL how that came out
+      return [{ type: "dial", to: answer.to, actionUrl: publicUrl + resumePath }];
     case "hangUp":
       return [{ type: "hangUp" }];
   }

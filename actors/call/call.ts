@@ -25,7 +25,8 @@ import {
   SETTLE_MS,
   takeEvent,
 } from "./dialogue.ts";
-import { CALLER_HUNG_UP, CRASHED, type Ending, endingOf } from "./ending.ts";
+import { type Command, controlled } from "./control.ts";
+import { CALLER_HUNG_UP, CRASHED, type Ending, endingOf, TRANSFERRED } from "./ending.ts";
 import type { CallEvent, CallOutcome, CallPart, EndReason } from "./events.ts";
 import { type FromLeg, leg, legKind, type LegMessage } from "./leg.ts";
 import { admit, type Attachment, connectAnswer, type Link, offer } from "./link.ts";
@@ -56,6 +57,8 @@ export type CallMessage =
   | { type: "progressed"; carrierCallId: string; progress: CallProgress }
   /** From operators, and from the desk, whose `reply` fails with conflict when the call has ended. */
   | { type: "hangUp"; reply?: Reply<void> }
+  /** From the desk, for who may: `reply` fails with conflict while the call is not being held. `by`: who gave it. */
+  | { type: "control"; command: Command; by: string; reply: Reply<void> }
   | {
     type: "dialed";
     outcome: Outcome<{ readonly carrierCallId: string }>;
@@ -136,6 +139,8 @@ export interface CallDeps {
   readonly log: Log;
 }
 
+type LastWord = Extract<CallAnswer, { type: "refused" | "transfer" }>;
+
 interface Children {
   readonly listener: Ref<ListenerMessage>;
   readonly speaker: Ref<SpeakerMessage>;
@@ -153,8 +158,10 @@ interface State {
   readonly seq: number;
   readonly answeredAt: Date | null;
   readonly ending: Ending | null;
-  /** Said by the carrier's own voice when it asks what is next; null: it just hangs up. */
-  readonly lastSentence: string | null;
+  /** What the carrier is told when it asks what is next, in its own voice or to whom it is to dial; null: it just hangs up. */
+  readonly lastWord: LastWord | null;
+  /** Whom the caller is handed to once the agent has said its last words. */
+  readonly transferTo: string | null;
   /** What is being stored, once it has ended, and how often that has failed. */
   readonly saving: { readonly ended: EndedCall; readonly failures: number } | null;
 }
@@ -274,8 +281,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         });
       case "ending":
       case "saving":
-        if (state.lastSentence === null) return { type: "hangUp" };
-        return { type: "refused", sentence: state.lastSentence };
+        return state.lastWord ?? { type: "hangUp" };
     }
   }
 
@@ -310,12 +316,13 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     if (state.phase === "ending" || state.phase === "saving") return state;
     for (const timer of ["turn", "duration", "connect"]) ctx.cancel(timer);
     ctx.timer("ending", ENDING_MS, { type: "endingDue" });
-    const ended: State = { ...state, phase: "ending", ending, lastSentence: sentence };
+    const lastWord = lastWordOf(state, ending, sentence);
+    const ended: State = { ...state, phase: "ending", ending, lastWord };
     const { carrierCallId, answeredAt, children } = state;
     if (carrierCallId === null) return ended; // it is being dialed: nothing can be hung up yet
     const isRinging = settings.direction === "outbound" && answeredAt === null;
-    if (sentence === null || isRinging) hangUpAtCarrier(carrierCallId, ctx);
-    else children.leg?.send({ type: "hangUp" }); // the carrier then asks, and hears the sentence
+    if (lastWord === null || isRinging) hangUpAtCarrier(carrierCallId, ctx);
+    else children.leg?.send({ type: "hangUp" }); // the carrier then asks, and gets the last word
     return ended;
   }
 
@@ -377,6 +384,26 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     ctx.timer("duration", graph.limits.maxDurationMs, { type: "durationPassed" });
   }
 
+  function obey(state: State, command: Command, ctx: Context<CallMessage>): State {
+    switch (command.type) {
+      case "say": {
+        const { text, interrupts } = command;
+        return tell(state, { type: "say", sentence: text, interrupts }, ctx);
+      }
+      case "addContext":
+        return tell(state, { type: "note", text: command.text }, ctx);
+      case "mute":
+      case "unmute":
+        return tell(state, { type: "mute", isMuted: command.type === "mute" }, ctx);
+      case "transfer": {
+        const { to, sentence } = command;
+        const leaving: State = { ...state, transferTo: to };
+        if (sentence === null) return end(leaving, TRANSFERRED, null, ctx);
+        return tell(leaving, { type: "end", sentence, ending: TRANSFERRED }, ctx);
+      }
+    }
+  }
+
   /** Says the agent's apology, then hangs up; with no leg to say it on, the carrier says it. */
   function apologise(state: State, reason: EndReason, ctx: Context<CallMessage>): State {
     const ending: Ending = { outcome: "failed", reason };
@@ -396,7 +423,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         seq: 0,
         answeredAt: null,
         ending: null,
-        lastSentence: null,
+        lastWord: null,
+        transferTo: null,
         saving: null,
       };
       const mayRing = restart === undefined && settings.direction === "outbound";
@@ -523,7 +551,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           case "saving":
             return legless;
           case "ending":
-            return state.lastSentence === null ? save(legless, ctx) : legless;
+            return state.lastWord === null ? save(legless, ctx) : legless;
           case "connecting": // it never started: offer another
             return newLink(legless);
           case "live":
@@ -579,6 +607,13 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         const outcome = state.answeredAt === null ? "failed" : "answered";
         return end(state, { outcome, reason: "stopped" }, null, ctx);
       },
+      control(state, { command, by, reply }, ctx) {
+        if (state.phase !== "live" || state.dialogue.ending !== null) {
+          return reply.fail(new AppError("conflict", "The call is not being held now"));
+        }
+        reply();
+        return obey(record(state, controlled(command, by), ctx), command, ctx);
+      },
       carrierHungUp(state, { outcome }, ctx) {
         const next = outcome.ok ? state : fail(state, "carrier", outcome.error, ctx);
         if (next.children.leg === null) return save(next, ctx);
@@ -612,12 +647,23 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       replying: dialogue.reply !== null,
       ahead: dialogue.ahead !== null,
       wasted: dialogue.wasted,
+      isMuted: dialogue.isMuted,
       unsettled: dialogue.utterances.length,
       events: seq,
       ending,
       saveFailures: saving?.failures ?? 0,
     }),
   };
+}
+
+function lastWordOf(
+  { transferTo }: Pick<State, "transferTo">,
+  { reason }: Ending,
+  sentence: string | null,
+): LastWord | null {
+  if (sentence !== null) return { type: "refused", sentence };
+  if (reason !== "transferred" || transferTo === null) return null;
+  return { type: "transfer", to: transferTo };
 }
 
 /** What a call of this agent goes by. */

@@ -93,6 +93,12 @@ export interface Dialogue {
   readonly lastTurn: { readonly endedAt: number } | null;
   /** A turn that was taken as over before its final words came: they are not said twice. */
   readonly guessed: string | null;
+  /** What the model has been told of this call while it went on. */
+  readonly notes: readonly string[];
+  /** Sentences that others gave the agent to say, in their order. */
+  readonly given: readonly string[];
+  /** True while the agent says nothing by itself. */
+  readonly isMuted: boolean;
   /** True while the caller is not listened to. */
   readonly isDeaf: boolean;
   /** Replies made in advance that were dropped, and the tokens they cost. */
@@ -138,6 +144,10 @@ export type DialogueEvent =
   /** The carrier should have answered a `clear` by now. */
   | { readonly type: "settleDue"; readonly generation: number }
   | { readonly type: "deadlinePassed" }
+  /** Say this as soon as nobody speaks, or at once. */
+  | { readonly type: "say"; readonly sentence: string; readonly interrupts: boolean }
+  | { readonly type: "note"; readonly text: string }
+  | { readonly type: "mute"; readonly isMuted: boolean }
   /** Say `sentence`, whoever speaks, and hang up. */
   | { readonly type: "end"; readonly sentence: string; readonly ending: Ending };
 
@@ -190,6 +200,9 @@ export function newDialogue(graph: Graph): Dialogue {
     pauses: noPauses,
     lastTurn: null,
     guessed: null,
+    notes: [],
+    given: [],
+    isMuted: false,
     isDeaf: false,
     wasted: { replies: 0, tokens: 0 },
     counts: { turns: 0, generations: 0, requests: 0, speechFailures: 0 },

@@ -10,6 +10,7 @@ export interface Ending {
 
 export const AGENT_HUNG_UP: Ending = { outcome: "answered", reason: "agent_hung_up" };
 export const CALLER_HUNG_UP: Ending = { outcome: "answered", reason: "caller_hung_up" };
+export const TRANSFERRED: Ending = { outcome: "answered", reason: "transferred" };
 export const CRASHED: Ending = { outcome: "failed", reason: "crashed" };
 
 /** How a call came out when the carrier says that it is over; null while it is not. */

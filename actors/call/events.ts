@@ -3,6 +3,7 @@
 import type { ToolCall } from "@/lib/providers/llm/llm.ts";
 import type { AgentSaid, CallerSaid } from "@/lib/conversation/transcript.ts";
 import type { WorkflowState } from "@/lib/workflow/engine.ts";
+import type { Controlled } from "./control.ts";
 import type { GapParts } from "./gap.ts";
 
 /** How a call came out. */
@@ -24,6 +25,7 @@ export type CallEvent =
   /** `parts` sum to its gap. */
   | AgentSaid & { readonly parts: GapParts | null }
   | { readonly type: "tool_called"; readonly call: ToolCall; readonly output: string }
+  | Controlled
   | { readonly type: "dtmf_pressed"; readonly digit: string }
   /** Something failed; the call went on or ended. `code` is of lib/errors.ts, or "crashed". */
   | {
@@ -38,6 +40,7 @@ export type CallPart = "call" | "leg" | "listener" | "speaker" | "model" | "work
 
 export type EndReason =
   | "agent_hung_up"
+  | "transferred"
   | "caller_hung_up"
   | "carrier_ended"
   | "caller_silent"

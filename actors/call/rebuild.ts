@@ -2,6 +2,7 @@
 
 import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Entry } from "./conversation.ts";
+import type { Controlled } from "./control.ts";
 import { type Dialogue, newDialogue } from "./dialogue.ts";
 import type { CallEvent } from "./events.ts";
 
@@ -47,6 +48,8 @@ function take(rebuilt: Rebuilt, event: CallEvent): Rebuilt {
       return { ...rebuilt, seq, epoch: Math.max(rebuilt.epoch, event.epoch) };
     case "call_ended":
       return { ...rebuilt, seq, isEnded: true };
+    case "controlled":
+      return { ...rebuilt, seq, dialogue: control(dialogue, event) };
     case "workflow_moved":
       return { ...rebuilt, seq, dialogue: { ...dialogue, workflow: event.workflow } };
     case "caller_said":
@@ -68,6 +71,20 @@ function take(rebuilt: Rebuilt, event: CallEvent): Rebuilt {
       ];
       return { ...rebuilt, seq, dialogue: add(dialogue, dialogue.counts.turns, entries) };
     }
+  }
+}
+
+/** What commands left behind; what was to be said is lost with the call that was to say it. */
+function control(dialogue: Dialogue, { action, text }: Controlled): Dialogue {
+  switch (action) {
+    case "addContext":
+      return { ...dialogue, notes: [...dialogue.notes, text ?? ""] };
+    case "mute":
+    case "unmute":
+      return { ...dialogue, isMuted: action === "mute" };
+    case "say":
+    case "transfer":
+      return dialogue;
   }
 }
 

@@ -60,6 +60,10 @@ const ANSWER_MAX_TOKENS = 400; // about a minute of speech
 const TEMPERATURE = 0.3;
 /** Of a dynamic or eager agent the recogniser calls an utterance over after so long; the rest of the silence is ours to wait. */
 export const EARLY_ENDPOINT_MS = 200;
+/** Sentences that may wait to be said; the oldest go. */
+const GIVEN_MAX = 10;
+/** Notes that the model is told: the newest. */
+const NOTES_MAX = 20;
 /** A sign of listening that comes so shortly before the agent has spoken is an answer to it. */
 const SIGN_ANSWERS_MS = 1_000;
 /** Words of the caller so soon behind the agent's first ones go on with the turn before. */
@@ -120,6 +124,13 @@ export class Scene {
         return this.#updateUtterance(event.generation, settle);
       case "deadlinePassed":
         return this.#turn({ type: "deadlinePassed" });
+      case "say":
+        return this.#give(event.sentence, event.interrupts);
+      case "note":
+        this.#forget(); // it was made without knowing this
+        return this.#set({ notes: [...this.dialogue.notes, event.text] });
+      case "mute":
+        return event.isMuted ? this.#mute() : this.#unmute();
       case "end":
         return this.#endWith(event.sentence, event.ending);
     }
@@ -269,6 +280,8 @@ export class Scene {
     this.#forget();
     this.#withdraw();
     this.#noteCaller(text);
+    this.#sayGiven();
+    if (this.dialogue.isMuted) return this.#replyOver();
     if (owesGreeting) return this.#step(begin(this.#scenario.graph)); // they spoke first
     this.#step(advance(this.#scenario.graph, this.dialogue.workflow, { type: "callerSpoke" }));
   }
@@ -283,7 +296,8 @@ export class Scene {
     const { graph } = this.#scenario;
     const { wasted, ahead } = this.dialogue;
     const { isEager, eagerTokensMax } = graph.turns;
-    if (!isEager || this.#owesGreeting || wasted.tokens >= eagerTokensMax) return;
+    const mayGuess = isEager && !this.#owesGreeting && !this.dialogue.isMuted;
+    if (!mayGuess || wasted.tokens >= eagerTokensMax) return;
     if (ahead !== null) this.#forget();
     const scene = new Scene(
       { ...this.dialogue, turn: { floor: "thinking", fillers: 0 } },
@@ -495,8 +509,48 @@ export class Scene {
     if (this.dialogue.reply === null) this.#finish();
   }
 
+  /** What somebody else gives the agent to say. It waits for the caller, and for what is being said. */
+  #give(sentence: string, interrupts: boolean): void {
+    const { ending, turn } = this.dialogue;
+    if (ending !== null) return;
+    if (interrupts && turn.floor === "agent") {
+      this.#withdraw();
+      this.#cutCurrent();
+    }
+    this.#set({ given: [...this.dialogue.given, sentence].slice(-GIVEN_MAX) });
+    const { floor } = this.dialogue.turn;
+    if (floor !== "quiet" && floor !== "thinking") return;
+    this.#sayGiven();
+    if (floor === "quiet") this.#finish();
+  }
+
+  #sayGiven(): void {
+    const { given } = this.dialogue;
+    if (given.length === 0) return;
+    this.#set({ given: [] });
+    for (const sentence of given) this.#say(sentence, false);
+  }
+
+  #mute(): void {
+    this.#forget();
+    this.#withdraw();
+    this.#set({ isMuted: true });
+    if (this.dialogue.ending !== null) return;
+    if (this.dialogue.turn.floor === "thinking") return this.#turn({ type: "replyEmpty" });
+    if (this.dialogue.turn.floor === "agent") this.#cutCurrent();
+  }
+
+  #unmute(): void {
+    this.#set({ isMuted: false });
+    const { turn, ending } = this.dialogue;
+    if (turn.floor !== "quiet" || ending !== null) return;
+    if (this.#owesGreeting) return this.#step(begin(this.#scenario.graph));
+    if (this.#owesReply) this.#request(0);
+  }
+
   #promptIdle(prompts: number): void {
     const { graph } = this.#scenario;
+    if (this.dialogue.isMuted) return;
     this.#set({ milestones: {} });
     if (prompts >= graph.limits.idlePromptCount) {
       const ending = { outcome: "answered", reason: "caller_silent" } as const;
@@ -550,8 +604,10 @@ export class Scene {
         isOver: false,
       },
     });
+    const { system, tools } = promptFor(this.#scenario.graph, workflow);
     const prompt = {
-      ...promptFor(this.#scenario.graph, workflow),
+      system: [system, notesText(this.dialogue.notes)].filter((it) => it !== "").join("\n\n"),
+      tools,
       messages: promptMessages(entries),
       maxTokens: ANSWER_MAX_TOKENS,
       temperature: TEMPERATURE,
@@ -830,7 +886,10 @@ export class Scene {
     const isAnswer = sign !== null && this.#now - sign.at <= SIGN_ANSWERS_MS;
     if (isAnswer) this.#set({ callerEndedAt: sign.endedAt, sign: null });
     this.#turn({ type: "speechEnded", answer: isAnswer ? sign.text : "" });
-    if (this.dialogue.reply !== null) this.#turn({ type: "replyAsked" });
+    if (this.dialogue.reply !== null) return this.#turn({ type: "replyAsked" });
+    if (this.dialogue.turn.floor !== "quiet" || this.dialogue.given.length === 0) return;
+    this.#sayGiven();
+    this.#finish();
   }
 
   /** The greeting may be let wait; a caller who speaks first is greeted behind their words. */
@@ -921,6 +980,14 @@ export class Scene {
 export function endpointingMsOf({ endpointing, silenceMs, isEager }: TurnSettings): number {
   const isEarly = endpointing === "dynamic" || (endpointing === "fixed" && isEager);
   return isEarly ? Math.min(EARLY_ENDPOINT_MS, silenceMs) : silenceMs;
+}
+
+/** What the model is told beside the graph. */
+function notesText(notes: readonly string[]): string {
+  if (notes.length === 0) return "";
+  return `Your colleagues have told you during this call:\n${
+    notes.slice(-NOTES_MAX).map((note) => `- ${note}`).join("\n")
+  }`;
 }
 
 /** What an ended conversation closes with, where the words themselves are lost. */

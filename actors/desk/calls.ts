@@ -10,6 +10,8 @@ import {
 } from "@/db/calls.ts";
 import type { Sql } from "@/db/client.ts";
 import { type ConversationEvent, listEvents } from "@/db/events.ts";
+import { countDial } from "@/db/quota.ts";
+import { getTenantPlan } from "@/db/tenant_limits.ts";
 import { getTenant } from "@/db/tenants.ts";
 import {
   transcriptOf,
@@ -18,6 +20,8 @@ import {
 } from "@/lib/conversation/transcript.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
+import type { Command } from "@/actors/call/control.ts";
+import type { Reply } from "@/actors/runtime/actor.ts";
 import { errand } from "./errand.ts";
 import type { Office } from "./office.ts";
 
@@ -198,7 +202,44 @@ export const callErrands = {
     await act(({ audit }) => audit({ action: "call.hung_up", subjectId: callId }));
     return null;
   }),
+
+  /** Fails with conflict while the call is not being held. */
+  controlCall: errand(
+    "calls:write",
+    (office, { callId, command }: { readonly callId: string; readonly command: Command }) =>
+      control(office, callId, command),
+  ),
+
+  /** As a call that is placed, it counts as a dial of the tenant. */
+  transferCall: errand("calls:write", async (
+    office,
+    { callId, to, sentence }: {
+      readonly callId: string;
+      readonly to: string;
+      readonly sentence: string | null;
+    },
+  ): Promise<null> => {
+    await office.read((sql) => found(sql, office, callId));
+    await office.act(async ({ sql }) => {
+      const plan = await getTenantPlan(sql, office.tenantId);
+      if (plan !== null) await countDial(sql, office.tenantId, office.clock.date(), plan.limits);
+    });
+    return await control(office, callId, { type: "transfer", to, sentence });
+  }),
 };
+
+/** Who may end a call may do all this to it. */
+async function control(office: Office, callId: string, command: Command): Promise<null> {
+  const { read, act, desk, by } = office;
+  await read((sql) => found(sql, office, callId));
+  const ask = (reply: Reply<void>) =>
+    ({ type: "control", callId, command, by: by.id, reply }) as const;
+  await desk.ask<void>(ask, { timeoutMs: PLACE_MS });
+  await act(({ audit }) =>
+    audit({ action: "call.controlled", subjectId: callId, details: { command: command.type } })
+  );
+  return null;
+}
 
 async function transcript(
   sql: Sql,

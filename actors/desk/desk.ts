@@ -1,5 +1,6 @@
 /** A desk: one tenant's door on this machine. Routes send here; it answers reads and forwards commands. */
 
+import type { Command } from "@/actors/call/control.ts";
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallMessage, CallSettings } from "@/actors/call/call.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
@@ -39,6 +40,8 @@ export type CallAnswer =
   }
   | { readonly type: "busy" }
   | { readonly type: "refused"; readonly sentence: string }
+  /** Dials another number for the caller, E.164, and is done with the call. */
+  | { readonly type: "transfer"; readonly to: string }
   | { readonly type: "hangUp" };
 
 export type DeskMessage =
@@ -58,6 +61,8 @@ export type DeskMessage =
   }
   /** End a live call. Fails with not_found, or with conflict when it has ended. */
   | { type: "hangUp"; callId: string; reply: Reply<void> }
+  /** As `hangUp`, for what may be done to a live call. */
+  | { type: "control"; callId: string; command: Command; by: string; reply: Reply<void> }
   /**
    * Place an outbound call. Fails with not_configured, tenant_suspended, not_found, busy or
    * quota_exceeded, or what the carrier says. `configVersion`: of who asks; null: whatever is not older than a second.
@@ -392,6 +397,20 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   }
 
   /** All lines are taken; one of them may be this very call, which the carrier announces again. */
+  /** Says of a call that does not live here why nothing can be done to it. */
+  function missing(callId: string, reply: Reply<void>): Job {
+    const work: Work = async (signal) => {
+      const call = await deps.call(callId, signal);
+      return () => {
+        if (call === null) reply.fail(new AppError("not_found", "No such call"));
+        else if (call.status === "ended") {
+          reply.fail(new AppError("conflict", "The call has ended"));
+        } else reply.fail(wentDown(callId));
+      };
+    };
+    return { work, failed: reply.fail };
+  }
+
   function repeating({ carrierCallId }: Ring, reply: Reply<CallAnswer>): Work {
     return async (signal) => {
       const callId = await deps.callOfCarrier(carrierCallId, signal);
@@ -501,20 +520,15 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       },
       hangUp(state, { callId, reply }, ctx) {
         const live = deps.findCall(callId);
-        if (live !== null) {
-          live.send({ type: "hangUp", reply });
-          return state;
-        }
-        const work: Work = async (signal) => {
-          const call = await deps.call(callId, signal);
-          return () => {
-            if (call === null) reply.fail(new AppError("not_found", "No such call"));
-            else if (call.status === "ended") {
-              reply.fail(new AppError("conflict", "The call has ended"));
-            } else reply.fail(wentDown(callId));
-          };
-        };
-        return enter(state, { work, failed: reply.fail }, ctx);
+        if (live === null) return enter(state, missing(callId, reply), ctx);
+        live.send({ type: "hangUp", reply });
+        return state;
+      },
+      control(state, { callId, command, by, reply }, ctx) {
+        const live = deps.findCall(callId);
+        if (live === null) return enter(state, missing(callId, reply), ctx);
+        live.send({ type: "control", command, by, reply });
+        return state;
       },
       placeCall(state, { type: _, reply, ...request }, ctx) {
         const line = deps.takeLine();

@@ -227,6 +227,26 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     ok: 409, // it has ended
     ids: { id: call },
   },
+  "POST /api/v1/calls/{id}/say": {
+    needs: "calls:write",
+    ok: 409,
+    ids: { id: call },
+    body: () => ({ text: "One moment." }),
+  },
+  "POST /api/v1/calls/{id}/context": {
+    needs: "calls:write",
+    ok: 409,
+    ids: { id: call },
+    body: () => ({ text: "They are a member." }),
+  },
+  "POST /api/v1/calls/{id}/mute": { needs: "calls:write", ok: 409, ids: { id: call } },
+  "POST /api/v1/calls/{id}/unmute": { needs: "calls:write", ok: 409, ids: { id: call } },
+  "POST /api/v1/calls/{id}/transfer": {
+    needs: "calls:write",
+    ok: 409,
+    ids: { id: call },
+    body: () => ({ to: "+15550100000" }),
+  },
   "GET /api/v1/calls/{id}/stream": { needs: "calls:read", ok: 200, ids: { id: call } },
   "GET /api/v1/erasures": { needs: "data:erase", ok: 200, shows: ({ ids }) => ids.receipt },
   "POST /api/v1/erasures": {

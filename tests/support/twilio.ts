@@ -166,6 +166,7 @@ export interface InboundOptions {
   /** A path under the public URL, for the callback that tells of the end: `/twilio/status`. */
   readonly statusPath?: string;
   readonly media?: FakeCallOptions["media"];
+  readonly dialed?: FakeCallOptions["dialed"];
   readonly streamed?: FakeCallOptions["streamed"];
   /** In place of the network. */
   readonly reach?: Reach;
@@ -188,6 +189,7 @@ export async function placeInbound(options: InboundOptions): Promise<FakeCall> {
     url: `${publicUrl}${pathname}${search}`,
     ...(options.statusPath === undefined ? {} : { statusUrl: publicUrl + options.statusPath }),
     ...(options.media === undefined ? {} : { media: options.media }),
+    ...(options.dialed === undefined ? {} : { dialed: options.dialed }),
     streamed(stream) {
       options.streamed?.(stream);
       live.resolve();

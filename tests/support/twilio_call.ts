@@ -35,6 +35,7 @@ export interface Ending {
 export type CallLog =
   | { readonly type: "asked"; readonly url: string; readonly atMs: number; readonly tookMs: number }
   | { readonly type: "said"; readonly sentence: string; readonly atMs: number }
+  | { readonly type: "dialed"; readonly to: string; readonly atMs: number }
   | { readonly type: "rejected"; readonly reason: string; readonly atMs: number }
   | {
     readonly type: "streamOpened" | "streamRefused" | "streamEnded";
@@ -63,6 +64,8 @@ export interface FakeCallOptions {
   readonly statusEvents?: readonly string[];
   /** Who is called, of an outbound call: `answer` when absent. */
   readonly callee?: "answer" | "busy" | "no-answer" | "failed" | "canceled";
+  /** How a number that the TwiML dials for the caller turns out: `completed` when absent. */
+  readonly dialed?: "completed" | "busy" | "no-answer" | "failed";
   /** How the media side behaves. */
   readonly media?: Pick<MediaStreamOptions, "delayMs" | "jitterMs" | "random" | "faults">;
   /** A media stream has begun: the first, or one more after a resume. */
@@ -101,12 +104,14 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
   let streamBroken = (): void => {};
   let answeredAtMs = clock.now();
   let statusCount = 0;
+  let dialStatus: string | null = null;
 
   function fields(): Record<string, string> {
     const { callSid, accountSid, from, to, direction } = options;
     return {
       ...{ AccountSid: accountSid, ApiVersion: "2010-04-01", CallSid: callSid, CallStatus: status },
       ...{ Called: to, Caller: from, Direction: direction, From: from, To: to },
+      ...(dialStatus === null ? {} : { DialCallStatus: dialStatus }),
     };
   }
 
@@ -190,6 +195,10 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
         );
         return null;
       }
+      case "Dial":
+        log.push({ type: "dialed", to: verb.to, atMs: clock.now() });
+        dialStatus = options.dialed ?? "completed";
+        return verb.actionUrl;
       case "Say":
         log.push({ type: "said", sentence: verb.sentence, atMs: clock.now() });
         return null;

@@ -10,6 +10,7 @@ export type PlayedVerb =
   }
   | { readonly type: "Redirect"; readonly url: string }
   | { readonly type: "Reject"; readonly reason: string }
+  | { readonly type: "Dial"; readonly to: string; readonly actionUrl: string }
   | { readonly type: "Say"; readonly sentence: string }
   | { readonly type: "Pause"; readonly seconds: number }
   | { readonly type: "Hangup" };
@@ -54,6 +55,14 @@ function toVerb(element: Element): PlayedVerb {
       return { type: "Redirect", url: text };
     case "Reject":
       return { type: "Reject", reason: attributes["reason"] ?? "rejected" };
+    case "Dial": {
+      const [number, ...others] = children;
+      if (number?.name !== "Number" || others.length > 0) {
+        throw new Error("<Dial> wants one <Number>");
+      }
+      if (!/^\+[1-9]\d{1,14}$/.test(number.text)) throw new Error(`Dials "${number.text}"`);
+      return { type: "Dial", to: number.text, actionUrl: required(element, "action") };
+    }
     case "Say":
       return { type: "Say", sentence: text };
     case "Pause":

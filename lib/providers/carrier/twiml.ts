@@ -12,6 +12,8 @@ export type Verb =
   | { readonly type: "redirect"; readonly url: string }
   /** Refuses a call that has not been answered: the caller hears the busy tone, and nobody pays. */
   | { readonly type: "rejectBusy" }
+  /** Dials a number for the caller, E.164; asks `actionUrl` when that is over, by `DialCallStatus`. https://www.twilio.com/docs/voice/twiml/dial */
+  | { readonly type: "dial"; readonly to: string; readonly actionUrl: string }
   | { readonly type: "say"; readonly sentence: string }
   | { readonly type: "hangUp" };
 
@@ -34,6 +36,8 @@ function element(verb: Verb): string {
       return `<Redirect>${escape(verb.url)}</Redirect>`;
     case "rejectBusy":
       return `<Reject reason="busy"/>`;
+    case "dial":
+      return `<Dial action="${escape(verb.actionUrl)}"><Number>${escape(verb.to)}</Number></Dial>`;
     case "say":
       return `<Say>${escape(verb.sentence)}</Say>`;
     case "hangUp":

@@ -81,6 +81,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       connected: ignored,
       dialed: ignored,
       deadlinePassed: ignored,
+      control: ignored,
       greetingDue: ignored,
       settleDue: ignored,
       durationPassed: ignored,

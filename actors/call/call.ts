@@ -33,9 +33,9 @@ import { admit, type Attachment, connectAnswer, type Link, offer } from "./link.
 import { type FromListener, listener, listenerKind, type ListenerMessage } from "./listener.ts";
 import { type FromModel, model, modelKind, type ModelMessage } from "./model.ts";
 import { rebuild } from "./rebuild.ts";
-import { endpointingMsOf } from "./scene.ts";
 import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./speaker.ts";
 import type { Ticker } from "./ticker.ts";
+import { hearingOf } from "./tuning.ts";
 import { deadlineOf } from "./turns.ts";
 
 export type CallMessage =
@@ -180,11 +180,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       listener: ctx.spawn(listenerKind, `${ctx.self.id}.listener`, () =>
         listener({
           stt: deps.stt,
-          options: {
-            language,
-            keyterms: graph.keyterms,
-            endpointingMs: endpointingMsOf(graph.turns),
-          },
+          options: hearingOf(graph),
           call: self,
           isEarly: settings.direction === "inbound",
         })),

@@ -60,6 +60,17 @@ export interface TurnSettings {
   readonly fillerMs: number | null;
   /** The greeting waits so long once the call is answered. */
   readonly firstMessageDelayMs: number;
+  readonly recogniser: RecogniserSettings;
+}
+
+/** For `endpointing: "provider"`: how sure the recogniser is to be. Null: the provider's own. */
+export interface RecogniserSettings {
+  /** That a turn is probably over, for `isEager`. */
+  readonly eagerThreshold: number;
+  /** That it is over. */
+  readonly endThreshold: number | null;
+  /** Silence that ends it however unsure the recogniser is. */
+  readonly endTimeoutMs: number | null;
 }
 
 /** What makes the caller's voice an interruption of the agent. */
@@ -212,6 +223,16 @@ const BargeInJson = z.strictObject({
   stopPhrases: z.array(z.string().trim().min(1).max(100)).max(PHRASES_MAX).default([]),
 }) satisfies z.ZodType<BargeInSettings>;
 
+const RecogniserJson = z.strictObject({
+  // The ranges that Deepgram takes (developers.deepgram.com/docs/flux/configuration).
+  eagerThreshold: z.number().min(0.3).max(0.9).default(0.5),
+  endThreshold: z.number().min(0.5).max(1).nullable().default(null),
+  endTimeoutMs: z.int().min(500).max(60_000).nullable().default(null),
+}).refine(({ eagerThreshold, endThreshold }) => eagerThreshold <= (endThreshold ?? 0.7), {
+  path: ["eagerThreshold"],
+  message: "Must not be more than endThreshold, which is 0.7 where it is null",
+}) satisfies z.ZodType<RecogniserSettings>;
+
 const TurnsJson = z.strictObject({
   endpointing: z.enum(["fixed", "dynamic", "provider"]).default("fixed"),
   silenceMs: z.int().min(100).max(5_000).default(400),
@@ -221,6 +242,7 @@ const TurnsJson = z.strictObject({
   bargeIn: BargeInJson.prefault({}),
   fillerMs: z.int().min(500).max(5_000).nullable().default(2_000),
   firstMessageDelayMs: z.int().min(0).max(10_000).default(0),
+  recogniser: RecogniserJson.prefault({}),
 }).refine(({ silenceMs, silenceMaxMs }) => silenceMs <= silenceMaxMs, {
   path: ["silenceMaxMs"],
   message: "Must not be less than silenceMs",

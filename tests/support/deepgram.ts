@@ -65,6 +65,7 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     isValid: (query) =>
       (query.has("language_hint") ? query.get("model") === "flux-general-multi" : true) &&
       isWithin(query.get("eot_threshold"), 0.5, 1) &&
+      isWithin(query.get("eager_eot_threshold"), 0.3, Number(query.get("eot_threshold") ?? 0.7)) &&
       isWithin(query.get("eot_timeout_ms"), 500, 60_000),
   },
   "/v1/speak": { models: /^aura-/, open: speakSession, isValid: () => true },

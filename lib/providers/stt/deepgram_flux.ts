@@ -5,15 +5,11 @@ import { BYTES_PER_MS, SILENCE } from "@/lib/audio/frame.ts";
 import { type DeepgramOptions, openDeepgram, readMessage } from "@/lib/providers/deepgram.ts";
 import { providerError } from "@/lib/providers/http.ts";
 import { ms, type Reader, recognise } from "./deepgram_session.ts";
-import type { Recognition, SpeechToText } from "./stt.ts";
+import type { Judgement, Recognition, SpeechToText } from "./stt.ts";
 
 export interface FluxOptions extends DeepgramOptions {
   /** `flux-general-en`, or `flux-general-multi`, which is told the language as a hint. */
   readonly model: string;
-  /** Confidence at which a turn is over: 0.5 to 1. Deepgram's 0.7 when absent. */
-  readonly endOfTurnThreshold?: number;
-  /** Silence that ends a turn whatever the confidence: 500 to 60000. Deepgram's 5000 when absent. */
-  readonly endOfTurnTimeoutMs?: number;
 }
 
 const PROVIDER = "deepgram-flux";
@@ -23,12 +19,12 @@ const SILENT_AUDIO = new Uint8Array(SILENCE_AFTER_MS * BYTES_PER_MS).fill(SILENC
 /** While audio flows an Update comes about every 250 ms. */
 const REPLY_TIMEOUT_MS = 5_000;
 
-/** `endpointingMs` is not used: Flux decides by what was said. */
+/** `endpointingMs` is not used: Flux decides by what was said. Its own thresholds are 0.7, and 5 s. */
 export function deepgramFlux(options: FluxOptions): SpeechToText {
-  const { model, clock, endOfTurnThreshold, endOfTurnTimeoutMs } = options;
+  const { model, clock } = options;
   return {
     provider: PROVIDER,
-    async *transcribe(audio, { language, keyterms }, signal) {
+    async *transcribe(audio, { language, keyterms, judgement }, signal) {
       const link = await openDeepgram(
         PROVIDER,
         options,
@@ -38,8 +34,7 @@ export function deepgramFlux(options: FluxOptions): SpeechToText {
             model,
             encoding: "mulaw",
             sample_rate: 8000,
-            ...(endOfTurnThreshold !== undefined ? { eot_threshold: endOfTurnThreshold } : {}),
-            ...(endOfTurnTimeoutMs !== undefined ? { eot_timeout_ms: endOfTurnTimeoutMs } : {}),
+            ...toThresholds(judgement),
             ...(keyterms.length > 0 ? { keyterm: [...keyterms] } : {}),
             ...(model.endsWith("-multi") ? { language_hint: language.split("-", 1) } : {}),
           }),
@@ -53,6 +48,16 @@ export function deepgramFlux(options: FluxOptions): SpeechToText {
         signal,
       });
     },
+  };
+}
+
+/** Without an eager threshold Flux sends no EagerEndOfTurn. */
+function toThresholds(judgement: Judgement | undefined): Record<string, number> {
+  const { eagerThreshold = null, endThreshold = null, endTimeoutMs = null } = judgement ?? {};
+  return {
+    ...(eagerThreshold === null ? {} : { eager_eot_threshold: eagerThreshold }),
+    ...(endThreshold === null ? {} : { eot_threshold: endThreshold }),
+    ...(endTimeoutMs === null ? {} : { eot_timeout_ms: endTimeoutMs }),
   };
 }
 
@@ -81,13 +86,15 @@ type TurnInfo = Extract<z.infer<typeof FluxMessage>, { type: "TurnInfo" }>;
 
 /**
  * Turns Flux's messages into ours. A turn's text is whole in each of them and becomes final at its
- * end only: EagerEndOfTurn is a guess that TurnResumed may take back, so both are interims here.
+ * end only: EagerEndOfTurn is a guess that TurnResumed may take back.
  */
 export function fluxReader(): Reader {
   let turn: TurnInfo | null = null;
+  let isGuessed = false;
 
   function finish(last: TurnInfo): Recognition[] {
     turn = null;
+    isGuessed = false;
     const endMs = ms(last.words.at(-1)?.end ?? last.audio_window_end);
     const ended: Recognition = { type: "utteranceEnded", lastWordEndMs: endMs };
     if (last.transcript === "") return [ended];
@@ -106,9 +113,17 @@ export function fluxReader(): Reader {
     }
     turn = info;
     if (info.event === "EndOfTurn") return [...out, ...finish(info)];
-    if (info.transcript === "") return out;
+    const { transcript: text } = info;
+    if (info.event === "TurnResumed" && isGuessed) {
+      isGuessed = false;
+      out.push({ type: "resumed" });
+    }
+    if (text === "") return out;
     const endMs = ms(info.words.at(-1)?.end ?? info.audio_window_end);
-    return [...out, { type: "interim", text: info.transcript, endMs }];
+    out.push({ type: "interim", text, endMs });
+    if (info.event !== "EagerEndOfTurn") return out;
+    isGuessed = true;
+    return [...out, { type: "eagerEnded", text, lastWordEndMs: endMs }];
   }
 
   return {

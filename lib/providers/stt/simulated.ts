@@ -11,6 +11,8 @@ export interface SimulatedSttOptions {
   readonly clock: Clock;
   /** From the audio that shows something to the word of it. Default 30. */
   readonly latencyMs?: number;
+  /** Silence after which an utterance is probably over, for who asks for that guess. Default 160. */
+  readonly eagerMs?: number;
 }
 
 /** What the caller has said since the last silence. Samples count from the session's first. */
@@ -22,23 +24,34 @@ interface Utterance {
   lastWordEndSample: number;
   /** Where the silence after it starts: after the last word, even if it broke off. */
   quietFromSample: number;
+  /** It was told as probably over, and nothing has been heard since. */
+  isGuessed: boolean;
+}
+
+interface Silences {
+  /** Null: no guess is wanted. */
+  readonly eagerMs: number | null;
+  readonly endMs: number;
 }
 
 /**
  * Speech is seen 24 ms after its first sample, a word with its last. An utterance is over when
  * `endpointingMs` of audio have been silent. A word that breaks off is not reported; an utterance
  * of nothing else ends without a final, and its `lastWordEndMs` is where its last whole sound ended.
+ * An eager threshold in the options, whatever it is, makes it say `eagerEnded` after `eagerMs`.
  */
 export function simulatedStt(options: SimulatedSttOptions): SpeechToText {
-  const { clock, latencyMs = 30 } = options;
+  const { clock, latencyMs = 30, eagerMs = 160 } = options;
 
   return {
     provider: "simulated",
-    async *transcribe(audio, { endpointingMs }, signal) {
+    async *transcribe(audio, { endpointingMs: endMs, judgement }, signal) {
+      const isEager = (judgement?.eagerThreshold ?? null) !== null;
+      const silences = { eagerMs: isEager ? eagerMs : null, endMs };
       const left = new AbortController(); // whoever leaves the loop must not leave it waiting for audio
       const frames = untilAborted(audio, AbortSignal.any([signal, left.signal]));
       try {
-        yield* delayed(recognise(frames, endpointingMs), { clock, ms: latencyMs, signal });
+        yield* delayed(recognise(frames, silences), { clock, ms: latencyMs, signal });
       } finally {
         left.abort();
       }
@@ -48,19 +61,32 @@ export function simulatedStt(options: SimulatedSttOptions): SpeechToText {
 
 async function* recognise(
   audio: AsyncIterable<Uint8Array>,
-  endpointingMs: number,
+  { eagerMs, endMs }: Silences,
 ): AsyncGenerator<Recognition, void, undefined> {
   const decoder = newDecoder();
   let utterance: Utterance | null = null;
-  const isOver = ({ quietFromSample }: Utterance, sample: number): boolean =>
-    sample - quietFromSample >= endpointingMs * BYTES_PER_MS;
+  const isQuiet = ({ quietFromSample }: Utterance, sample: number, ms: number): boolean =>
+    sample - quietFromSample >= ms * BYTES_PER_MS;
+
+  /** Whether the utterance is probably over by that sample, and was not told so. */
+  function* guessing(of: Utterance, sample: number): Generator<Recognition, void, undefined> {
+    const { text, isGuessed, lastWordEndSample } = of;
+    if (eagerMs === null || isGuessed || text === "" || !isQuiet(of, sample, eagerMs)) return;
+    of.isGuessed = true;
+    yield { type: "eagerEnded", text, lastWordEndMs: lastWordEndSample / BYTES_PER_MS };
+  }
 
   for await (const chunk of audio) {
     for (const heard of decoder.push(chunk)) {
       if (heard.type === "opened") {
-        if (utterance && isOver(utterance, heard.startSample)) {
+        if (utterance) yield* guessing(utterance, heard.startSample);
+        if (utterance && isQuiet(utterance, heard.startSample, endMs)) {
           yield* ending(utterance);
           utterance = null;
+        }
+        if (utterance?.isGuessed) {
+          utterance.isGuessed = false;
+          yield { type: "resumed" };
         }
         if (utterance) continue;
         utterance = newUtterance(heard.startSample);
@@ -76,10 +102,11 @@ async function* recognise(
       }
     }
     const quietUntil = decoder.quietUntil();
-    if (utterance && quietUntil !== null && isOver(utterance, quietUntil)) {
-      yield* ending(utterance);
-      utterance = null;
-    }
+    if (utterance === null || quietUntil === null) continue;
+    yield* guessing(utterance, quietUntil);
+    if (!isQuiet(utterance, quietUntil, endMs)) continue;
+    yield* ending(utterance);
+    utterance = null;
   }
   if (utterance) yield* ending(utterance);
 }
@@ -90,6 +117,7 @@ function newUtterance(startSample: number): Utterance {
     startSample,
     lastWordEndSample: startSample,
     quietFromSample: startSample,
+    isGuessed: false,
   };
 }
 

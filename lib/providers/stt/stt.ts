@@ -18,6 +18,18 @@ export interface TranscribeOptions {
   readonly keyterms: readonly string[];
   /** Silence after which the recogniser calls an utterance over. */
   readonly endpointingMs: number;
+  /** Given: the recogniser ends utterances by its own judgement, where it has one, and not by silence alone. */
+  readonly judgement?: Judgement;
+}
+
+/** How sure a recogniser is to be of the end of an utterance, from 0 to 1. Null: the provider's own. */
+export interface Judgement {
+  /** To say `eagerEnded`, 0.3 to 0.9; null: it never does. */
+  readonly eagerThreshold: number | null;
+  /** To end it, 0.5 to 1. */
+  readonly endThreshold: number | null;
+  /** Silence that ends it however unsure it is, 500 to 60000. */
+  readonly endTimeoutMs: number | null;
 }
 
 /** Times are milliseconds of audio since the session began, on the recogniser's own count of bytes. */

@@ -48,12 +48,19 @@ Deno.test("flux: an eager end of turn is a guess, which may be taken back; the e
     turn("EndOfTurn", "I want that.", 3.2),
     turn("Update", "", 3.4),
   );
-  const interims = ["I", "I want", "I want", "I want that.", "I want that."];
+  const interim = (text: string) => (
+    { type: "interim", text, endMs: 1000 + 500 * text.split(" ").length }
+  );
   assert.deepEqual(recognitions, [
     { type: "speechStarted", atMs: 1000 },
-    ...interims.map((text) => (
-      { type: "interim", text, endMs: 1000 + 500 * text.split(" ").length }
-    )),
+    interim("I"),
+    interim("I want"),
+    interim("I want"),
+    { type: "eagerEnded", text: "I want", lastWordEndMs: 2000 },
+    { type: "resumed" },
+    interim("I want that."),
+    interim("I want that."),
+    { type: "eagerEnded", text: "I want that.", lastWordEndMs: 2500 },
     { type: "final", text: "I want that.", startMs: 1000, endMs: 2500, confidence: 0.9 },
     { type: "utteranceEnded", lastWordEndMs: 2500 },
   ]);
@@ -100,7 +107,7 @@ async function setUp(model: string) {
   const clock = manualClock();
   const server = await startDeepgram({ apiKey: "key", clock });
   const options = { apiKey: new Secret("key"), baseUrl: server.url, clock, model };
-  return { clock, server, stt: deepgramFlux({ ...options, endOfTurnTimeoutMs: 3000 }) };
+  return { clock, server, stt: deepgramFlux(options) };
 }
 
 const OPTIONS = { language: "de-AT", keyterms: ["Brightsmile"], endpointingMs: 300 };
@@ -116,7 +123,6 @@ Deno.test("flux is told the language only where its model asks for one", async (
       model,
       encoding: "mulaw",
       sample_rate: "8000",
-      eot_timeout_ms: "3000",
       keyterm: "Brightsmile",
     });
     await server.close();
@@ -148,5 +154,27 @@ Deno.test("flux is sent silence while no audio comes, so that a turn ends all th
   assert.deepEqual(types.slice(-2), ["final", "utteranceEnded"]);
   assert.deepEqual(server.received, []); // no KeepAlive: this protocol has none
   await server.allClosed();
+  await server.close();
+});
+
+Deno.test("flux is asked to guess only by who wants guesses, and then takes them back or keeps them", async () => {
+  const { server, stt } = await setUp("flux-general-en");
+  const judgement = { eagerThreshold: 0.4, endThreshold: 0.8, endTimeoutMs: 3_000 };
+  const pause = (ms: number) => new Uint8Array(ms * 8).fill(0xff);
+  const audio = line(speak("I want").audio, pause(500), speak("that.").audio, pause(2_000));
+  const heard = await Array.fromAsync(stt.transcribe(audio, { ...OPTIONS, judgement }, never()));
+  const query = server.requests[0]?.searchParams;
+  assert.equal(query?.get("eager_eot_threshold"), "0.4");
+  assert.equal(query?.get("eot_threshold"), "0.8");
+  assert.equal(query?.get("eot_timeout_ms"), "3000");
+  const told = heard.filter(({ type }) => type !== "interim");
+  assert.deepEqual(told.map((it) => "text" in it ? `${it.type} ${it.text}` : it.type), [
+    "speechStarted",
+    "eagerEnded I want",
+    "resumed",
+    "eagerEnded I want that.",
+    "final I want that.",
+    "utteranceEnded",
+  ]);
   await server.close();
 });

@@ -121,6 +121,51 @@ Deno.test("nova: an UtteranceEnd before its final ends the utterance when that c
   ]);
 });
 
+Deno.test("nova: an UtteranceEnd of words that others have followed since ends nothing", () => {
+  const recognitions = read(
+    results("My number is", 1),
+    results("five", 4, { isFinal: false }),
+    utteranceEnd(2.5), // late: it speaks of "is"
+    results("five five", 4, { isFinal: false }),
+    utteranceEnd(5), // of these, whose final has not come
+    results("five five.", 4),
+  );
+  assert.deepEqual(recognitions.map(({ type }) => type), [
+    ...["speechStarted", "final", "interim", "interim", "final", "utteranceEnded"],
+  ]);
+});
+
+Deno.test("nova: by its own judgement an endpoint is a guess, and UtteranceEnd the end", () => {
+  const reader = novaReader({ eagerThreshold: 0.5, endThreshold: null, endTimeoutMs: null });
+  const recognitions = [
+    results("My number is", 1, { speechFinal: true }),
+    results("", 2.5, { speechFinal: true }), // says it again
+    results("five", 4, { isFinal: false }),
+    utteranceEnd(2.5),
+    results("five.", 4, { speechFinal: true }),
+    utteranceEnd(4.5),
+    utteranceEnd(4.5),
+  ].flatMap((message) => reader.read(message));
+  assert.deepEqual(recognitions, [
+    { type: "speechStarted", atMs: 1000 },
+    final("My number is", 1000, 2500),
+    { type: "eagerEnded", text: "My number is", lastWordEndMs: 2500 },
+    { type: "resumed" },
+    { type: "interim", text: "five", endMs: 4500 },
+    final("five.", 4000, 4500),
+    { type: "eagerEnded", text: "My number is five.", lastWordEndMs: 4500 },
+    { type: "utteranceEnded", lastWordEndMs: 4500 },
+  ]);
+});
+
+Deno.test("nova: who wants no guesses of its judgement is told none", () => {
+  const reader = novaReader({ eagerThreshold: null, endThreshold: null, endTimeoutMs: null });
+  const messages = [results("Yes", 1, { speechFinal: true }), utteranceEnd(1.5)];
+  assert.deepEqual(messages.flatMap((it) => reader.read(it)).map(({ type }) => type), [
+    ...["speechStarted", "final", "utteranceEnded"],
+  ]);
+});
+
 Deno.test("nova: noise that began like speech ends at the endpoint after it, not at the one before", () => {
   const empty = results("", 1, { speechFinal: true }); // 1 s to 2 s
   assert.deepEqual(read(speechStarted(2.1), empty), [{ type: "speechStarted", atMs: 2100 }]);

@@ -213,3 +213,43 @@ Deno.test("what the simulated voice says, the simulated recogniser hears", async
     reported("Your appointment is on Tuesday, at half past three.", 0),
   );
 });
+
+Deno.test("who asks for guesses hears one soon, which more words take back, and then the end", async () => {
+  const { abort } = setUp();
+  const stt = simulatedStt({ clock: manualClock(), latencyMs: 0, eagerMs: 150 });
+  const judgement = { eagerThreshold: 0.5, endThreshold: null, endTimeoutMs: null };
+  const options = { language: "en", keyterms: [], endpointingMs: 400, judgement };
+  const audio = line(
+    FRAME,
+    speak("I want").audio,
+    silence(200),
+    speak("that.").audio,
+    silence(900),
+  );
+  const heard = await Array.fromAsync(stt.transcribe(audio, options, abort.signal));
+  const told = heard.filter(({ type }) => type !== "interim");
+  assert.deepEqual(told.map((it) => "text" in it ? `${it.type} ${it.text}` : it.type), [
+    "speechStarted",
+    "eagerEnded I want",
+    "resumed",
+    "eagerEnded I want that.",
+    "final I want that.",
+    "utteranceEnded",
+  ]);
+});
+
+Deno.test("silence that is too short for a guess brings none", async () => {
+  const { abort } = setUp();
+  const stt = simulatedStt({ clock: manualClock(), latencyMs: 0, eagerMs: 150 });
+  const judgement = { eagerThreshold: 0.5, endThreshold: null, endTimeoutMs: null };
+  const options = { language: "en", keyterms: [], endpointingMs: 400, judgement };
+  const audio = line(
+    FRAME,
+    speak("I want").audio,
+    silence(60),
+    speak("that.").audio,
+    silence(60),
+  );
+  const heard = await Array.fromAsync(stt.transcribe(audio, options, abort.signal));
+  assert.equal(heard.some(({ type }) => type === "eagerEnded" || type === "resumed"), false);
+});

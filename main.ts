@@ -2,7 +2,7 @@
 
 import { type HouseKeys, openHouse } from "@/actors/house.ts";
 import { readAuditCommand, runAuditCommand } from "@/actors/sealer/audit_command.ts";
-import type { CarrierAccount } from "@/actors/desk/equipment.ts";
+import type { CarrierAccount, Speech } from "@/actors/desk/equipment.ts";
 import { prometheusText } from "@/actors/runtime/prometheus.ts";
 import { containUnhandled } from "@/actors/runtime/unhandled.ts";
 import { connect, type Database } from "@/db/client.ts";
@@ -56,6 +56,8 @@ export interface ServerOptions {
   readonly untrusted?: () => void;
   /** In place of the configured one. */
   readonly notifier?: Notifier;
+  /** In place of those that the settings name. */
+  readonly speech?: Partial<Speech>;
   /** A migrated database to use in place of the configured one; it is not closed. */
   readonly database?: Database;
 }
@@ -105,6 +107,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     newCarrier: newTwilio,
     publicUrl,
     keys,
+    speech: options.speech ?? {},
     notifier: options.notifier ?? newNotifier(config.mail, { clock, isTemporary }),
     clock,
     log,

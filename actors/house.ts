@@ -33,7 +33,7 @@ import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
 import { type ConfigCache, configCache } from "@/actors/desk/config_cache.ts";
 import { desk, deskKind, type DeskMessage } from "@/actors/desk/desk.ts";
-import { type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
+import { type CarrierAccount, newEquipment, type Speech } from "@/actors/desk/equipment.ts";
 import { errands } from "@/actors/desk/errands.ts";
 import { office, type Services } from "@/actors/desk/office.ts";
 import { deskStore } from "@/actors/desk/store.ts";
@@ -104,6 +104,8 @@ export interface HouseOptions {
   /** Null: logins, keys, credentials and webhooks are not configured. */
   readonly keys: HouseKeys | null;
   readonly notifier: Notifier;
+  /** In place of what the settings name, for tenants without accounts of their own. */
+  readonly speech?: Partial<Speech>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -158,8 +160,10 @@ export function openHouse(options: HouseOptions): House {
       attemptDelivery({ services, random: Math.random }, delivery, signal),
   };
 
-  const { newCarrier } = options;
-  const equipment = newEquipment({ database, vault, config, clock, carrier, newCarrier });
+  const { newCarrier, speech = {} } = options;
+  const equipment = newEquipment({
+    ...{ database, vault, config, clock, carrier, newCarrier, speech },
+  });
   const tenantOf = (tenantId: string): Ref<TenantMessage> => system.at(tenantKind, tenantId);
   system.register(tenantKind, (tenantId) =>
     tenant({

@@ -29,7 +29,8 @@ const LOAD_MS = 1_000;
 /** Whose account of the carrier a call goes by. */
 export type Account = "house" | "tenant";
 
-type Speech = Pick<CallDeps, "stt" | "llm" | "tts">;
+/** What a call hears, thinks and speaks with. */
+export type Speech = Pick<CallDeps, "stt" | "llm" | "tts">;
 
 /** What one call is held with. */
 export interface Outfit extends Speech {
@@ -66,6 +67,8 @@ export interface EquipmentOptions {
   readonly clock: Clock;
   /** The house's own. */
   readonly carrier: Carrier;
+  /** In place of what the settings name, for tenants without accounts of their own. */
+  readonly speech?: Partial<Speech>;
   newCarrier(account: CarrierAccount): Carrier;
 }
 
@@ -86,7 +89,8 @@ type Brought = Partial<Record<CredentialProvider, CredentialValues>>;
 export function newEquipment(options: EquipmentOptions): Equipment {
   const { database, vault, config, clock, carrier } = options;
   const cache = configCache({ clock, load });
-  const house = speechOf(config, {}, { wanted: null, allowed: null }, clock);
+  const configured = speechOf(config, {}, { wanted: null, allowed: null }, clock);
+  const house = configured instanceof AppError ? configured : { ...configured, ...options.speech };
 
   async function load(tenantId: string): Promise<Held> {
     // The version first: what is changed meanwhile is then read twice, and never missed.

@@ -13,6 +13,9 @@ export interface Ear {
   final(text: string): void;
 }
 
+/** While audio flows a result comes about every second, silence or not. */
+const EMPTY_EVERY_BYTES = 1_000 * BYTES_PER_MS;
+
 export interface Ears {
   readonly url: string;
   /** The session of the call of this number; undefined while it has sent nothing. */
@@ -31,6 +34,7 @@ export async function startEars(): Promise<Ears> {
       if (!isBinary || !(data instanceof Uint8Array)) return;
       if (bytes === 0) ears.set(readNumber(data), ear(socket, () => bytes));
       bytes += data.length;
+      if (bytes % EMPTY_EVERY_BYTES < data.length) send(socket, bytes, "", false);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -48,21 +52,25 @@ export async function startEars(): Promise<Ears> {
 }
 
 function ear(socket: WebSocket, bytes: () => number): Ear {
-  function send(text: string, isFinal: boolean): void {
-    const end = bytes() / BYTES_PER_MS / 1_000;
-    const start = Math.max(0, end - 0.5);
-    const words = [{ word: text, start, end, confidence: 0.99 }];
-    socket.send(JSON.stringify({
-      type: "Results",
-      channel_index: [0, 1],
-      start,
-      duration: end - start,
-      is_final: isFinal,
-      speech_final: isFinal,
-      channel: { alternatives: [{ transcript: text, confidence: 0.99, words }] },
-    }));
-  }
-  return { interim: (text) => send(text, false), final: (text) => send(text, true) };
+  return {
+    interim: (text) => send(socket, bytes(), text, false),
+    final: (text) => send(socket, bytes(), text, true),
+  };
+}
+
+function send(socket: WebSocket, bytes: number, text: string, isFinal: boolean): void {
+  const end = bytes / BYTES_PER_MS / 1_000;
+  const start = Math.max(0, end - 0.5);
+  const words = text === "" ? [] : [{ word: text, start, end, confidence: 0.99 }];
+  socket.send(JSON.stringify({
+    type: "Results",
+    channel_index: [0, 1],
+    start,
+    duration: end - start,
+    is_final: isFinal,
+    speech_final: isFinal,
+    channel: { alternatives: [{ transcript: text, confidence: 0.99, words }] },
+  }));
 }
 
 const DIGIT_MAX = 100;

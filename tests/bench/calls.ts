@@ -6,10 +6,10 @@ import { FRAME_MS } from "@/lib/audio/frame.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { startPostgres } from "@/tests/support/postgres_server.ts";
-import { type BenchCall, openMedia, ring } from "./calls/carrier.ts";
-import { type Ears, startEars } from "./calls/ears.ts";
-import { type Cue, figuresOf, percentile } from "./calls/figures.ts";
-import { type Pinned, pinned, pinSelf } from "./calls/processes.ts";
+import { type BenchCall, openMedia, ring } from "@/tests/bench/calls/carrier.ts";
+import { type Ears, startEars } from "@/tests/bench/calls/ears.ts";
+import { type Cue, figuresOf, percentile } from "@/tests/bench/calls/figures.ts";
+import { type Pinned, pinned, pinSelf } from "@/tests/bench/calls/processes.ts";
 
 const SERVER_CPU = 0;
 const LOAD_CPU = 1;
@@ -75,7 +75,7 @@ async function measure(calls: number, durationMs: number): Promise<Run> {
   ]);
   try {
     /** A server that has just begun may be too slow to answer; the carrier rings once more. */
-    async function one(number: number, tries = 1): Promise<BenchCall> {
+    const one = async (number: number, tries = 1): Promise<BenchCall> => {
       const { port, url } = server;
       try {
         return await ring({
@@ -90,7 +90,7 @@ async function measure(calls: number, durationMs: number): Promise<Run> {
         await sleep(systemClock, tries * 1_000);
         return await one(number, tries + 1);
       }
-    }
+    };
     const ours = await load(server, ears, one, { calls, durationMs });
     const relay = await pinned(SERVER_CPU, "./relay.ts", [ears.url, String(ours.speakingShare)]);
     try {
@@ -125,16 +125,18 @@ async function load(
   const cues: Cue[][] = [];
   const lags: number[] = [];
   let frames = 0;
-  const startedAt = performance.now();
+  const startedAt = systemClock.now();
   let dueAt = startedAt;
   /** All calls' frames, spread over the 20 ms: carriers are not in step either. */
-  const ticking = setInterval(() => {
-    const now = performance.now();
-    lags.push(Math.max(0, now - dueAt - TICK_MS));
-    dueAt = now;
+  function tick(): void {
+    const now = systemClock.now();
+    lags.push(Math.max(0, now - dueAt));
+    dueAt = now + TICK_MS;
     const due = Math.floor((now - startedAt) / FRAME_MS * live.length);
     for (; frames < due; frames++) live[frames % live.length]?.frame();
-  }, TICK_MS);
+    stopTicking = systemClock.timer(TICK_MS, tick);
+  }
+  let stopTicking = systemClock.timer(TICK_MS, tick);
 
   for (let from = 0; from < calls; from += RINGS_AT_ONCE) {
     const numbers = Array.from(
@@ -149,16 +151,16 @@ async function load(
   await sleep(systemClock, SETTLE_MS);
 
   lags.length = 0;
-  const from = performance.now();
+  const from = systemClock.now();
   const cpu = server.cpuMs();
   const talking = live.map((call, number) =>
     converse({ call, ears, number, cues: cues[number] ?? [], until: from + durationMs })
   );
   await Promise.all(talking);
-  const tookMs = performance.now() - from;
+  const tookMs = systemClock.now() - from;
   const cpuPercent = (server.cpuMs() - cpu) / tookMs * 100;
   const rssMbPerCall = (server.rssMb() - idleMb) / calls;
-  clearInterval(ticking);
+  stopTicking();
   for (const call of live) call.hangUp();
 
   const all = live.map(({ arrivals }, nth) => figuresOf(since(arrivals, from), cues[nth] ?? []));
@@ -209,26 +211,26 @@ async function converse(
 ): Promise<void> {
   const wait = (ms: number): Promise<void> => sleep(systemClock, ms);
   await wait((number * 97) % TURN_MS); // not all at once
-  for (let turn = 0; performance.now() + TURN_MS < until; turn++) {
+  for (let turn = 0; systemClock.now() + TURN_MS < until; turn++) {
     const ear = ears.of(number);
-    const startedAt = performance.now();
+    const startedAt = systemClock.now();
     if (ear !== undefined) {
       ear.interim("I would");
       await wait(SPEAK_MS / 2);
       ear.interim("I would like an");
       await wait(SPEAK_MS / 2);
-      cues.push({ type: "endOfTurn", at: performance.now() });
+      cues.push({ type: "endOfTurn", at: systemClock.now() });
       ear.final("I would like an appointment.");
       await wait(BARGE_IN_MS);
       if (turn % BARGE_IN_EVERY === BARGE_IN_EVERY - 1 && call.isPlaying) {
-        cues.push({ type: "bargeIn", at: performance.now() });
+        cues.push({ type: "bargeIn", at: systemClock.now() });
         ear.interim("No, wait");
         await wait(SPEAK_MS / 2);
       }
     }
-    await wait(startedAt + TURN_MS - performance.now());
+    await wait(startedAt + TURN_MS - systemClock.now());
   }
-  await wait(Math.max(0, until - performance.now()));
+  await wait(Math.max(0, until - systemClock.now()));
 }
 
 const rounded = (value: number): number => Math.round(value * 1_000) / 1_000;

@@ -2,6 +2,7 @@
 
 import { WebSocket } from "ws";
 import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS } from "@/lib/audio/frame.ts";
+import { type Cancel, systemClock } from "@/lib/clock.ts";
 import { signatureOf } from "@/lib/providers/carrier/signature.ts";
 import { writeNumber } from "./ears.ts";
 
@@ -77,7 +78,7 @@ export async function openMedia(
   });
   let sequence = 1;
   let playedUntil = 0;
-  const due: { readonly name: string; readonly timer: ReturnType<typeof setTimeout> }[] = [];
+  const due: { readonly name: string; readonly cancel: Cancel }[] = [];
 
   function returnMark(name: string): void {
     if (socket.readyState !== WebSocket.OPEN) return;
@@ -89,7 +90,7 @@ export async function openMedia(
   socket.on("error", () => {});
   socket.on("message", (data) => {
     const text = String(data);
-    const now = performance.now();
+    const now = systemClock.now();
     // By hand: JSON would cost the load more than the server.
     if (text.startsWith('{"event":"media"')) {
       const bytes = Math.floor((text.length - text.indexOf('"payload":"') - 14) * 3 / 4);
@@ -100,17 +101,17 @@ export async function openMedia(
       const name = /"name":"([^"]*)"/.exec(text)?.[1] ?? "";
       const mark = {
         name,
-        timer: setTimeout(() => {
+        cancel: systemClock.timer(playedUntil - now, () => {
           due.splice(due.indexOf(mark), 1);
           returnMark(name);
-        }, Math.max(0, playedUntil - now)),
+        }),
       };
       due.push(mark);
     } else if (text.startsWith('{"event":"clear"')) {
       arrivals.clearAt.push(now);
       playedUntil = now;
-      for (const { name, timer } of due.splice(0)) {
-        clearTimeout(timer);
+      for (const { name, cancel } of due.splice(0)) {
+        cancel();
         returnMark(name);
       }
     }
@@ -137,7 +138,7 @@ export async function openMedia(
   return {
     arrivals,
     get isPlaying() {
-      return playedUntil > performance.now();
+      return playedUntil > systemClock.now();
     },
     frame() {
       if (socket.readyState !== WebSocket.OPEN) return;
@@ -149,7 +150,7 @@ export async function openMedia(
       );
     },
     hangUp() {
-      for (const { timer } of due.splice(0)) clearTimeout(timer);
+      for (const { cancel } of due.splice(0)) cancel();
       if (socket.readyState !== WebSocket.OPEN) return;
       socket.send(
         `{"event":"stop","sequenceNumber":"${++sequence}","streamSid":"${streamSid}","stop":{"callSid":"${callSid}"}}`,

@@ -3,6 +3,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WebSocket, WebSocketServer } from "ws";
+import { systemClock } from "@/lib/clock.ts";
 import { FRAME_BYTES, FRAME_MS } from "@/lib/audio/frame.ts";
 
 const TICK_MS = 5;
@@ -19,7 +20,7 @@ const calls = new Set<Call>();
 
 /** Speaks for the share of every ten seconds that agents speak for. */
 function tick(): void {
-  const now = performance.now();
+  const now = systemClock.now();
   for (const call of calls) {
     const due = Math.floor((now - call.startedAt) / FRAME_MS);
     for (; call.sent < due; call.sent++) {
@@ -29,8 +30,9 @@ function tick(): void {
       );
     }
   }
+  systemClock.timer(TICK_MS, tick);
 }
-setInterval(tick, TICK_MS);
+tick();
 
 const server = createServer((_request, response) => response.end());
 const sockets = new WebSocketServer({ server, perMessageDeflate: false });
@@ -44,7 +46,7 @@ sockets.on("connection", (media) => {
   media.on("message", (data) => {
     const message = JSON.parse(String(data));
     if (message.event === "start") {
-      call = { media, streamSid: message.start.streamSid, startedAt: performance.now(), sent: 0 };
+      call = { media, streamSid: message.start.streamSid, startedAt: systemClock.now(), sent: 0 };
       calls.add(call);
     }
     if (message.event !== "media" || stt.readyState !== WebSocket.OPEN) return;

@@ -99,7 +99,7 @@ export const EXPORT_FILES = {
   ),
   audit: file(
     "audit_entry",
-    "id at actor_kind actor_id action subject_id details request_id address",
+    "id at actor_kind actor_id action subject_id details request_id address xid",
     { id: "audit" },
   ),
   audit_seals: file(

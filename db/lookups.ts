@@ -58,14 +58,6 @@ export interface TenantPage {
   readonly limit: number;
 }
 
-/** Those with audit entries that wait for their seal. */
-export async function tenantsToSeal(sql: Sql, { after, limit }: TenantPage): Promise<string[]> {
-  return ids(
-    await sql`select 'tenant_' || tenant_id as id
-      from tenants_to_seal(${uuidAfter(after)}::uuid, ${limit}::int)`,
-  );
-}
-
 export async function tenantsAfter(sql: Sql, { after, limit }: TenantPage): Promise<string[]> {
   return ids(
     await sql`select 'tenant_' || tenant_id as id

@@ -34,7 +34,7 @@ export const sealerKind: Kind<SealerMessage> = {
 };
 
 export interface SealerDeps {
-  /** Seals what waits, bounded. Machines may be at it at once: each chain is sealed by one at a time. */
+  /** Seals what waits, bounded. Of machines that are at it at once, one does it. */
   pass(signal: AbortSignal): Promise<Passed>;
   readonly log: Log;
 }
@@ -95,10 +95,10 @@ export function sealer({ pass, log }: SealerDeps): Actor<SealerState, SealerMess
           wait(ctx, Math.min(RETRY_MIN_MS * 2 ** state.failures, RETRY_MAX_MS));
           return { ...state, phase: "waiting", failures: state.failures + 1 };
         }
-        const { entries, heads, hasMore } = outcome.value;
+        const { entries, heads, hasMore, isLeft } = outcome.value;
         for (const [tenantId, head] of heads) state.heads.set(tenantId, head);
         if (state.heads.size > HEADS_MAX) logHeads(state.heads);
-        const isUrgent = hasMore || state.phase === "woken";
+        const isUrgent = hasMore || isLeft || state.phase === "woken";
         wait(ctx, hasMore ? 0 : isUrgent ? GATHER_MS : POLL_MS);
         return {
           ...state,

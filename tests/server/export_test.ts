@@ -20,7 +20,6 @@ const { open } = await testDatabase();
 const LEFT_OUT: Readonly<Record<string, string>> = {
   tenant_key: "holds nothing but wrapped keys",
   audit_cut: "the first of the seals that are there shows it",
-  audit_unsealed: "a queue of the house, empty within a second",
   job: "work of the house; what comes of it is in the tables it writes",
   idempotency_key: "answers that are kept for a day, sealed",
 };

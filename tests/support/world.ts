@@ -152,7 +152,6 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     sealed_at: PAST,
   }),
   audit_cut: ({ ids }) => ({ tenant_id: uuid(ids.tenant), seq: 1, hash: bytes(ids.audit) }),
-  audit_unsealed: ({ ids }) => ({ tenant_id: uuid(ids.tenant), entry_id: uuid(ids.receipt) }),
   erasure_receipt: ({ ids }, sql) => ({
     ...own(ids, "receipt"),
     kind: "call",
@@ -233,7 +232,6 @@ export async function newWorld(database: Database): Promise<World> {
     for (const [table, row] of Object.entries(ROWS)) {
       await sql`insert into ${sql(table)} ${sql(row(world, sql))}`;
     }
-    await sql`delete from audit_unsealed where entry_id = ${uuid(world.ids.audit)}`; // it has a seal
     await sql`
       update agent set published_version = 1
       where tenant_id = ${uuid(world.ids.tenant)} and id = ${uuid(world.ids.agent)}`;

@@ -6,7 +6,7 @@ import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
 import { AppError } from "@/lib/errors.ts";
 import { actorKit } from "@/tests/support/actor_kit.ts";
 
-const NOTHING: Passed = { entries: 0, heads: new Map(), hasMore: false };
+const NOTHING: Passed = { entries: 0, heads: new Map(), hasMore: false, isLeft: false };
 const AWAY = new AppError("database_unavailable", "Away", { retryable: true });
 
 async function setUp(answer: (pass: number) => Passed | AppError = () => NOTHING) {
@@ -51,6 +51,12 @@ Deno.test("a chain that is longer than a pass is sealed without a pause", async 
   const { clock, passes } = await setUp((pass) => ({ ...NOTHING, hasMore: pass < 4 }));
   await clock.advance(210);
   assert.deepEqual(passes, [200, 200, 200, 200]);
+});
+
+Deno.test("a pass that another machine was at is tried again as soon as an act would be", async () => {
+  const { clock, passes } = await setUp((pass) => ({ ...NOTHING, isLeft: pass === 1 }));
+  await clock.advance(1_000);
+  assert.deepEqual(passes, [200, 400]);
 });
 
 Deno.test("while the database is away the sealer waits longer and longer, whoever wakes it", async () => {

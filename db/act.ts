@@ -4,7 +4,7 @@ import type { Clock } from "@/lib/clock.ts";
 import type { EventPayloads, EventType } from "@/lib/event_types.ts";
 import { newId } from "@/lib/ids.ts";
 import { type AuditEntry, insertAuditEntry } from "./audit.ts";
-import type { Database, PoolName, Sql } from "./client.ts";
+import type { Database, PoolName, Sql, WithCommit } from "./client.ts";
 import { insertJob } from "./jobs.ts";
 import { insertOutboxEvent } from "./outbox.ts";
 import { bumpConfigVersion } from "./tenants.ts";
@@ -19,6 +19,11 @@ export interface Act {
   enqueue(job: FollowUp): Promise<void>;
   /** What gates and desks have cached of the tenant is stale from the commit on; returns its version. */
   changeConfig(): Promise<number>;
+  /**
+   * For the last statement of an act, when nothing in it depends on what comes of it. The promise is not
+   * to be returned as it is: that would be to wait for it.
+   */
+  readonly withCommit: WithCommit;
 }
 
 export interface AuditNote {
@@ -62,49 +67,39 @@ export interface ActOptions {
   readonly actor: Actor;
 }
 
-/** Nothing but SQL may be awaited in `work`. */
+/** Nothing but SQL may be awaited in `work`. Entries, events and jobs go out with what follows them. */
 export async function act<T>(options: ActOptions, work: (act: Act) => Promise<T>): Promise<T> {
   const { database, clock, committed, pool, deadlineMs, tenantId, actor } = options;
   const told = new Set<keyof Committed>();
-  const result = await database.asTenant(pool, tenantId, deadlineMs, async (sql) => {
-    const sent: Promise<unknown>[] = [];
-    let failure: unknown = null; // the first of them
-
-    /** Goes out together with what follows it, and is waited for before the commit. */
+  const result = await database.asTenant(pool, tenantId, deadlineMs, (sql, withCommit) => {
     function send(written: Promise<unknown>): Promise<void> {
-      sent.push(written);
-      written.catch((error) => failure ??= error);
+      withCommit(written);
       return Promise.resolve();
     }
 
-    try {
-      const made = await work({
-        sql,
-        audit({ action, subjectId, details = {} }) {
-          told.add("acted");
-          const id = newId("audit");
-          const entry = { id, at: clock.date(), ...actor, action, subjectId, details };
-          return send(insertAuditEntry(sql, tenantId, entry));
-        },
-        emit(type, payload) {
-          told.add("wakeDeliveries");
-          const event = { id: newId("event"), type, payload, at: clock.date() };
-          return send(insertOutboxEvent(sql, tenantId, event));
-        },
-        enqueue(job) {
-          told.add("wakeJobs");
-          return send(insertJob(sql, tenantId, { id: newId("job"), ...job }));
-        },
-        changeConfig() {
-          told.add("configChanged");
-          return bumpConfigVersion(sql, tenantId);
-        },
-      });
-      await Promise.all(sent);
-      return made;
-    } catch (error) {
-      throw failure ?? error; // what failed first is why the rest did
-    }
+    return work({
+      sql,
+      withCommit,
+      audit({ action, subjectId, details = {} }) {
+        told.add("acted");
+        const id = newId("audit");
+        const entry = { id, at: clock.date(), ...actor, action, subjectId, details };
+        return send(insertAuditEntry(sql, tenantId, entry));
+      },
+      emit(type, payload) {
+        told.add("wakeDeliveries");
+        const event = { id: newId("event"), type, payload, at: clock.date() };
+        return send(insertOutboxEvent(sql, tenantId, event));
+      },
+      enqueue(job) {
+        told.add("wakeJobs");
+        return send(insertJob(sql, tenantId, { id: newId("job"), ...job }));
+      },
+      changeConfig() {
+        told.add("configChanged");
+        return bumpConfigVersion(sql, tenantId);
+      },
+    });
   });
   for (const name of told) committed[name](tenantId);
   return result;

@@ -23,6 +23,15 @@ export interface Session {
   close(): Promise<void>;
 }
 
+/**
+ * Takes what has been sent in a transaction and need not be waited for in it: the commit goes out with it,
+ * in one packet, and nothing is committed where it fails. To be called with what is one statement.
+ */
+export type WithCommit = (sent: Promise<unknown>) => void;
+
+/** What is done in a transaction. */
+export type Work<T> = (sql: Sql, withCommit: WithCommit) => Promise<T>;
+
 export interface PoolOptions {
   readonly size: number;
   readonly clock: Clock;
@@ -33,14 +42,15 @@ export interface Pool {
   /**
    * Runs a transaction. Opening the session is tried again until the deadline, since nothing has begun;
    * what has begun is not. Throws AppError("database_unavailable") past the deadline or when the
-   * connection is lost (a write may then have happened: all of ours can be repeated), and what `work` throws.
+   * connection is lost (a write may then have happened: all of ours can be repeated), and what `work` throws,
+   * or the statement that failed first.
    * `first`: a statement that is sent together with `begin`, and so is the first one of `work` on a session
    * that is open: each packet less saves a way to the server and back.
    */
   run<T>(
     login: Login,
     deadlineMs: number,
-    work: (sql: Sql) => Promise<T>,
+    work: Work<T>,
     first?: Statement,
   ): Promise<T>;
   /** Takes no more work, lets what runs come to its end, and closes every session. */
@@ -107,14 +117,14 @@ export function newPool(options: PoolOptions): Pool {
     slot: Slot,
     login: Login,
     signal: AbortSignal,
-    work: (sql: Sql) => Promise<T>,
+    work: Work<T>,
     first: Statement | undefined,
   ): Promise<T> {
     let cause: unknown; // of the last try to open a session
     while (true) {
       const session = sessionOf(slot, login);
       let begun = slot.isProven;
-      const run = transaction(session, (sql) => (begun = true, work(sql)), {
+      const run = transaction<T>(session, (...given) => (begun = true, work(...given)), {
         first,
         isOpen: slot.isProven,
       });
@@ -143,7 +153,7 @@ export function newPool(options: PoolOptions): Pool {
   async function run<T>(
     login: Login,
     deadlineMs: number,
-    work: (sql: Sql) => Promise<T>,
+    work: Work<T>,
     first: Statement | undefined,
   ): Promise<T> {
     const end = deadline(
@@ -185,10 +195,18 @@ export function newPool(options: PoolOptions): Pool {
  */
 async function transaction<T>(
   session: Session,
-  work: (sql: Sql) => Promise<T>,
+  work: Work<T>,
   { first, isOpen }: { readonly first: Statement | undefined; readonly isOpen: boolean },
 ): Promise<T> {
   const { sql } = session;
+  const sent: Promise<unknown>[] = [];
+  let failure: unknown = null; // the first of them
+  const withCommit: WithCommit = (one) => {
+    sent.push(one);
+    one.catch((error) => {
+      if (codeOf(error) !== AFTERMATH) failure ??= error;
+    });
+  };
   // By the simple protocol: both are answered in one packet.
   const begun = (async () => {
     await sql.unsafe(first === undefined ? "begin" : `begin; ${first}`).simple();
@@ -198,8 +216,8 @@ async function transaction<T>(
   // to fail, the server would refuse it, since a transaction that failed takes nothing more.
   if (!isOpen) await begun;
   try {
-    const result = await work(sql);
-    const [end] = await Promise.all([sql`commit`, begun]);
+    const result = await work(sql, withCommit);
+    const [end] = await Promise.all([sql`commit`, begun, ...sent]);
     // A transaction in which a statement failed is not committed, and the server calls that no error.
     if (end.command !== "COMMIT") {
       throw new Error("A statement of the transaction failed unnoticed");
@@ -207,9 +225,12 @@ async function transaction<T>(
     return result;
   } catch (error) {
     if (!session.broken) await sql`rollback`.catch(() => session.discard());
-    throw error;
+    throw failure ?? error; // by now all that was sent has been answered
   }
 }
+
+/** What the server says to all that follows a statement that failed. */
+const AFTERMATH = "25P02";
 
 /** The session is lost: its socket closed, or the server takes no more from it (SQLSTATE classes 08, 53, 57P). */
 function isFault(session: Session, error: unknown): boolean {

@@ -100,13 +100,16 @@ export const agentErrands = {
   createAgent: errand("agents:write", async (
     { act, tenantId },
     { name, graph = null }: { readonly name: string; readonly graph?: Draft | null | undefined },
-  ): Promise<AgentView> =>
-    await act(async ({ sql, audit }) => {
-      const id = newId("agent");
-      const made = await found(id, insertAgent(sql, tenantId, { id, name, draft: graph }));
+  ): Promise<AgentView> => {
+    const id = newId("agent"); // of nobody before, so that it can only be inserted, or fail
+    const { made } = await act(async ({ sql, audit, withCommit }) => {
+      const made = insertAgent(sql, tenantId, { id, name, draft: graph });
+      withCommit(made);
       await audit({ action: "agent.created", subjectId: id, details: { name } });
-      return toView(made);
-    })),
+      return { made };
+    });
+    return toView(await found(id, made));
+  }),
 
   changeAgent: errand(
     "agents:write",

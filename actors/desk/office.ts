@@ -2,7 +2,7 @@
 
 import type { Ref } from "@/actors/runtime/actor.ts";
 import { type Act, act, type Committed } from "@/db/act.ts";
-import type { Database, Sql } from "@/db/client.ts";
+import type { Database, Work } from "@/db/client.ts";
 import type { LeasedDelivery } from "@/db/deliveries.ts";
 import type { Vault } from "@/db/vault.ts";
 import type { Principal } from "@/lib/access.ts";
@@ -72,7 +72,7 @@ export interface Office extends Services {
   /** The desk itself: for commands that it forwards, as placing a call. */
   readonly desk: Pick<Ref<DeskMessage>, "ask">;
   /** One transaction of the tenant. Nothing but SQL may be awaited in it. */
-  read<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  read<T>(work: Work<T>): Promise<T>;
   act<T>(work: (act: Act) => Promise<T>): Promise<T>;
 }
 

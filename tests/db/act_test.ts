@@ -56,25 +56,50 @@ Deno.test("an act whose audit entry cannot be written did not happen, and says w
   assert.deepEqual(told, []);
 });
 
-Deno.test("the pool sees what failed first, and so tells a lost connection from a bug", async () => {
+Deno.test("an act fails as what failed first in it, whoever waited for that", async () => {
   await using database = await open();
   const tenantId = await newTenant(database);
-  const seen: unknown[] = [];
-  const { options } = optionsOf({
-    asTenant: (pool, tenants, deadlineMs, work) =>
-      database.asTenant(pool, tenants, deadlineMs, async (sql) => {
-        try {
-          return await work(sql);
-        } catch (error) {
-          seen.push(error);
-          throw error;
-        }
-      }),
-  }, tenantId);
-  const failed = act(options, async (act) => {
-    await act.audit({ action: "x", subjectId: tenantId, details: { text: "\u0000" } });
-    await rename(act, tenantId); // refused, since the transaction has failed
+  const { options } = optionsOf(database, tenantId);
+  const nonsense = async ({ sql }: Act): Promise<unknown> => await sql`select 1 / 0`;
+  const ways: ((act: Act) => Promise<unknown>)[] = [
+    async (act) => {
+      act.withCommit(nonsense(act));
+      await rename(act, tenantId); // refused, since the transaction has failed
+    },
+    async (act) => {
+      act.withCommit(nonsense(act));
+      await act.audit({ action: "x", subjectId: tenantId });
+    },
+    async (act) => {
+      const renamed = nonsense(act);
+      act.withCommit(rename(act, tenantId));
+      await renamed;
+    },
+    async (act) => {
+      act.withCommit((async () => await (await nonsense(act)))()); // told later than the others
+      await act.audit({ action: "x", subjectId: tenantId });
+    },
+  ];
+  for (const way of ways) await assert.rejects(act(options, way), /division by zero/);
+});
+
+Deno.test("what goes out with the commit is committed, and its answer can be had", async () => {
+  await using database = await open();
+  const tenantId = await newTenant(database);
+  const { options, told } = optionsOf(database, tenantId);
+  const { renamed } = await act(options, async (act) => {
+    const renamed = rename(act, tenantId);
+    act.withCommit(renamed);
+    await act.audit({ action: "tenant.changed", subjectId: tenantId });
+    return { renamed };
   });
-  await assert.rejects(failed);
-  assert.match(String(seen), /\\u0000|Unicode escape/);
+  assert.ok(await renamed);
+  const tenant = await database.asTenant(
+    "rest",
+    tenantId,
+    DEADLINE_MS,
+    (sql) => getTenant(sql, tenantId),
+  );
+  assert.equal(tenant?.name, "Renamed");
+  assert.deepEqual(told, ["acted"]);
 });

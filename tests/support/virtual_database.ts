@@ -1,6 +1,6 @@
 /** A database whose `app_now()` is a manual clock's, and that says when nobody waits for it. */
 
-import type { Database, Sql } from "@/db/client.ts";
+import type { Database, Work } from "@/db/client.ts";
 import type { ManualClock } from "./manual_clock.ts";
 
 export interface VirtualDatabase {
@@ -20,10 +20,10 @@ export function virtualDatabase(real: Database, clock: ManualClock): VirtualData
     return promise;
   }
 
-  function timed<T>(work: (sql: Sql) => Promise<T>): (sql: Sql) => Promise<T> {
-    return async (sql) => {
+  function timed<T>(work: Work<T>): Work<T> {
+    return async (sql, withCommit) => {
       await sql`select set_config('app.now', ${clock.date().toISOString()}, true)`;
-      return await work(sql);
+      return await work(sql, withCommit);
     };
   }
 

@@ -43,7 +43,7 @@ function fakeDatabase() {
     };
     // All that appendEvents uses of it: the statement, and `json` for its rows.
     const sql = Object.assign(() => Promise.resolve([]), { json }) as unknown as Sql;
-    const result = await work(sql);
+    const result = await work(sql, () => {});
     commits.push({ tenantIds: [tenantIds].flat(), seqs });
     return result;
   };

@@ -50,9 +50,10 @@ async function serveUnprotected(database: Database): Promise<number> {
     tenantId,
     read: bound,
     act: (work: Parameters<Office["act"]>[0]) =>
-      bound((sql) =>
+      bound((sql, withCommit) =>
         work({
           sql,
+          withCommit,
           audit: async () => {},
           emit: async () => {},
           enqueue: async () => {},

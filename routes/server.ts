@@ -77,9 +77,11 @@ export interface Bindings {
 /** Serves an app. Rejects when the port is taken. */
 export async function listen(app: App, options: ListenOptions): Promise<Listener> {
   const limits = { ...PUBLIC_LIMITS, ...options.limits };
-  const answer = getRequestListener((request, { incoming }) => {
+  const answer = getRequestListener(async (request, { incoming, outgoing }) => {
     const { remoteAddress } = incoming.socket;
-    return app.fetch(request, remoteAddress === undefined ? {} : { remoteAddress });
+    const bindings = remoteAddress === undefined ? {} : { remoteAddress };
+    const response = await app.fetch(request, bindings);
+    return isWhole(request, response) ? await sendWhole(response, outgoing) : response;
   }, {
     overrideGlobalObjects: false,
     hostname: options.hostname,
@@ -126,5 +128,32 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
     },
   };
 }
+
+/** Whether its body is there, as that of a JSON answer is: all others may be streams. */
+function isWhole({ method }: Request, { status, headers }: Response): boolean {
+  const type = headers.get("content-type") ?? "";
+  return /^application\/(problem\+)?json\b/.test(type) && !headers.has("content-encoding") &&
+    method !== "HEAD" && status !== 204 && status !== 304;
+}
+
+/** As a stream, in which its end is looked for, it costs half as much again. */
+async function sendWhole(response: Response, outgoing: Outgoing): Promise<Response> {
+  const body = new Uint8Array(await response.arrayBuffer());
+  const head: string[] = [];
+  for (const [name, value] of response.headers) {
+    if (name !== "content-length") head.push(name, value);
+  }
+  head.push("content-length", `${body.length}`);
+  outgoing.writeHead(response.status, head);
+  outgoing.end(body);
+  return SENT;
+}
+
+interface Outgoing {
+  writeHead(status: number, namesAndValues: string[]): unknown;
+  end(body: Uint8Array): unknown;
+}
+/** What the adapter takes for an answer that is on its way. */
+const SENT = new Response(null, { headers: { "x-hono-already-sent": "true" } });
 
 const NOT_FOUND: UpgradeAnswer = { type: "refuse", status: 404, body: "" };

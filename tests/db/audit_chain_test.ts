@@ -233,3 +233,22 @@ Deno.test("what waited in a dump is sealed where it is restored, though transact
   );
   assert.equal(again, undefined, "it has caught up with what is written here");
 });
+
+Deno.test("what any text holds is sealed as it is verified", async () => {
+  await using database = await open();
+  const tenantId = await newTenant(database);
+  // All that JSON escapes or might, and what it does not; U+0000 no text of the database can hold.
+  const text = String.fromCharCode(...Array.from({ length: 0x2ff }, (_, i) => i + 1)) +
+    '\\"/\u2028\u2029\ufeff\uffff😀';
+  const entry = auditEntry({
+    actorId: text,
+    action: text,
+    subjectId: text,
+    requestId: text,
+    address: null,
+    details: { [text]: text },
+  });
+  await writeAudit(database, tenantId, [entry, auditEntry({ address: text })]);
+  await sealAll(database);
+  assert.equal(await unbroken(database, tenantId), 2);
+});

@@ -6,7 +6,7 @@ import type { CarrierAccount, Speech } from "@/actors/desk/equipment.ts";
 import { prometheusText } from "@/actors/runtime/prometheus.ts";
 import { containUnhandled } from "@/actors/runtime/unhandled.ts";
 import { connect, type Database } from "@/db/client.ts";
-import { seedDemo, seedDemoKey } from "@/db/demo.ts";
+import { DEMO_AGENT_ID, seedDemo, seedDemoKey } from "@/db/demo.ts";
 import { readKeysCommand, runKeysCommand } from "@/db/keys_command.ts";
 import { migrate } from "@/db/migrate.ts";
 import { type Clock, systemClock } from "@/lib/clock.ts";
@@ -21,13 +21,17 @@ import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { loadTwilio } from "@/lib/providers/carrier/twilio.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
+
 import { newNotifier } from "@/lib/providers/notify/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
+import { talkPath } from "@/lib/talk.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { newApp } from "@/routes/app.ts";
+import { mayOpenSocket } from "@/routes/limits.ts";
 import { media } from "@/routes/media.ts";
 import { newOperatorApp } from "@/routes/operator.ts";
 import { listen, PUBLIC_LIMITS } from "@/routes/server.ts";
+import { talkSocket } from "@/routes/talk_socket.ts";
 import project from "./deno.json" with { type: "json" };
 
 /** Twilio's API answers within a second or two; a page of it is a few kilobytes. */
@@ -69,7 +73,9 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   const secrets = await secretsOf(config, isTemporary);
   const keys = keysOf(config, secrets);
   if (secrets !== null && keys.pepper !== null) {
-    await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent });
+    const isTalkPublic = [config.stt, config.llm, config.tts]
+      .every(({ provider }) => provider === "simulated"); // else strangers would spend money
+    await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent, isTalkPublic });
     await seedDemoKey(database, { key: secrets.demoKey, pepper: keys.pepper, at: clock.date() });
   }
   const localToken = isTemporary ? null : secrets?.carrierToken; // a simulated carrier finds it there
@@ -136,13 +142,26 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     clock,
     log,
   });
-  upgrade = media({
+  const { attach, connected } = switchboard;
+  const byCarrier = media({
     publicUrl,
     authTokenOf: async (callId) => (await house.authTokenOf(callId))?.reveal() ?? carrierToken,
-    attach: switchboard.attach,
-    connected: switchboard.connected,
+    attach,
+    connected,
     log,
   });
+  const byPage = talkSocket({
+    publicUrl,
+    edge: config.edge,
+    gate: house.gate,
+    desk: house.desk,
+    tenantOf: (callId) => switchboard.whose(callId)?.tenantId ?? null,
+    attach,
+    connected,
+    mayOpen: (address) => mayOpenSocket(house.addressLimiter, address),
+    log,
+  });
+  upgrade = (request) => byPage(request) ?? byCarrier(request);
   const operator = await listen(
     newOperatorApp({
       token: operatorToken,
@@ -278,7 +297,8 @@ async function serve(config: Config, log: Log): Promise<void> {
   const operator = `http://${config.operator.host}:${server.operatorPort}`;
   const { database } = config;
   const demo = database.type === "embedded"
-    ? `, a key of the demo in ${database.dataDir}/secrets.json ("demoKey")`
+    ? `, talk to the demo at ${server.publicUrl}${talkPath(DEMO_AGENT_ID)}` +
+      `, its key in ${database.dataDir}/secrets.json ("demoKey")`
     : "";
   say(
     `Ringmaster ${project.version} at ${server.publicUrl}, operators at ${operator}${made}${demo}`,

@@ -27,6 +27,8 @@ import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { type CheckCredential, credentialCheck } from "@/lib/providers/credential_check.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
+import { web } from "@/lib/providers/carrier/web.ts";
+import { webMedia } from "@/lib/providers/carrier/web_media.ts";
 import { callKind } from "@/actors/call/call.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
@@ -179,14 +181,15 @@ export function openHouse(options: HouseOptions): House {
     store: (settings) => callStore(settings, { database, recorder: events }),
     started: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "started", callId }),
     ended: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "ended", callId }),
-    deps({ callId, tenantId }, { account, defaults: _, ...outfit }) {
+    deps({ callId, tenantId, channel }, { account, defaults: _, ...outfit }) {
+      const { nodeId } = config;
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
       const answerUrl = `${publicUrl}${resumePath}`;
       const urls = { answerUrl, statusUrl: `${publicUrl}${path}/status` };
-      const { nodeId } = config;
-      const newProtocol = twilioMedia;
-      return { ...outfit, nodeId, newProtocol, ticker, newToken, urls, resumePath, log };
+      const deps = { ...outfit, nodeId, ticker, newToken, urls, resumePath, log };
+      if (channel !== "web") return { ...deps, newProtocol: twilioMedia };
+      return { ...deps, carrier: web(), newProtocol: webMedia };
     },
   });
 

@@ -12,6 +12,8 @@ export interface Agent {
   /** Grows with each change of the agent or its draft. */
   readonly revision: number;
   readonly hasDraft: boolean;
+  /** Whether anyone may talk to it from its page. */
+  readonly isTalkPublic: boolean;
   readonly createdAt: Date;
   readonly updatedAt: Date;
   /** Null while it is in use. */
@@ -37,13 +39,18 @@ export interface AgentVersion<Graph> {
 export async function insertAgent(
   sql: Sql,
   tenantId: string,
-  agent: { readonly id: string; readonly name: string; readonly draft?: Draft | null },
+  agent: {
+    readonly id: string;
+    readonly name: string;
+    readonly draft?: Draft | null;
+    readonly isTalkPublic?: boolean;
+  },
 ): Promise<DraftedAgent | null> {
-  const { id, name, draft = null } = agent;
+  const { id, name, draft = null, isTalkPublic = false } = agent;
   const [inserted] = await sql<DraftedAgent[]>`
-    insert into agent (tenant_id, id, name, draft)
+    insert into agent (tenant_id, id, name, draft, is_talk_public)
     values (${uuidOf("tenant", tenantId)}, ${uuidOf("agent", id)}, ${name},
-      ${draft && asJson(sql, draft)})
+      ${draft && asJson(sql, draft)}, ${isTalkPublic})
     on conflict (tenant_id, id) do nothing
     returning ${columns(sql)}, draft`;
   return inserted ?? null;
@@ -109,15 +116,20 @@ export async function listAgents(
     limit ${limit}`;
 }
 
-/** Sets name and draft, of an agent that is not archived. Returns its revision; null: it is not there. */
+/** Sets name and draft, and the switch where it is given, of an agent that is not archived. Returns its revision; null: it is not there. */
 export async function updateAgent(
   sql: Sql,
   tenantId: string,
   agentId: string,
-  { name, draft }: { readonly name: string; readonly draft: Draft | null },
+  { name, draft, isTalkPublic }: {
+    readonly name: string;
+    readonly draft: Draft | null;
+    readonly isTalkPublic?: boolean | undefined;
+  },
 ): Promise<number | null> {
   const [agent] = await sql<{ revision: number }[]>`
     update agent set name = ${name}, draft = ${draft && asJson(sql, draft)},
+      is_talk_public = ${isTalkPublic === undefined ? sql`is_talk_public` : isTalkPublic},
       revision = revision + 1, updated_at = now()
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("agent", agentId)}
       and archived_at is null
@@ -220,5 +232,5 @@ export async function getPublishedVersion<Graph>(
 
 function columns(sql: Sql): ReturnType<Sql> {
   return sql`'agent_' || agent.id as id, name, published_version, revision,
-    draft is not null as has_draft, created_at, updated_at, archived_at`;
+    draft is not null as has_draft, is_talk_public, created_at, updated_at, archived_at`;
 }

@@ -22,11 +22,15 @@ const SEED_MS = 10_000;
 /** False when the demo tenant is there already: what was made of it since stays as it is. */
 export async function seedDemo(
   database: Database,
-  demo: { readonly agentName: string; readonly graph: unknown },
+  demo: { readonly agentName: string; readonly graph: unknown; readonly isTalkPublic?: boolean },
 ): Promise<boolean> {
   return await database.asTenant("rest", DEMO_TENANT_ID, SEED_MS, async (sql) => {
     if (!await insertTenant(sql, { id: DEMO_TENANT_ID, name: "Demo" })) return false;
-    await insertAgent(sql, DEMO_TENANT_ID, { id: DEMO_AGENT_ID, name: demo.agentName });
+    await insertAgent(sql, DEMO_TENANT_ID, {
+      id: DEMO_AGENT_ID,
+      name: demo.agentName,
+      isTalkPublic: demo.isTalkPublic ?? false,
+    });
     await publishAgentVersion(sql, DEMO_TENANT_ID, {
       id: DEMO_VERSION_ID,
       agentId: DEMO_AGENT_ID,

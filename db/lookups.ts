@@ -156,3 +156,19 @@ export async function tenantsOfHouse(
     from tenants_of_house(${page.status}, ${page.name}, ${before}, ${page.limit})`;
   return rows.map(({ tenantId }) => tenantId);
 }
+
+/** Whose the talk ticket with this hash is; null when there is none. */
+export async function talkTicketOwner(sql: Sql, hash: Uint8Array): Promise<string | null> {
+  const [owner] = await sql<{ id: string }[]>`
+    select 'tenant_' || tenant_id as id from talk_ticket_owner(${hash})`;
+  return owner?.id ?? null;
+}
+
+/** Whose an agent is that anyone may talk to; null for every other agent. */
+export async function publicTalkOwner(sql: Sql, agentId: string): Promise<string | null> {
+  const uuid = uuidOf("agent", agentId);
+  if (uuid === null) return null;
+  const [owner] = await sql<{ id: string }[]>`
+    select 'tenant_' || tenant_id as id from public_talk_owner(${uuid})`;
+  return owner?.id ?? null;
+}

@@ -10,7 +10,14 @@ import { CLOSE_TIMEOUT, fromWs, type MessageSocket, type SocketRules } from "./s
 
 /** Answers an upgrade: with a socket, or with a plain HTTP response. Exactly one of the two. */
 export type UpgradeAnswer =
-  | { readonly type: "accept"; opened(socket: MessageSocket): void }
+  | {
+    readonly type: "accept";
+    opened(socket: MessageSocket): void;
+    /** True: binary messages are of its protocol. Absent: they close the socket. */
+    readonly isBinary?: boolean;
+    /** True: whoever opened it still counts against its address. */
+    readonly isStranger?: boolean;
+  }
   | { readonly type: "refuse"; readonly status: number; readonly body: string };
 
 export interface AcceptOptions {
@@ -41,7 +48,8 @@ export function acceptSockets(
       const answered = await answer(request);
       if (answered.type === "refuse") return refuse(raw, answered.status, answered.body);
       upgrader.handleUpgrade(request, raw, head, (ws) => {
-        answered.opened(fromWs(ws, options.rules));
+        const textOnly = answered.isBinary !== true;
+        answered.opened(fromWs(ws, { ...options.rules, textOnly }));
       });
     } catch (error) {
       options.failed(error);

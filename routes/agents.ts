@@ -28,6 +28,9 @@ const summary = {
   name: z.string(),
   publishedVersion: z.int().nullable(),
   hasDraft: z.boolean(),
+  isTalkPublic: z.boolean().meta({
+    description: "Whether anyone may talk to it from its page, without a ticket",
+  }),
   revision: z.int(),
   createdAt: Time,
   updatedAt: Time,
@@ -51,7 +54,11 @@ const Check = z.object({
 }).openapi("AgentCheck");
 
 const NewAgent = z.strictObject({ name: Name, graph: Draft.nullable().optional() });
-const Change = z.strictObject({ name: Name.optional(), draft: Draft.nullable().optional() });
+const Change = z.strictObject({
+  name: Name.optional(),
+  draft: Draft.nullable().optional(),
+  isTalkPublic: z.boolean().optional(),
+});
 const Copy = z.strictObject({ name: Name.optional() });
 const AgentsQuery = PageQuery.extend({
   archived: z.enum(["true", "false"]).default("false").transform((text) => text === "true"),
@@ -97,7 +104,7 @@ const patch = createRoute({
   ...common,
   method: "patch",
   path: "/{id}",
-  summary: "Change an agent's name or draft",
+  summary: "Change an agent's name or draft, or who may talk to it",
   request: { params, body: body(Change), headers: ifMatch },
   responses: { 200: answer(Agent, "The agent as it is now") },
 });

@@ -24,9 +24,10 @@ import { jobs } from "./jobs.ts";
 import { invitations, openInvitations } from "./invitations.ts";
 import { members } from "./members.ts";
 import { describeApi } from "./reference.ts";
-import { limited, limitedByAddress, limitedStrangers } from "./limits.ts";
+import { limited, limitedByAddress, limitedStrangers, limitedTalkers } from "./limits.ts";
 import { phoneNumbers } from "./phone_numbers.ts";
 import { tenantLimits } from "./tenant_limits.ts";
+import { openTalk, talkPages, talkTickets } from "./talk.ts";
 import { tenant } from "./tenant.ts";
 import { twilio } from "./twilio.ts";
 import { webhooks } from "./webhooks.ts";
@@ -52,6 +53,7 @@ function api() {
     .route("/invitations", invitations)
     .route("/api-keys", apiKeys)
     .route("/agents", agents)
+    .route("/agents", talkTickets)
     .route("/phone-numbers", phoneNumbers)
     .route("/audit", audit)
     .route("/calls", calls)
@@ -76,6 +78,11 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.use(checkHost(deps.edge, deps.publicUrl));
   app.route("/", docs(() => describeApi(app, deps)));
   app.route("/api/v1/features", featureRoutes(deps));
+  app.route("/", talkPages());
+  app.use("/talk/:id/tickets", visiting(deps));
+  app.use("/talk/:id/tickets", limitedByAddress(deps));
+  app.use("/talk/:id/tickets", limitedTalkers(deps));
+  app.route("/", openTalk);
   app.use("/.well-known/*", visiting(deps));
   app.route("/", wellKnown);
   app.use("/api/v1/*", visiting(deps));

@@ -15,6 +15,7 @@ const Call = z.object({
   id: id("call"),
   agentId: id("agent"),
   direction: Direction,
+  channel: z.enum(["phone", "web"]).meta({ description: "web: from a page in a browser" }),
   from: z.string(),
   to: z.string(),
   placedBy: z.string().nullable().meta({

@@ -1,18 +1,12 @@
 /** The reference page at `/docs`, which works offline, and the document that it shows. */
 
-import { createHash } from "node:crypto";
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import type { Context } from "hono";
 import css from "swagger-ui-dist/swagger-ui.css" with { type: "text" };
 import script from "swagger-ui-dist/swagger-ui-bundle.js" with { type: "text" };
+import { type Asset, asset, send } from "./asset.ts";
 import type { Env } from "./env.ts";
 import { answer, newRoutes } from "./openapi.ts";
 import type { ApiDocument } from "./reference.ts";
-
-/** Asked again after a minute, and answered with 304 as long as nothing has changed. */
-const CACHED = "public, max-age=60";
 
 /** All that the page loads and asks is of this origin; the images are in the style sheet. */
 const PAGE_POLICY = [
@@ -44,22 +38,6 @@ const START = `SwaggerUIBundle({
   validatorUrl: null,
 });
 `;
-
-/** What is sent: as it is and compressed, once and not at every request. */
-interface Asset {
-  readonly type: string;
-  readonly body: string;
-  readonly etag: string;
-  readonly zipped: Promise<Uint8Array<ArrayBuffer>>;
-}
-
-const zip = promisify(gzip);
-
-function asset(type: string, body: string): Asset {
-  const digest = createHash("sha256").update(body).digest("base64url");
-  const zipped = zip(body).then((bytes) => new Uint8Array(bytes));
-  return { type, body, etag: `"${digest.slice(0, 22)}"`, zipped };
-}
 
 const text = (type: string, description: string) => ({
   description,
@@ -137,16 +115,4 @@ export function docs(describe: () => ApiDocument): OpenAPIHono<Env> {
       }
     });
   return routes;
-}
-
-/** With its ETag (RFC 9110 §13.1.2); one of a compressed answer comes back as it is or weak. */
-async function send(c: Context<Env>, { type, body, etag, zipped }: Asset): Promise<Response> {
-  c.header("Cache-Control", CACHED);
-  c.header("ETag", `W/${etag}`);
-  c.header("Vary", "Accept-Encoding", { append: true });
-  if ((c.req.header("if-none-match") ?? "").includes(etag)) return c.body(null, 304);
-  if (!/\bgzip\b/.test(c.req.header("accept-encoding") ?? "")) {
-    return c.body(body, 200, { "Content-Type": type });
-  }
-  return c.body(await zipped, 200, { "Content-Type": type, "Content-Encoding": "gzip" });
 }

@@ -1,5 +1,6 @@
 /** The edge: which hosts, origins and addresses count, and answers that are compressed. */
 
+import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
 import type { Context, MiddlewareHandler } from "hono";
 import { compress } from "hono/compress";
@@ -93,6 +94,16 @@ export function clientAddress(c: Context<Env>, { trustsFly }: EdgeConfig): strin
   const said = trustsFly ? c.req.header("fly-client-ip") ?? "" : "";
   if (isIP(said) !== 0) return said;
   return c.env?.remoteAddress ?? null;
+}
+
+/** As `clientAddress`, of a request to upgrade. */
+export function peerAddress(
+  { headers, socket }: IncomingMessage,
+  { trustsFly }: EdgeConfig,
+): string | null {
+  const said = trustsFly ? headers["fly-client-ip"] : undefined;
+  if (typeof said === "string" && isIP(said) !== 0) return said;
+  return socket.remoteAddress ?? null;
 }
 
 interface Registered {

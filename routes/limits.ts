@@ -14,6 +14,8 @@ import { tell } from "./headers.ts";
  * its token back, so that an office behind one address is bounded by its keys alone.
  */
 const STRANGER: Bucket = { name: "address", capacity: 120, perSecond: 10, isStrict: false };
+/** Of one address, on all machines: talking to agents from their pages. A call takes minutes. */
+const TALK: Bucket = { name: "talk", capacity: 20, perSecond: 1 / 15, isStrict: true };
 /** Of one address, on all machines: logging in, signing up, resetting a password. */
 const AUTH: Bucket = { name: "auth", capacity: 60, perSecond: 1, isStrict: true };
 /** A page of a list costs one token for so many items. */
@@ -67,14 +69,35 @@ export function limitedByAddress(
 }
 
 /** For what is asked without a credential: by address, shared by all machines. */
-export function limitedStrangers({ limiter }: Pick<AppDeps, "limiter">): MiddlewareHandler<Env> {
+export function limitedStrangers(
+  { limiter }: Pick<AppDeps, "limiter">,
+  bucket: Bucket = AUTH,
+): MiddlewareHandler<Env> {
+  const policy = policyOf(bucket);
   return async (c, next) => {
     const { address } = c.get("request");
     if (address === null) return await next();
-    const wants = [{ bucket: AUTH, key: addressKey(address) }];
-    admit(c, { policy: AUTH_POLICY, wants, verdicts: await limiter.takeAll(wants) });
+    const wants = [{ bucket, key: addressKey(address) }];
+    admit(c, { policy, wants, verdicts: await limiter.takeAll(wants) });
     await next();
   };
+}
+
+/** For tickets that anyone gets: each is a call. */
+export function limitedTalkers(deps: Pick<AppDeps, "limiter">): MiddlewareHandler<Env> {
+  return limitedStrangers(deps, TALK);
+}
+
+/** Sockets of one address, on this machine: each shows something that may be a guess. */
+const SOCKET: Bucket = { name: "talk-socket", capacity: 60, perSecond: 1, isStrict: false };
+
+/** Whether one address may try to open another socket. */
+export function mayOpenSocket(
+  addressLimiter: AppDeps["addressLimiter"],
+  address: string,
+): boolean {
+  const wants = [{ bucket: SOCKET, key: addressKey(address) }];
+  return addressLimiter.takeNow(wants).every(({ isAllowed }) => isAllowed);
 }
 
 /** Behind `authenticated`: by key or person, and by tenant, in one question. */
@@ -158,7 +181,6 @@ function policyOf({ name, capacity, perSecond }: Bucket): string {
 }
 
 const STRANGER_POLICY = policyOf(STRANGER);
-const AUTH_POLICY = policyOf(AUTH);
 
 interface ClassBuckets {
   readonly ofTenant: Bucket;

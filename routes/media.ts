@@ -78,7 +78,8 @@ async function admit(deps: MediaDeps, request: IncomingMessage): Promise<MediaPa
   return path;
 }
 
-function parsePath(url: string): MediaPath | null {
+/** Null for what is no path of a stream. */
+export function parsePath(url: string): MediaPath | null {
   const parts = /^\/media\/([\w.-]{1,64})\/([\w-]{1,64})\/(\d{1,9})\/([\w-]{16,128})\/?$/.exec(url);
   if (parts === null) return null;
   const [, node = "", callId = "", epoch = "", token = ""] = parts;

@@ -112,7 +112,8 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
     failed: (error) => options.log.error("upgrade failed", { error }),
   }, async (request) => {
     const answered = await options.upgrade?.(request) ?? NOT_FOUND;
-    if (answered.type === "accept") connections.vouch(request.socket);
+    const isVouched = answered.type === "accept" && answered.isStranger !== true;
+    if (isVouched) connections.vouch(request.socket);
     return answered;
   });
   await bind(server, options);

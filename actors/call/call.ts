@@ -7,6 +7,7 @@ import type {
   CallProgress,
   Carrier,
   MediaProtocol,
+  Notice,
   PlaceCall,
 } from "@/lib/providers/carrier/carrier.ts";
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
@@ -33,6 +34,7 @@ import { admit, type Attachment, connectAnswer, type Link, offer } from "./link.
 import { type FromListener, listener, listenerKind, type ListenerMessage } from "./listener.ts";
 import { type FromModel, model, modelKind, type ModelMessage } from "./model.ts";
 import { rebuild } from "./rebuild.ts";
+import { noticesOf, wordsOf } from "./screen.ts";
 import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./speaker.ts";
 import type { Ticker } from "./ticker.ts";
 import { hearingOf } from "./tuning.ts";
@@ -103,8 +105,13 @@ export interface CallSettings {
   readonly direction: "inbound" | "outbound";
   /** Null for a call that is to be placed. */
   readonly carrierCallId: string | null;
+  /** `web`: by a page in a browser, which no carrier stands behind. Absent: by phone. */
+  readonly channel?: Channel;
   readonly graph: Graph;
 }
+
+/** What a call goes over. */
+export type Channel = "phone" | "web";
 
 /** What is stored of a call when it has ended. */
 export interface EndedCall {
@@ -119,7 +126,10 @@ export interface CallDeps {
   /** Of media paths: which machine holds this call. */
   readonly nodeId: string;
   readonly carrier: Carrier;
-  readonly newProtocol: () => MediaProtocol;
+  /** For a socket that was let in with this token. */
+  readonly newProtocol: (
+    link: { readonly carrierCallId: string; readonly token: string },
+  ) => MediaProtocol;
   readonly stt: SpeechToText;
   readonly llm: LanguageModel;
   readonly tts: TextToSpeech;
@@ -170,6 +180,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   const { graph } = settings;
   const scenario = scenarioOf(graph);
   const { rules } = scenario;
+  const isWeb = settings.channel === "web";
 
   /** Their ids fit into an operator's path as they are: `call_….listener`. */
   function spawnChildren(ctx: Context<CallMessage>): Children {
@@ -180,7 +191,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       listener: ctx.spawn(listenerKind, `${ctx.self.id}.listener`, () =>
         listener({
           stt: deps.stt,
-          options: hearingOf(graph),
+          options: { ...hearingOf(graph), ...(isWeb ? { source: "microphone" } : {}) },
           call: self,
           isEarly: settings.direction === "inbound",
         })),
@@ -203,7 +214,19 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     if (state.seq === 0 && event.type !== "call_started") return state;
     const seq = state.seq + 1;
     deps.record(seq, event, ctx.date());
+    for (const notice of noticesOf(event)) show(state, notice);
     return { ...state, seq };
+  }
+
+  function welcome(): Notice {
+    const { stt, tts } = deps;
+    const simulated = { stt: stt.provider === "simulated", tts: tts.provider === "simulated" };
+    return { type: "welcome", agent: graph.name, language: languageOf(graph), simulated };
+  }
+
+  /** On the caller's screen, if they have one. */
+  function show(state: State, notice: Notice): void {
+    if (isWeb) state.children.leg?.send({ type: "show", notice });
   }
 
   function tell(state: State, event: DialogueEvent, ctx: Context<CallMessage>): State {
@@ -221,6 +244,9 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     const [dialogue, effects] = takeEvent(before, event, scenario, ctx.now());
     let next: State = { ...state, dialogue };
     for (const effect of effects) next = perform(next, effect, ctx);
+    if (dialogue.turn.floor !== before.turn.floor) {
+      show(next, { type: "state", floor: dialogue.turn.floor });
+    }
     if (next.phase === "live" && dialogue.turn !== before.turn) {
       ctx.timer("turn", deadlineOf(dialogue.turn, rules), { type: "deadlinePassed" });
     }
@@ -312,7 +338,9 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     if (state.phase === "ending" || state.phase === "saving") return state;
     for (const timer of ["turn", "duration", "connect"]) ctx.cancel(timer);
     ctx.timer("ending", ENDING_MS, { type: "endingDue" });
-    const lastWord = lastWordOf(state, ending, sentence);
+    show(state, { type: "over", reason: ending.reason, sentence });
+    // Of a page's call it has just been shown, and no carrier asks for it.
+    const lastWord = isWeb ? null : lastWordOf(state, ending, sentence);
     const ended: State = { ...state, phase: "ending", ending, lastWord };
     const { carrierCallId, answeredAt, children } = state;
     if (carrierCallId === null) return ended; // it is being dialed: nothing can be hung up yet
@@ -509,12 +537,14 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           () =>
             leg({ epoch, token, carrierCallId }, {
               socket,
-              protocol: deps.newProtocol(),
+              protocol: deps.newProtocol({ carrierCallId, token }),
               call: ctx.self,
               listener: children.listener,
             }),
         );
-        return { ...state, children: { ...children, leg: ref } };
+        const taken: State = { ...state, children: { ...children, leg: ref } };
+        show(taken, welcome());
+        return taken;
       },
       legStarted(state, { epoch }, ctx) {
         if (epoch !== state.link.epoch || state.phase !== "connecting") return state;
@@ -562,11 +592,21 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       pressed(state, { digit }, ctx) {
         return record(state, { type: "dtmf_pressed", digit }, ctx);
       },
-      heard: (state, message, ctx) => tell(state, message, ctx),
+      heard(state, message, ctx) {
+        const { recognition } = message;
+        if (recognition.type === "interim" || recognition.type === "final") {
+          const isFinal = recognition.type === "final";
+          show(state, { type: "callerWords", text: recognition.text, isFinal });
+        }
+        return tell(state, message, ctx);
+      },
       deaf(state, { error }, ctx) {
         return apologise(fail(state, "listener", error, ctx), "provider_failed", ctx);
       },
-      wordsPlaced: (state, message, ctx) => tellOfSpeech(state, message, ctx),
+      wordsPlaced(state, message, ctx) {
+        show(state, wordsOf(message, state.dialogue.utterances));
+        return tellOfSpeech(state, message, ctx);
+      },
       synthesisBegan: (state, message, ctx) => tellOfSpeech(state, message, ctx),
       playoutBegan: (state, message, ctx) => tellOfSpeech(state, message, ctx),
       synthesisFailed: (state, message, ctx) => tell(state, message, ctx),

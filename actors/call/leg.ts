@@ -2,7 +2,7 @@
 
 import type { Actor, Context, Kind, Ref } from "@/actors/runtime/actor.ts";
 import { AppError } from "@/lib/errors.ts";
-import type { MediaEvent, MediaProtocol } from "@/lib/providers/carrier/carrier.ts";
+import type { MediaEvent, MediaProtocol, Notice } from "@/lib/providers/carrier/carrier.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import type { MarkArrival } from "./ledger.ts";
 import { LineMeter } from "./line_meter.ts";
@@ -19,6 +19,8 @@ export type LegMessage =
   | { type: "mark"; name: string }
   /** Drop what has not played; `mark` comes back when that has been done. */
   | { type: "clear"; mark: string }
+  /** From the call, for a screen; where there is none nothing is sent. */
+  | { type: "show"; notice: Notice }
   | { type: "hangUp" }
   | { type: "startMissed" };
 
@@ -70,11 +72,11 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
 
   /** A wire message as one of ours; what is not of the protocol closes the socket with 1008. */
   function read(data: string | Uint8Array, now: number): LegMessage {
-    if (typeof data !== "string") {
-      return { type: "badMessage", code: 1008, reason: "Binary message" };
-    }
     try {
-      const event = protocol.parse(data);
+      const event = typeof data === "string" ? protocol.parse(data) : protocol.parseBinary?.(data);
+      if (event === undefined) {
+        return { type: "badMessage", code: 1008, reason: "Binary message" };
+      }
       if (event.type !== "audio") {
         return { type: "told", event, arrival: { at: now, ...line.reading } };
       }
@@ -87,7 +89,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
   }
 
   /** A carrier that does not read is dropped, without a close frame that would stand behind all it has not read. */
-  function send(state: State, ctx: Context<LegMessage>, message: () => string): void {
+  function send(state: State, ctx: Context<LegMessage>, message: () => string | Uint8Array): void {
     if (state.phase !== "started") return;
     if (socket.bufferedBytes > UNSENT_MAX_BYTES) return refuse(ctx, 1006, "Carrier does not read");
     socket.send(message());
@@ -140,6 +142,12 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
           case "dtmf":
             call.send({ type: "pressed", digit: event.digit });
             return;
+          case "typed":
+            if (state.phase === "started") {
+              const { text, isFinal } = event;
+              listener.send({ type: "typed", text, isFinal });
+            }
+            return;
           case "stopped": // the call is over, whenever the carrier closes the socket
             ctx.stop();
             return { phase: "stopped" };
@@ -164,6 +172,10 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         // The mark first: the clear then returns it as the last of all that it drops, at one instant.
         send(state, ctx, () => protocol.mark(mark));
         send(state, ctx, () => protocol.clear());
+      },
+      show(_state, { notice }) {
+        const shown = protocol.show?.(notice);
+        if (shown !== undefined) socket.send(shown); // the first comes before `start`
       },
       hangUp(_state, _message, ctx) {
         ctx.stop();

@@ -11,6 +11,8 @@ export type ListenerMessage =
   | { type: "frame"; audio: Uint8Array }
   /** From the call: feed silence in place of the caller, or hear them again. */
   | { type: "listen"; isDeaf: boolean }
+  /** From the leg: words that need no recogniser. Not final: they may still change. */
+  | { type: "typed"; text: string; isFinal: boolean }
   | { type: "recognised"; item: StreamItem<Recognition> };
 
 /** What a listener tells its call. */
@@ -77,6 +79,16 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now() };
       },
       listen: (state, { isDeaf }) => ({ ...state, isDeaf }),
+      typed(state, { text, isFinal }, ctx) {
+        const endMs = state.fedBytes / BYTES_PER_MS;
+        const endedAt = ctx.now();
+        const tell = (recognition: Recognition): void => {
+          call.send({ type: "heard", recognition, endedAt });
+        };
+        if (!isFinal) return tell({ type: "interim", text, endMs });
+        tell({ type: "final", text, startMs: endMs, endMs, confidence: 1 });
+        tell({ type: "utteranceEnded", lastWordEndMs: endMs });
+      },
       recognised(state, { item }) {
         switch (item.type) {
           case "item":

@@ -31,6 +31,8 @@ export interface AgentSummary {
   readonly publishedVersion: number | null;
   /** Whether something is being drawn that is not published. */
   readonly hasDraft: boolean;
+  /** Whether anyone may talk to it from its page, without a ticket of the API. */
+  readonly isTalkPublic: boolean;
   /** Its ETag. */
   readonly revision: number;
   readonly createdAt: string;
@@ -61,6 +63,7 @@ export interface AgentChange {
   readonly name?: string | undefined;
   /** In place of the draft there is; null drops it. */
   readonly draft?: Draft | null | undefined;
+  readonly isTalkPublic?: boolean | undefined;
   /** Of `If-Match`; null: any. */
   readonly expected: number | null;
 }
@@ -118,7 +121,8 @@ export const agentErrands = {
         const before = await editable(sql, tenantId, { agentId, expected });
         const name = change.name ?? before.name;
         const draft = change.draft === undefined ? before.draft : change.draft;
-        await updateAgent(sql, tenantId, agentId, { name, draft });
+        const { isTalkPublic } = change;
+        await updateAgent(sql, tenantId, agentId, { name, draft, isTalkPublic });
         const fields = Object.keys(change);
         await audit({ action: "agent.changed", subjectId: agentId, details: { name, fields } });
         return toView(await found(agentId, getDraftedAgent(sql, tenantId, agentId)));
@@ -333,6 +337,7 @@ function toSummary(agent: Agent): AgentSummary {
     name: agent.name,
     publishedVersion: agent.publishedVersion,
     hasDraft: agent.hasDraft,
+    isTalkPublic: agent.isTalkPublic,
     revision: agent.revision,
     createdAt: agent.createdAt.toISOString(),
     updatedAt: agent.updatedAt.toISOString(),

@@ -20,6 +20,7 @@ import {
 } from "@/lib/conversation/transcript.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
+import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
 import type { Command } from "@/actors/call/control.ts";
 import type { Reply } from "@/actors/runtime/actor.ts";
 import { errand } from "./errand.ts";
@@ -34,6 +35,8 @@ export interface CallView {
   readonly id: string;
   readonly agentId: string;
   readonly direction: "inbound" | "outbound";
+  /** `web`: from a page in a browser; its two numbers say the same. */
+  readonly channel: "phone" | "web";
   readonly from: string;
   readonly to: string;
   /** `person_…` or `key_…`, or an operator's name; null: the call came in. */
@@ -291,6 +294,7 @@ function toView(call: Call): CallView {
     id: call.id,
     agentId: call.agentId,
     direction: call.direction,
+    channel: call.carrier === WEB_CARRIER ? "web" : "phone",
     from: call.fromNumber,
     to: call.toNumber,
     placedBy: call.placedBy,

@@ -2,7 +2,7 @@
 
 import type { Command } from "@/actors/call/control.ts";
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
-import type { CallMessage, CallSettings } from "@/actors/call/call.ts";
+import type { CallMessage, CallSettings, Channel } from "@/actors/call/call.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -22,6 +22,8 @@ export interface Ring {
   readonly carrierCallId: string;
   readonly agentId: string | null;
   readonly account: Account;
+  /** Absent: by phone. */
+  readonly channel?: Channel;
   /** Of the tenant, as the gate has just read it. */
   readonly configVersion: number;
 }
@@ -122,6 +124,8 @@ export interface NewCall {
   /** Null: nobody of the tenant did. */
   readonly placedBy: string | null;
   readonly account: Account;
+  /** Absent: by phone. */
+  readonly channel?: Channel;
 }
 
 /** The row of a call that rings; one that is not new may have ended. */
@@ -326,10 +330,10 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           : `No agent answers: "${ring.agentId}" is not one that is published`;
         throw new AppError("not_found", message, { field: "agentId" });
       }
-      const { carrierCallId, from, to, account } = ring;
+      const { carrierCallId, from, to, account, channel = "phone" } = ring;
       const { callId, isNew, isEnded } = await admitted(
         ring.configVersion,
-        { agent, direction: "inbound", from, to, carrierCallId, placedBy: null, account },
+        { agent, direction: "inbound", from, to, carrierCallId, placedBy: null, account, channel },
         signal,
       );
       if (isEnded) { // the carrier repeats an old announcement
@@ -351,6 +355,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
             tenantId: deps.tenantId,
             direction: "inbound",
             carrierCallId,
+            channel,
             graph: withDefaults(agent.graph, outfit.defaults),
           },
           line,
@@ -384,14 +389,14 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
 
   /** A call that cannot be held is on record all the same, with the reason. It has no slot, and does not count. */
   async function recordRefusal(
-    { from, to, carrierCallId, account }: Ring,
+    { from, to, carrierCallId, account, channel = "phone" }: Ring,
     agent: Agent,
     refusal: AppError,
     signal: AbortSignal,
   ): Promise<void> {
     const callId = deps.newCallId();
     const direction = "inbound" as const;
-    const call = { agent, direction, from, to, carrierCallId, placedBy: null, account };
+    const call = { agent, direction, from, to, carrierCallId, placedBy: null, account, channel };
     const inserted = await deps.insertCall({ callId, ...call }, null, signal);
     if (!inserted.isEnded) await deps.endCall(inserted.callId, refusal.code, signal);
   }

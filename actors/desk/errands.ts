@@ -15,6 +15,7 @@ import { exportErrands } from "./exports.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
 import { webhookErrands } from "./webhooks.ts";
 import { limitErrands } from "./limits.ts";
+import { talkErrands } from "./talk.ts";
 import { tenantErrands } from "./tenant.ts";
 
 export const errands = {
@@ -31,6 +32,7 @@ export const errands = {
   ...exportErrands,
   ...phoneNumberErrands,
   ...limitErrands,
+  ...talkErrands,
   ...tenantErrands,
   ...webhookErrands,
 };

@@ -7,10 +7,17 @@ import { countCall } from "@/db/quota.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
-import type { DeskDeps } from "./desk.ts";
+import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
+import type { DeskDeps, NewCall } from "./desk.ts";
 
 /** A caller waits for an answer to the ring: the carrier's limit is far, the caller's patience is not. */
 const CALL_MS = 2_000;
+
+/** Under which name a call's row knows its carrier. */
+function carrierOf({ account, channel }: NewCall, ofHouse: string): string {
+  if (channel === "web") return WEB_CARRIER;
+  return account === "tenant" ? "twilio" : ofHouse;
+}
 
 export function deskStore(
   database: Database,
@@ -43,7 +50,7 @@ export function deskStore(
           direction: call.direction,
           fromNumber: call.from,
           toNumber: call.to,
-          carrier: call.account === "tenant" ? "twilio" : options.carrier,
+          carrier: carrierOf(call, options.carrier),
           carrierCallId: call.carrierCallId,
           placedBy: call.placedBy,
           startedAt: options.clock.date(),

@@ -6,6 +6,7 @@ import { loginEntries } from "./login.ts";
 import { meEntries } from "./me.ts";
 import { passwordEntries } from "./passwords.ts";
 import { signupEntries } from "./signup.ts";
+import { talkEntries } from "./talk.ts";
 import { tenantEntries } from "./tenants.ts";
 
 export const entries = {
@@ -14,6 +15,7 @@ export const entries = {
   ...meEntries,
   ...passwordEntries,
   ...signupEntries,
+  ...talkEntries,
   ...tenantEntries,
 };
 

@@ -128,3 +128,49 @@ function sound(levels: Float32Array): Sound {
   for (const byte of audio) energy += (LEVELS[byte] ?? 0) ** 2;
   return { audio, tolerance: energy * TOLERANCE };
 }
+
+/** Each tone, and itself a quarter of a period on, so that its power is found at any phase. */
+const SINES = quadrature(Math.sin);
+const COSINES = quadrature(Math.cos);
+
+function quadrature(shape: (phase: number) => number): Float32Array {
+  return Float32Array.from({ length: TONE_COUNT * ANALYSED_SAMPLES }, (_, i) => {
+    const hz = TONE_HZ(Math.floor(i / ANALYSED_SAMPLES));
+    return shape(2 * Math.PI * hz * (i % ANALYSED_SAMPLES) / SAMPLE_RATE);
+  });
+}
+
+/**
+ * The byte whose tones have the most power in the symbol that starts at `from`, whatever their level and phase; `share`
+ * is theirs of all the power there is.
+ */
+export function tonesAt(
+  levels: Float32Array,
+  from: number,
+): { readonly byte: number; readonly share: number } {
+  const heard = levels.subarray(from + ANALYSED_FROM, from + ANALYSED_FROM + ANALYSED_SAMPLES);
+  const low = mostPowerful(heard, 0);
+  const high = mostPowerful(heard, 16);
+  const all = heard.reduce((sum, level) => sum + level * level, 0);
+  const share = all === 0 ? 0 : (low.power + high.power) / all;
+  return { byte: low.tone << 4 | high.tone, share };
+}
+
+function mostPowerful(
+  heard: Float32Array,
+  first: number,
+): { readonly tone: number; readonly power: number } {
+  let best = { tone: 0, power: -1 };
+  for (let tone = 0; tone < 16; tone++) {
+    const start = (first + tone) * ANALYSED_SAMPLES;
+    let sine = 0;
+    let cosine = 0;
+    for (let i = 0; i < ANALYSED_SAMPLES; i++) {
+      sine += (heard[i] ?? 0) * (SINES[start + i] ?? 0);
+      cosine += (heard[i] ?? 0) * (COSINES[start + i] ?? 0);
+    }
+    const power = (sine * sine + cosine * cosine) * 2 / ANALYSED_SAMPLES;
+    if (power > best.power) best = { tone, power };
+  }
+  return best;
+}

@@ -10,6 +10,7 @@ const VIEW: CallView = {
   id: CALL,
   agentId: AGENT,
   direction: "inbound",
+  channel: "phone",
   from: "+15550199",
   to: "+15550100",
   placedBy: null,

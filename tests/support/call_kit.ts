@@ -15,6 +15,7 @@ import { newTicker } from "@/actors/call/ticker.ts";
 import type { Ref, StopReason } from "@/actors/runtime/actor.ts";
 import { newLog } from "@/lib/log.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
+import { webMedia } from "@/lib/providers/carrier/web_media.ts";
 import { type Script, simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
 import { simulatedTts } from "@/lib/providers/tts/simulated.ts";
@@ -22,6 +23,7 @@ import { demoAgent } from "@/lib/workflow/demo.ts";
 import { type Graph, parseGraph } from "@/lib/workflow/graph.ts";
 import { type ActorKit, actorKit, prng } from "./actor_kit.ts";
 import { socketPair } from "./socket_pair.ts";
+import { newWebPage, type WebPage } from "./web_page.ts";
 import { type MediaFaults, type MediaStream, newMediaStream } from "./twilio_media.ts";
 
 export const CALL_ID = "call_0198f3c2-0000-7000-8000-000000000001";
@@ -32,6 +34,8 @@ export interface CallKitOptions {
   readonly kit?: ActorKit;
   readonly nth?: number;
   readonly direction?: "inbound" | "outbound";
+  /** `web`: `openPage` opens its socket. */
+  readonly channel?: "phone" | "web";
   /** Seeds the scheduler; first come, first served when absent. */
   readonly seed?: number;
   readonly graph?: Graph;
@@ -62,6 +66,8 @@ export interface CallKit {
   resume(): Promise<CallAnswer>;
   /** Opens the media socket that an answer tells of. */
   open(answer: CallAnswer): Promise<MediaStream>;
+  /** Opens a page's socket, of a web call, as the answer tells. */
+  openPage(answer: CallAnswer): Promise<WebPage>;
   /** As `connect`, when a stream has ended. */
   reconnect(): Promise<MediaStream>;
   attach(epoch: number, token: string): Promise<Attachment>;
@@ -87,6 +93,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     callId,
     tenantId: "tenant_0198f3c2-0000-7000-8000-000000000001",
     direction,
+    channel: options.channel ?? "phone",
     carrierCallId: direction === "inbound" ? ourCarrierCallId : null,
     graph: options.graph ?? parseGraph(demoAgent),
   };
@@ -101,7 +108,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
         return Promise.resolve();
       },
     },
-    newProtocol: twilioMedia,
+    newProtocol: options.channel === "web" ? webMedia : twilioMedia,
     stt: simulatedStt({ clock }),
     llm: simulatedModel({
       clock,
@@ -145,12 +152,28 @@ export function callKit(options: CallKitOptions = {}): CallKit {
   const attach = (epoch: number, token: string): Promise<Attachment> =>
     ask(ref.ask<Attachment>((reply) => ({ type: "attach", epoch, token, reply })));
 
-  async function open(answer: CallAnswer): Promise<MediaStream> {
+  async function spend(answer: CallAnswer): Promise<{ token: string; epoch: number }> {
     if (answer.type !== "connect") throw new Error(`Not to be connected: ${answer.type}`);
     const { token, mediaPath } = answer;
     const epoch = Number(mediaPath.split("/")[4]);
     const attached = await attach(epoch, token);
     if (attached !== "ok") throw new Error(`Not attached: ${attached}`);
+    return { token, epoch };
+  }
+
+  async function openPage(answer: CallAnswer): Promise<WebPage> {
+    await spend(answer);
+    const [theirs, ours] = socketPair({ clock });
+    const page = newWebPage({ socket: theirs, clock });
+    ref.send({ type: "connected", socket: ours });
+    await clock.settle();
+    page.start();
+    await clock.settle();
+    return page;
+  }
+
+  async function open(answer: CallAnswer): Promise<MediaStream> {
+    const { token, epoch } = await spend(answer);
     const [carriers, ours] = socketPair({ clock });
     const stream = newMediaStream({
       socket: carriers,
@@ -190,6 +213,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     resume,
     attach,
     open,
+    openPage,
     reconnect: async () => await open(await resume()),
     connect: async () => await open(await answer()),
     async close() {

@@ -6,7 +6,7 @@ import type { MediaStream } from "./twilio_media.ts";
 
 export interface CallerOptions {
   readonly clock: Clock;
-  readonly stream: MediaStream;
+  readonly stream: Pick<MediaStream, "player" | "startedAtMs" | "say">;
   readonly lines: readonly string[];
   /** Says its first line so long after the agent began to speak, whether it has finished or not. */
   readonly bargeInAtMs?: number;

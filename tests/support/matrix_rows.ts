@@ -58,6 +58,12 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     prepare: (sql, ids) =>
       sql`update phone_number set agent_id = null where tenant_id = ${uuid(ids.tenant)}`,
   },
+  "POST /api/v1/agents/{id}/talk-tickets": {
+    needs: "calls:write",
+    ok: 201,
+    ids: { id: agent },
+    body: () => ({}),
+  },
   "POST /api/v1/agents/{id}/validate": { needs: "agents:read", ok: 200, ids: { id: agent } },
   "POST /api/v1/agents/{id}/publish": { needs: "agents:write", ok: 201, ids: { id: agent } },
   "POST /api/v1/agents/{id}/duplicate": { needs: "agents:write", ok: 201, ids: { id: agent } },

@@ -97,6 +97,13 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     number,
     agent_id: uuid(ids.agent),
   }),
+  talk_ticket: ({ ids, canary }) => ({
+    tenant_id: uuid(ids.tenant),
+    hash: bytes(ids.agent),
+    agent_id: uuid(ids.agent),
+    origin: `https://${canary}.example.com`,
+    expires_at: FAR,
+  }),
   call: ({ ids, number, caller, canary }, sql) => ({
     ...own(ids, "call"),
     agent_id: uuid(ids.agent),

@@ -32,16 +32,51 @@ export type MediaEvent =
   | { readonly type: "dtmf"; readonly digit: string }
   /** The audio before this mark has played, or was dropped by `clear`. */
   | { readonly type: "mark"; readonly name: string }
+  /** What the caller wrote, or had recognised where they are; not final: it may still change. */
+  | { readonly type: "typed"; readonly text: string; readonly isFinal: boolean }
   | { readonly type: "stopped" };
+
+/** What a screen shows of a call while it goes on. */
+export type Notice =
+  /** The first. `simulated`: what is no speech that a person understands, and no ear that understands one. */
+  | {
+    readonly type: "welcome";
+    readonly agent: string;
+    readonly language: string;
+    readonly simulated: { readonly stt: boolean; readonly tts: boolean };
+  }
+  /** Words that follow each other in the utterance of this generation, the first of them the `index`th from 0. */
+  | {
+    readonly type: "words";
+    readonly generation: number;
+    readonly index: number;
+    readonly words: readonly string[];
+  }
+  | { readonly type: "callerWords"; readonly text: string; readonly isFinal: boolean }
+  | { readonly type: "state"; readonly floor: string }
+  /** An utterance of the agent is over: what was heard of it, and what was not. */
+  | { readonly type: "agentSaid"; readonly heard: string; readonly unheard: string }
+  /** Milliseconds of the silence before the agent spoke, and its parts, which sum to it. */
+  | {
+    readonly type: "latency";
+    readonly gapMs: number;
+    readonly parts: Readonly<Record<string, number>>;
+  }
+  /** The call is over. `sentence`: what is left to be said. */
+  | { readonly type: "over"; readonly reason: string; readonly sentence: string | null };
 
 /** The wire format of a media socket. One instance a socket: it remembers the stream's id. */
 export interface MediaProtocol {
   /** Throws AppError("invalid") naming the field, for a message that is not of the protocol. */
   parse(message: string): MediaEvent;
-  audio(audio: Uint8Array): string;
+  /** As `parse`. Absent: a binary message is not of the protocol. */
+  parseBinary?(message: Uint8Array): MediaEvent;
+  audio(audio: Uint8Array): string | Uint8Array;
   mark(name: string): string;
   /** Drops all audio that has not played; every pending mark comes back at once. */
   clear(): string;
+  /** Absent: there is no screen. */
+  show?(notice: Notice): string;
 }
 
 /** What the carrier says of a call's progress, in our words. */

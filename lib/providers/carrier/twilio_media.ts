@@ -68,8 +68,13 @@ type Phase =
   | { readonly type: "started"; readonly streamSid: string; readonly sequence: number }
   | { readonly type: "stopped"; readonly streamSid: string };
 
+/** All of it is text. */
+export interface TwilioMedia extends MediaProtocol {
+  audio(audio: Uint8Array): string;
+}
+
 /** The protocol of one socket. Refuses what is malformed, out of order or of another stream. */
-export function twilioMedia(): MediaProtocol {
+export function twilioMedia(): TwilioMedia {
   let phase: Phase = { type: "opened" };
 
   /** The stream's id for what we send. Sending before `start` is a bug of ours; what crosses a `stop` is not. */

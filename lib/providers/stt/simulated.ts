@@ -1,7 +1,8 @@
 /** A recogniser without a provider: hears the tones of simulated speech, to the sample. */
 
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
-import { newDecoder } from "@/lib/audio/modem.ts";
+import { newEar } from "@/lib/audio/ear.ts";
+import { type Decoder, newDecoder } from "@/lib/audio/modem.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { delayed } from "@/lib/providers/delayed.ts";
 import { untilAborted } from "@/lib/until_aborted.ts";
@@ -45,13 +46,16 @@ export function simulatedStt(options: SimulatedSttOptions): SpeechToText {
 
   return {
     provider: "simulated",
-    async *transcribe(audio, { endpointingMs: endMs, judgement }, signal) {
+    async *transcribe(audio, options, signal) {
+      const { endpointingMs: endMs, judgement, source = "line" } = options;
       const isEager = (judgement?.eagerThreshold ?? null) !== null;
       const silences = { eagerMs: isEager ? eagerMs : null, endMs };
       const left = new AbortController(); // whoever leaves the loop must not leave it waiting for audio
       const frames = untilAborted(audio, AbortSignal.any([signal, left.signal]));
       try {
-        yield* delayed(recognise(frames, silences), { clock, ms: latencyMs, signal });
+        const decoder = source === "line" ? newDecoder() : newEar();
+        const recognised = recognise(frames, silences, decoder);
+        yield* delayed(recognised, { clock, ms: latencyMs, signal });
       } finally {
         left.abort();
       }
@@ -62,8 +66,8 @@ export function simulatedStt(options: SimulatedSttOptions): SpeechToText {
 async function* recognise(
   audio: AsyncIterable<Uint8Array>,
   { eagerMs, endMs }: Silences,
+  decoder: Decoder,
 ): AsyncGenerator<Recognition, void, undefined> {
-  const decoder = newDecoder();
   let utterance: Utterance | null = null;
   const isQuiet = ({ quietFromSample }: Utterance, sample: number, ms: number): boolean =>
     sample - quietFromSample >= ms * BYTES_PER_MS;

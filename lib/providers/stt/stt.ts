@@ -18,6 +18,8 @@ export interface TranscribeOptions {
   readonly keyterms: readonly string[];
   /** Silence after which the recogniser calls an utterance over. */
   readonly endpointingMs: number;
+  /** Where the audio comes from; absent: off a telephone line. */
+  readonly source?: "line" | "microphone";
   /** Given: the recogniser ends utterances by its own judgement, where it has one, and not by silence alone. */
   readonly judgement?: Judgement;
 }

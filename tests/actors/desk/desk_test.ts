@@ -255,6 +255,7 @@ function viewOf(id: string): CallView {
     id,
     agentId: AGENT.agentId,
     direction: "inbound",
+    channel: "phone",
     from: "+15550001",
     to: "+15550002",
     placedBy: null,

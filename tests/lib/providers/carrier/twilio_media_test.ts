@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { AppError } from "@/lib/errors.ts";
-import type { MediaProtocol } from "@/lib/providers/carrier/carrier.ts";
-import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
+import { type TwilioMedia, twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
 
 const STREAM = "MZ18ad3ab5a668481ce02b83e7395059f0";
 
@@ -43,7 +42,7 @@ const STOP = {
   streamSid: STREAM,
 };
 
-function setUp(): { protocol: MediaProtocol; read: (...messages: unknown[]) => unknown[] } {
+function setUp(): { protocol: TwilioMedia; read: (...messages: unknown[]) => unknown[] } {
   const protocol = twilioMedia();
   return {
     protocol,

@@ -16,6 +16,7 @@ const TAGS: Readonly<Record<string, string>> = {
   "Phone numbers": "The company's numbers, and the agent that answers each.",
   Calls: "Calls as they were held: placing one, and what was said and happened in it.",
   Credentials: "Secrets of providers, sealed; read back masked.",
+  Talk: "Talking to an agent in a browser: its page, and the tickets that let a page in.",
   Webhooks: "Where events of the company are delivered, and how each delivery went.",
   Jobs: "Work that is done later, and what has failed for good.",
   Audit: "Who did what, and proof that nobody has changed the record.",

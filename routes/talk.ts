@@ -1,12 +1,12 @@
 /** The page on which a person talks to an agent, its files, and its tickets. */
 
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import css from "./talk/page.css" with { type: "text" };
-import html from "./talk/page.html" with { type: "text" };
-import narrator from "./talk/narrator.js" with { type: "text" };
-import script from "./talk/page.js" with { type: "text" };
-import view from "./talk/view.js" with { type: "text" };
-import worklet from "./talk/worklet.js" with { type: "text" };
+import css from "@/routes/talk/page.css" with { type: "text" };
+import html from "@/routes/talk/page.html" with { type: "text" };
+import narrator from "@/routes/talk/narrator.js" with { type: "text" };
+import script from "@/routes/talk/page.js" with { type: "text" };
+import view from "@/routes/talk/view.js" with { type: "text" };
+import worklet from "@/routes/talk/worklet.js" with { type: "text" };
 import { asset, send } from "./asset.ts";
 import type { Env } from "./env.ts";
 import { answer, body, id, newRoutes, SIGNED_IN, Time } from "./openapi.ts";

@@ -327,6 +327,9 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   "GET /openapi.json": ANYONE,
   "GET /docs": ANYONE,
   "GET /docs/{file}": ANYONE,
+  "GET /talk/{id}": ANYONE,
+  "GET /talk/files/{file}": ANYONE,
+  "POST /talk/{id}/tickets": ANYONE, // an agent that anyone may talk to, or the answer for none
   "GET /api/v1/features": ANYONE,
   "GET /api/v1/invitations/validate/{token}": ANYONE,
   "POST /api/v1/auth/signup": ANYONE,

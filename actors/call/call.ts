@@ -13,6 +13,7 @@ import type {
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
+import { senseIn } from "@/lib/speech/sense.ts";
 import { type Graph, languageOf } from "@/lib/workflow/graph.ts";
 import { render } from "@/lib/workflow/template.ts";
 import type { Log } from "@/lib/log.ts";
@@ -705,7 +706,7 @@ function lastWordOf(
 /** What a call of this agent goes by. */
 export function scenarioOf(graph: Graph): Scenario {
   const { bargeIn, fillerMs } = graph.turns;
-  const { isAllowed, words, speechMs, bySound } = bargeIn;
+  const { isAllowed, words, speechMs, bySound, ignoresBackchannels, stopPhrases } = bargeIn;
   return {
     graph,
     rules: {
@@ -714,7 +715,7 @@ export function scenarioOf(graph: Graph): Scenario {
       fillerMs,
       fillersMax: FILLERS_MAX,
     },
-    senseOf: () => "words",
+    senseOf: senseIn({ language: languageOf(graph), ignoresBackchannels, stopPhrases }),
   };
 }
 

@@ -4,6 +4,7 @@ import type { StreamItem } from "@/actors/runtime/actor.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
+import type { Sense } from "@/lib/speech/sense.ts";
 import { begin, type WorkflowState } from "@/lib/workflow/engine.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Clauses } from "./clauses.ts";
@@ -14,7 +15,7 @@ import type { Milestones } from "./gap.ts";
 import type { MarkArrival, PlacedWord, Utterance } from "./ledger.ts";
 import { Scene } from "./scene.ts";
 import { noPauses, type Pauses } from "./pauses.ts";
-import type { Sense, Turn, TurnRules } from "./turns.ts";
+import type { Turn, TurnRules } from "./turns.ts";
 
 /** An answer of the model on its way. */
 export interface Reply {

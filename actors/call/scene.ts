@@ -6,6 +6,7 @@ import type { Span } from "@/lib/conversation/transcript.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { ModelDelta } from "@/lib/providers/llm/llm.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
+import type { Sense } from "@/lib/speech/sense.ts";
 import {
   advance,
   begin,
@@ -43,14 +44,7 @@ import {
   type Utterance,
 } from "./ledger.ts";
 import { easePauses, learnPause, silenceFor } from "./pauses.ts";
-import {
-  isSame,
-  type Sense,
-  takeTurn,
-  type TurnAction,
-  type TurnEvent,
-  type TurnRules,
-} from "./turns.ts";
+import { isSame, takeTurn, type TurnAction, type TurnEvent, type TurnRules } from "./turns.ts";
 
 /** Requests of one turn that may fail before the call gives up. */
 const REQUEST_FAILURES_MAX = 1;

@@ -1,5 +1,7 @@
 /** Who has the floor: one pure, exhaustive state machine with a deadline on every state. */
 
+import type { Sense } from "@/lib/speech/sense.ts";
+
 /** Who may speak now. Every state but `quiet` has work in progress, and all have a deadline. */
 export type Turn =
   /** Nobody speaks; the caller is awaited. `prompts` have been answered by silence so far. */
@@ -26,9 +28,6 @@ export type Turn =
   | { readonly floor: "agent"; readonly prompts: number; readonly text: string }
   /** The agent's last words: not to be barged in on, then the call is hung up. */
   | { readonly floor: "closing" };
-
-/** What words of the caller are while the agent speaks: a sign of listening, a call to stop, or words as any other. */
-export type Sense = "backchannel" | "stop" | "words";
 
 export type TurnEvent =
   /** `forMs`: since the first of these words was recognised. */

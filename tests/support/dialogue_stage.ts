@@ -1,6 +1,7 @@
 /** A stage for a dialogue: it does what the dialogue asks, as a speaker and a carrier would, at virtual time. */
 
 import assert from "node:assert/strict";
+import type { Sense } from "@/lib/speech/sense.ts";
 import {
   type Dialogue,
   type DialogueEvent,
@@ -13,7 +14,7 @@ import { wordsOf } from "@/actors/call/conversation.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { markName, type MarkPlace, START_MARK_BYTE } from "@/actors/call/ledger.ts";
 import { scenarioOf } from "@/actors/call/call.ts";
-import { deadlineOf, isSame, type Sense, type TurnRules } from "@/actors/call/turns.ts";
+import { deadlineOf, isSame, type TurnRules } from "@/actors/call/turns.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";

@@ -1,7 +1,8 @@
 /** What interrupts the agent, what does not, and how it goes on when nothing did. */
 
 import assert from "node:assert/strict";
-import { FALSE_START_MS, type Sense } from "@/actors/call/turns.ts";
+import { FALSE_START_MS } from "@/actors/call/turns.ts";
+import type { Sense } from "@/lib/speech/sense.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import { clinic } from "@/tests/support/clinic.ts";
 import { newStage, type Stage, SYNTHESIS_MS, WORD_MS } from "@/tests/support/dialogue_stage.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Sense } from "@/actors/call/turns.ts";
+import type { Sense } from "@/lib/speech/sense.ts";
 import { wordsOf } from "@/actors/call/conversation.ts";
 import type { PromptMessage, ToolCall } from "@/lib/providers/llm/llm.ts";
 import { clinic } from "@/tests/support/clinic.ts";

@@ -1,10 +1,10 @@
 /** Turn-taking: every cell of its table, and what must hold after any sequence of events. */
 
 import assert from "node:assert/strict";
+import type { Sense } from "@/lib/speech/sense.ts";
 import fc from "fast-check";
 import {
   deadlineOf,
-  type Sense,
   takeTurn,
   type Turn,
   type TurnAction,

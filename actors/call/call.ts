@@ -16,6 +16,7 @@ import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import { senseIn } from "@/lib/speech/sense.ts";
 import { type Graph, languageOf } from "@/lib/workflow/graph.ts";
 import { render } from "@/lib/workflow/template.ts";
+import { Vad } from "@/lib/audio/vad.ts";
 import type { Log } from "@/lib/log.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import {
@@ -194,6 +195,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           stt: deps.stt,
           options: { ...hearingOf(graph), ...(isWeb ? { source: "microphone" } : {}) },
           call: self,
+          vad: graph.turns.bargeIn.bySound ? new Vad() : null,
           isEarly: settings.direction === "inbound",
         })),
       speaker: ctx.spawn(
@@ -601,6 +603,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         }
         return tell(state, message, ctx);
       },
+      sounded: (state, message, ctx) => tell(state, message, ctx),
       deaf(state, { error }, ctx) {
         return apologise(fail(state, "listener", error, ctx), "provider_failed", ctx);
       },

@@ -2,7 +2,8 @@
 
 import type { Actor, Context, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
 import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
-import { BYTES_PER_MS, FRAME_BYTES, SILENCE } from "@/lib/audio/frame.ts";
+import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS, SILENCE } from "@/lib/audio/frame.ts";
+import type { Vad } from "@/lib/audio/vad.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { Recognition, SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
 
@@ -19,6 +20,8 @@ export type ListenerMessage =
 export type FromListener =
   /** `endedAt`: when the audio of its last word came in, the system's clock; null where that is unknown. */
   | { type: "heard"; recognition: Recognition; endedAt: number | null }
+  /** The caller has made sounds of speech for so long; told a few times a second, where it was asked for. */
+  | { type: "sounded"; forMs: number }
   /** The recogniser will not work, and trying again would not help. */
   | { type: "deaf"; error: AppError };
 
@@ -32,6 +35,7 @@ export const listenerKind: Kind<ListenerMessage> = {
   poisonTries: 1,
 };
 
+const SOUNDED_EVERY_MS = 100;
 /** Audio the recogniser has not taken: five seconds. Past it the oldest is dropped. */
 export const UNTAKEN_MAX_FRAMES = 250;
 
@@ -39,6 +43,8 @@ export interface ListenerDeps {
   readonly stt: SpeechToText;
   readonly options: TranscribeOptions;
   readonly call: Pick<Ref<FromListener>, "send">;
+  /** An ear of our own, beside the recogniser; null: there is none. */
+  readonly vad: Vad | null;
   /** True opens the session before there is audio; false for a call that may ring for long. */
   readonly isEarly: boolean;
 }
@@ -54,7 +60,13 @@ interface State {
 }
 
 export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
-  const { stt, options, call, isEarly } = deps;
+  const { stt, options, call, isEarly, vad } = deps;
+
+  /** While the caller is not listened to, nobody hears them. */
+  function hark(audio: Uint8Array): void {
+    const forMs = vad?.take(audio) ?? 0;
+    if (forMs > 0 && forMs % SOUNDED_EVERY_MS < FRAME_MS) call.send({ type: "sounded", forMs });
+  }
 
   function open(state: State, ctx: Context<ListenerMessage>): State {
     ctx.stream(
@@ -76,6 +88,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         const { isOpen, isDeaf, fedBytes } = state;
         const hearing = isOpen ? state : open(state, ctx);
         hearing.audio.push(isDeaf ? silenceLike(audio) : audio);
+        if (!isDeaf) hark(audio);
         return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now() };
       },
       listen: (state, { isDeaf }) => ({ ...state, isDeaf }),

@@ -3,6 +3,7 @@
 // deno-lint-ignore-file require-yield -- a recogniser that says nothing is what many of these are about
 
 import assert from "node:assert/strict";
+import { Vad } from "@/lib/audio/vad.ts";
 import {
   type FromListener,
   listener,
@@ -24,7 +25,10 @@ function setUp(...sessions: readonly Transcribe[]) {
   return setUpWith({ isEarly: true }, sessions);
 }
 
-function setUpWith({ isEarly }: { isEarly: boolean }, sessions: readonly Transcribe[]) {
+function setUpWith(
+  { isEarly, vad = null }: { isEarly: boolean; vad?: Vad | null },
+  sessions: readonly Transcribe[],
+) {
   const { clock, system, settle } = actorKit();
   const told: FromListener[] = [];
   const stops: StopReason[] = [];
@@ -41,7 +45,7 @@ function setUpWith({ isEarly }: { isEarly: boolean }, sessions: readonly Transcr
   const ref = system.spawn(
     listenerKind,
     "listener",
-    () => listener({ stt, options: OPTIONS, call, isEarly }),
+    () => listener({ stt, options: OPTIONS, call, isEarly, vad }),
     {
       stopped: (reason) => stops.push(reason),
     },
@@ -53,6 +57,7 @@ function setUpWith({ isEarly }: { isEarly: boolean }, sessions: readonly Transcr
     stops,
     opened: () => opened,
     frame: (fill: number) => ref.send({ type: "frame", audio: new Uint8Array(160).fill(fill) }),
+    ignore: () => ref.send({ type: "listen", isDeaf: true }),
     view: () => Object(system.inspect("listener", "listener")?.view),
     stop: () => system.stop("listener", "listener", "test"),
   };
@@ -236,6 +241,23 @@ Deno.test("a call that may ring for long has no recogniser before its first audi
   for (const fill of [1, 2, 3]) test.frame(fill);
   await test.settle();
   assert.deepEqual([test.opened(), taken], [1, [1, 2, 3]]);
+  test.stop();
+  await test.settle();
+});
+
+Deno.test("an ear of our own tells of sounds a few times a second, and of none while the caller is not listened to", async () => {
+  const test = setUpWith({ isEarly: true, vad: new Vad() }, [deaf]);
+  await test.settle();
+  for (let nth = 0; nth < 25; nth++) test.frame(0x2a);
+  await test.settle();
+  assert.deepEqual(
+    test.told.map((it) => it.type === "sounded" ? it.forMs : 0),
+    [100, 200, 300, 400, 500],
+  );
+  test.ignore();
+  for (let nth = 0; nth < 25; nth++) test.frame(0x2a);
+  await test.settle();
+  assert.equal(test.told.length, 5);
   test.stop();
   await test.settle();
 });

@@ -69,6 +69,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       pressed: ignored,
       legEnded: ignored,
       heard: ignored,
+      sounded: ignored,
       deaf: ignored,
       wordsPlaced: ignored,
       synthesisBegan: ignored,

@@ -134,14 +134,16 @@ function newBucket(clock: Clock, rate: SocketRules["rate"]): { take(): boolean }
 
 export interface OpenOptions {
   readonly headers?: Readonly<Record<string, string>>;
+  /** Offered in this order; the server takes one. */
+  readonly protocols?: readonly string[];
   readonly signal?: AbortSignal;
   readonly messageBytesMax?: number;
 }
 
 /** Opens a socket to a server. Throws AppError("provider_failed") with the status of a refusal. */
 export function openSocket(url: string, options: OpenOptions = {}): Promise<MessageSocket> {
-  const { headers = {}, signal, messageBytesMax = 1024 * 1024 } = options;
-  const ws = new WebSocket(url, {
+  const { headers = {}, protocols = [], signal, messageBytesMax = 1024 * 1024 } = options;
+  const ws = new WebSocket(url, [...protocols], {
     headers,
     perMessageDeflate: false,
     maxPayload: messageBytesMax,

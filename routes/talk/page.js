@@ -184,7 +184,9 @@ async function welcome(it, { agent, language, simulated }) {
         $("words").focus();
       },
     });
-    if (it.recogniser === null) view.note("This browser recognises no speech: write to the agent.");
+    if (it.recogniser === null && it.microphone !== null) {
+      view.note("This browser recognises no speech: write to the agent.");
+    }
   }
   if (!isBack && simulated.tts) {
     const voice = await findVoice(language);
@@ -263,9 +265,10 @@ function over(it, problem) {
 function end() {
   if (call === null) return;
   const it = call;
-  it.isOver = true;
   send(it, { type: "end" });
-  it.socket.close(1000);
+  const { socket } = it;
+  it.socket = null; // whatever it still tells is of no interest
+  socket.close(1000);
   over(it, null);
 }
 

@@ -120,12 +120,13 @@ export function newConversation() {
       it.heard = Math.max(it.heard, count);
       show(it);
     },
-    /** An utterance is over: the newest one with words that were not told to be over. */
+    /** An utterance is over: the newest one that begins so, since others may have ended unseen. */
     said({ heard, unheard }) {
-      const open = [...utterances.values()].find((it) => !it.isOver && it.words.length > 0);
-      if (open === undefined) return;
-      open.isOver = true;
-      if (heard !== "" || unheard !== "") open.turn.set(heard, unheard);
+      const begins = (it) => !it.isOver && it.heard > 0 && it.words.join(" ").startsWith(heard);
+      const it = [...utterances.values()].findLast(begins);
+      if (it === undefined || heard === "") return;
+      it.isOver = true;
+      it.turn.set(heard, unheard);
     },
     caller({ text, isFinal }) {
       caller ??= { finals: "", turn: newTurn("caller") };

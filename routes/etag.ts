@@ -12,7 +12,7 @@ export function etagOf(version: number): { readonly ETag: string } {
  * weak counts: ours name a version of the thing, and compressing an answer weakens its tag only.
  */
 export const ifMatch = z.object({
-  "if-match": z.string().max(32).regex(/^(\*|(W\/)?"\d{1,15}")$/, "Not an ETag that was given out")
+  "if-match": z.string().max(32).regex(/^(\*|(W\/)?"\d{1,9}")$/, "Not an ETag that was given out")
     .optional()
     .transform((tag) =>
       tag === undefined || tag === "*" ? null : Number(tag.replaceAll(/\D/g, ""))

@@ -142,12 +142,14 @@ Deno.test("a problem names every wrong field, where it stands, and what is wrong
   assert.equal(wrong.field, wrong.errors[0].field);
   const query = await (await send(setUp(), "/api/v1/calls?limit=0&x=1")).json();
   assert.deepEqual(query.errors.map((it: { in: string }) => it.in), ["query", "query"]);
-  const header = await (await send(setUp(), "/api/v1/tenant", {
-    method: "PATCH",
-    headers: { "Content-Type": "application/json", "If-Match": "1" },
-    body: "{}",
-  })).json();
-  assert.deepEqual([header.field, header.errors[0].in], ["If-Match", "header"]);
+  for (const tag of ["1", '"2147483648"']) { // no tag; no version that a table could hold
+    const header = await (await send(setUp(), "/api/v1/tenant", {
+      method: "PATCH",
+      headers: { "Content-Type": "application/json", "If-Match": tag },
+      body: "{}",
+    })).json();
+    assert.deepEqual([header.field, header.errors[0].in], ["If-Match", "header"]);
+  }
 });
 
 Deno.test("an Idempotency-Key is 1 to 255 printable characters, and of a POST alone", async () => {

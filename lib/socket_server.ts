@@ -72,13 +72,17 @@ function refuse(raw: Duplex, status: number, body: string): void {
 }
 
 /** Listens. Rejects when the address is taken. */
+/** Connections that the system holds until they are taken: a burst must not wait for its retries. */
+const BACKLOG = 4_096;
+
 export function bind(
   server: Server,
   options: { readonly hostname: string; readonly port: number },
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(options.port, options.hostname, () => {
+    const { port, hostname: host } = options;
+    server.listen({ port, host, backlog: BACKLOG }, () => {
       server.off("error", reject);
       resolve();
     });

@@ -76,6 +76,9 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.route("/", healthRoutes(deps)); // asked by platforms, by address
   app.route("/twilio", twilio(deps)); // signed over the public URL
   app.use(checkHost(deps.edge, deps.publicUrl));
+  for (const path of ["/openapi.json", "/docs", "/docs/*"]) {
+    app.use(path, visiting(deps), limitedByAddress(deps));
+  }
   app.route("/", docs(() => describeApi(app, deps)));
   app.route("/api/v1/features", featureRoutes(deps));
   app.route("/", talkPages());

@@ -1,6 +1,8 @@
 /** A listener that trusts nobody: every wait, size and count of a peer is bounded. */
 
-import { createServer, type IncomingMessage } from "node:http";
+import type { Http2ServerResponse } from "node:http2";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Clock } from "@/lib/clock.ts";
 import type { Log } from "@/lib/log.ts";
@@ -25,6 +27,8 @@ export interface Limits {
    * no longer: a carrier's come from few addresses, and its signature vouches for it.
    */
   readonly connectionsPerAddressMax: number;
+  /** Requests of one connection that wait for their answers; with more it is dropped. */
+  readonly unansweredMax: number;
   /** A WebSocket message, whole or in fragments: 1009. */
   readonly messageBytesMax: number;
   /** Twilio sends 50 frames a second, and after a stall of the line all that it held back. */
@@ -35,13 +39,14 @@ export interface Limits {
 }
 
 export const PUBLIC_LIMITS: Limits = {
-  headersMs: 8_000, // with the look once a second, every slow connection is closed within 10 s
-  requestMs: 8_000,
-  stalledMs: 8_000,
+  headersMs: 7_000, // with the look once a second, every slow connection is closed within 10 s
+  requestMs: 7_000,
+  stalledMs: 7_000,
   keepAliveMs: 5_000,
   headerBytesMax: 16 * 1024,
   connectionsMax: 2_000,
   connectionsPerAddressMax: 200,
+  unansweredMax: 32,
   messageBytesMax: 64 * 1024,
   messagesPerSecond: 100,
   messagesBurst: 1_000,
@@ -79,6 +84,10 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
   const limits = { ...PUBLIC_LIMITS, ...options.limits };
   const answer = getRequestListener(async (request, { incoming, outgoing }) => {
     const { remoteAddress } = incoming.socket;
+    if (!awaits(incoming.socket, outgoing, limits.unansweredMax)) {
+      incoming.socket.destroy(); // it asks on and on, and takes no answer
+      return new Response(null, { status: 503 });
+    }
     const bindings = remoteAddress === undefined ? {} : { remoteAddress };
     const response = await app.fetch(request, bindings);
     return isWhole(request, response) ? await sendWhole(response, outgoing) : response;
@@ -128,6 +137,21 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
       return closed;
     },
   };
+}
+
+/** Requests of each connection that have no whole answer yet: a client may send the next ones before (RFC 9112 §9.3.2). */
+const unanswered = new WeakMap<Socket, number>();
+
+/** False when a connection has more of them than it may. */
+function awaits(
+  socket: Socket,
+  outgoing: Pick<ServerResponse | Http2ServerResponse, "once">,
+  most: number,
+): boolean {
+  const count = (unanswered.get(socket) ?? 0) + 1;
+  unanswered.set(socket, count);
+  outgoing.once("close", () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+  return count <= most;
 }
 
 /** Whether its body is there, as that of a JSON answer is: all others may be streams. */

@@ -27,9 +27,9 @@ Deno.test("the public limits are those of the design", () => {
   assert.deepEqual(
     { headersMs, requestMs, stalledMs, keepAliveMs, connectionsMax, messageBytesMax },
     {
-      headersMs: 8_000,
-      requestMs: 8_000,
-      stalledMs: 8_000,
+      headersMs: 7_000,
+      requestMs: 7_000,
+      stalledMs: 7_000,
       keepAliveMs: 5_000,
       connectionsMax: 2_000,
       messageBytesMax: 65_536,
@@ -89,6 +89,18 @@ Deno.test("who asks for much and reads nothing is dropped; who reads slowly is n
   greedy.close();
   slow.close();
   await server.close();
+});
+
+Deno.test("a connection that asks on and on before it is answered is dropped", async () => {
+  await using server = await setUp({ unansweredMax: 4 });
+  const ask = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+  const few = await rawRequest(server.port, [
+    ask.repeat(4),
+    ask.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"),
+  ], 50);
+  assert.equal(few.text.match(/HTTP\/1\.1 200/g)?.length, 5);
+  const { text } = await rawRequest(server.port, [ask.repeat(50)]);
+  assert.ok((text.match(/HTTP\/1\.1 200/g)?.length ?? 0) < 50);
 });
 
 Deno.test("a slow body is closed with 408", async () => {

@@ -1,6 +1,7 @@
 /** The server's side of the guarded door: connections counted, upgrades decided, sockets handed over. */
 
-import type { IncomingMessage, Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 // @ts-types="@types/ws"
@@ -156,4 +157,19 @@ export function boundConnections(server: Server, bounds: ConnectionBounds): Conn
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+/** Requests of each connection that have no whole answer yet: a client may send the next ones before (RFC 9112 §9.3.2). */
+const unanswered = new WeakMap<Socket, number>();
+
+/** Counts a request of a connection until its answer is over. False when there are more of them than there may be. */
+export function mayAsk(
+  socket: Socket,
+  outgoing: Pick<ServerResponse | Http2ServerResponse, "once">,
+  most: number,
+): boolean {
+  const count = (unanswered.get(socket) ?? 0) + 1;
+  unanswered.set(socket, count);
+  outgoing.once("close", () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+  return count <= most;
 }

@@ -1,12 +1,16 @@
 /** A listener that trusts nobody: every wait, size and count of a peer is bounded. */
 
-import type { Http2ServerResponse } from "node:http2";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import { createServer, type IncomingMessage } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import type { Clock } from "@/lib/clock.ts";
 import type { Log } from "@/lib/log.ts";
-import { acceptSockets, bind, boundConnections, type UpgradeAnswer } from "@/lib/socket_server.ts";
+import {
+  acceptSockets,
+  bind,
+  boundConnections,
+  mayAsk,
+  type UpgradeAnswer,
+} from "@/lib/socket_server.ts";
 
 /** What a peer may take. `node:http` enforces these under Deno 2.9; `Deno.serve` has none of them. */
 export interface Limits {
@@ -84,7 +88,7 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
   const limits = { ...PUBLIC_LIMITS, ...options.limits };
   const answer = getRequestListener(async (request, { incoming, outgoing }) => {
     const { remoteAddress } = incoming.socket;
-    if (!awaits(incoming.socket, outgoing, limits.unansweredMax)) {
+    if (!mayAsk(incoming.socket, outgoing, limits.unansweredMax)) {
       incoming.socket.destroy(); // it asks on and on, and takes no answer
       return new Response(null, { status: 503 });
     }
@@ -137,21 +141,6 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
       return closed;
     },
   };
-}
-
-/** Requests of each connection that have no whole answer yet: a client may send the next ones before (RFC 9112 §9.3.2). */
-const unanswered = new WeakMap<Socket, number>();
-
-/** False when a connection has more of them than it may. */
-function awaits(
-  socket: Socket,
-  outgoing: Pick<ServerResponse | Http2ServerResponse, "once">,
-  most: number,
-): boolean {
-  const count = (unanswered.get(socket) ?? 0) + 1;
-  unanswered.set(socket, count);
-  outgoing.once("close", () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
-  return count <= most;
 }
 
 /** Whether its body is there, as that of a JSON answer is: all others may be streams. */

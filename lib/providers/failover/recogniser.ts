@@ -1,0 +1,174 @@
+/** Several recognisers as one: one that drops is replaced at once, and hears again what came behind its last words. */
+
+import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
+import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import { type Clock, sleep } from "@/lib/clock.ts";
+import { AppError } from "@/lib/errors.ts";
+import type { Recognition, SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
+import { type Guarded, mayHelp, note } from "./guarded.ts";
+
+/** Audio that a new session hears again, at most: what was said while the old one was lost. */
+export const REPLAY_MS = 1_000;
+/** Audio that a session has not taken; past it the oldest goes. */
+const UNTAKEN_MAX_FRAMES = 250;
+/** Sessions that end within so long of their beginning, one after the other, are given up on. */
+const SHORT_MS = 10_000;
+const FAILURES_MAX = 4;
+const PAUSE_MIN_MS = 50;
+
+export interface RecogniserFailoverOptions {
+  readonly clock: Clock;
+  /** In their order; at least one, which is connected to again when it is the only one. */
+  readonly recognisers: readonly Guarded<SpeechToText>[];
+}
+
+/** Times of recognitions go on over all sessions: they count the audio of the first. */
+export function failoverRecogniser(
+  { clock, recognisers }: RecogniserFailoverOptions,
+): SpeechToText {
+  async function* transcribe(
+    audio: AsyncIterable<Uint8Array>,
+    options: TranscribeOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<Recognition> {
+    const line = listenTo(audio, signal);
+    let heardMs = 0; // to the end of the last final
+    let failures = 0;
+    let last = -1;
+    for (;;) {
+      const nth = choose(recognisers, last);
+      if (nth === null) throw unavailable();
+      last = nth === 0 ? -1 : nth; // the first is asked again as soon as its breaker lets it
+      const { provider, breaker } = recognisers[nth] as Guarded<SpeechToText>; // it was just found there
+      const startedAt = clock.now();
+      const session = line.open(heardMs);
+      const again = heardMs; // what a new session may hear twice ends there
+      try {
+        for await (const it of provider.transcribe(session.audio, options, signal)) {
+          const recognition = moved(it, session.fromMs);
+          if (recognition.type === "final") {
+            if (recognition.endMs <= again) continue; // told before
+            heardMs = recognition.endMs;
+          }
+          yield recognition;
+        }
+        if (line.hasEnded) return breaker.succeeded();
+        throw new AppError("provider_failed", `Provider "${provider.provider}" ended early`, {
+          retryable: true,
+        });
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        note(breaker, error);
+        failures = clock.now() - startedAt < SHORT_MS ? failures + 1 : 1;
+        if (!mayHelp(error, recognisers.length === 1) || failures >= FAILURES_MAX) throw error;
+        last = nth;
+        if (recognisers.length === 1 || failures > recognisers.length) {
+          await sleep(clock, PAUSE_MIN_MS * 2 ** failures, signal);
+        }
+      } finally {
+        session.close();
+      }
+    }
+  }
+
+  return { provider: recognisers.map(({ provider }) => provider.provider).join("+"), transcribe };
+}
+
+function choose(recognisers: readonly Guarded<SpeechToText>[], after: number): number | null {
+  for (let step = 1; step <= recognisers.length; step++) {
+    const nth = (after + step) % recognisers.length;
+    if (recognisers[nth]?.breaker.take()) return nth;
+  }
+  return null;
+}
+
+interface Line {
+  readonly hasEnded: boolean;
+  /** Audio from `afterMs` on, or the last second of what has come, whichever is later; then what comes. */
+  open(afterMs: number): {
+    readonly audio: AsyncIterable<Uint8Array>;
+    /** Where its first sample stands on the line. */
+    readonly fromMs: number;
+    close(): void;
+  };
+}
+
+/** Reads the caller's audio once, and keeps the last second of it. */
+function listenTo(audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Line {
+  const kept: Uint8Array[] = [];
+  let keptBytes = 0;
+  let bytes = 0;
+  let hasEnded = false;
+  const readers = new Set<AsyncQueue<Uint8Array>>(); // one, or none between two sessions
+  void (async () => {
+    try {
+      for await (const frame of audio) {
+        if (signal.aborted) break;
+        bytes += frame.length;
+        keptBytes += frame.length;
+        kept.push(frame);
+        while (keptBytes - (kept[0]?.length ?? 0) >= REPLAY_MS * BYTES_PER_MS) {
+          keptBytes -= kept.shift()?.length ?? 0;
+        }
+        for (const reader of readers) reader.push(frame);
+      }
+    } finally {
+      hasEnded = true;
+      for (const reader of readers) reader.end();
+    }
+  })().catch(() => {}); // whoever feeds it ends it, and fails at nothing
+
+  return {
+    get hasEnded() {
+      return hasEnded;
+    },
+    open(afterMs) {
+      const queue = newAsyncQueue<Uint8Array>(UNTAKEN_MAX_FRAMES);
+      let at = bytes - keptBytes;
+      let fromByte = bytes;
+      for (const frame of kept) {
+        if (at >= afterMs * BYTES_PER_MS) {
+          fromByte = Math.min(fromByte, at);
+          queue.push(frame);
+        }
+        at += frame.length;
+      }
+      if (hasEnded) queue.end();
+      readers.add(queue);
+      return {
+        audio: queue,
+        fromMs: fromByte / BYTES_PER_MS,
+        close() {
+          queue.end();
+          readers.delete(queue);
+        },
+      };
+    },
+  };
+}
+
+function moved(recognition: Recognition, byMs: number): Recognition {
+  switch (recognition.type) {
+    case "speechStarted":
+      return { ...recognition, atMs: recognition.atMs + byMs };
+    case "interim":
+      return { ...recognition, endMs: recognition.endMs + byMs };
+    case "final":
+      return {
+        ...recognition,
+        startMs: recognition.startMs + byMs,
+        endMs: recognition.endMs + byMs,
+      };
+    case "utteranceEnded":
+    case "eagerEnded":
+      return { ...recognition, lastWordEndMs: recognition.lastWordEndMs + byMs };
+    case "resumed":
+      return recognition;
+  }
+}
+
+function unavailable(): AppError {
+  return new AppError("provider_failed", "No recogniser can be asked now: all have failed", {
+    retryable: true,
+  });
+}

@@ -1,0 +1,188 @@
+/** Several voices as one: where one falls silent the next says the rest, from the first word that has no sound. */
+
+import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
+import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import type { Cancel, Clock } from "@/lib/clock.ts";
+import { AppError } from "@/lib/errors.ts";
+import { providerError } from "@/lib/providers/http.ts";
+import type {
+  Speech,
+  SpokenWord,
+  SynthesisOptions,
+  TextToSpeech,
+} from "@/lib/providers/tts/tts.ts";
+import { type Guarded, mayHelp, note } from "./guarded.ts";
+
+/** From the first words to the first sound of them. */
+export const FIRST_BYTE_MS = 1_000;
+/** Between two pieces, while words wait for their sound. */
+export const GAP_MS = 1_500;
+const ATTEMPTS_MAX = 3;
+/** Clauses of one utterance. */
+const CLAUSES_MAX = 1_000;
+
+export interface VoiceFailoverOptions {
+  readonly clock: Clock;
+  /** In their order; at least one, which is asked again when it is the only one. */
+  readonly voices: readonly Guarded<TextToSpeech>[];
+}
+
+export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSpeech {
+  async function* synthesize(
+    text: AsyncIterable<string>,
+    options: SynthesisOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<Speech> {
+    const script = read(text);
+    let spoken = 0; // words given out, with their sound
+    let audioBytes = 0;
+    let failure: unknown = unavailable();
+    let last = -1;
+    for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
+      const nth = choose(voices, last);
+      if (nth === null) break;
+      last = nth;
+      const { provider, breaker } = voices[nth] as Guarded<TextToSpeech>; // it was just found there
+      const stop = new AbortController();
+      const either = AbortSignal.any([signal, stop.signal]);
+      const fromMs = audioBytes / BYTES_PER_MS;
+      // Of a voice that does not know its words' times all sound is given; who goes on begins behind it.
+      const waiting: SpokenWord[] = [];
+      try {
+        const pieces = provider.synthesize(script.from(spoken), options, either);
+        for await (const piece of inTime(pieces, { clock, script, stop, provider })) {
+          if (piece.type === "words") {
+            waiting.push(...piece.words.map((word) => moved(word, fromMs)));
+            continue;
+          }
+          audioBytes += piece.audio.length;
+          const due = waiting.findIndex(({ endMs }) => endMs > audioBytes / BYTES_PER_MS);
+          const words = waiting.splice(0, due === -1 ? waiting.length : due);
+          if (words.length > 0) yield { type: "words", words };
+          spoken += words.length;
+          yield piece;
+        }
+        if (waiting.length > 0) yield { type: "words", words: waiting };
+        breaker.succeeded();
+        return;
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        failure = error;
+        note(breaker, error);
+        if (!mayHelp(error, attempts + 1 === ATTEMPTS_MAX)) break;
+      } finally {
+        stop.abort();
+      }
+    }
+    throw failure;
+  }
+
+  return { provider: voices.map(({ provider }) => provider.provider).join("+"), synthesize };
+}
+
+function choose(voices: readonly Guarded<TextToSpeech>[], after: number): number | null {
+  for (let step = 1; step <= voices.length; step++) {
+    const nth = (after + step) % voices.length;
+    if (voices[nth]?.breaker.take()) return nth;
+  }
+  return null;
+}
+
+function moved(word: SpokenWord, byMs: number): SpokenWord {
+  return { ...word, startMs: word.startMs + byMs, endMs: word.endMs + byMs };
+}
+
+interface Script {
+  /** True while words have been given that are not known to be over. */
+  readonly hasText: boolean;
+  readonly words: number;
+  /** Its clauses without the first so many words, as they come. */
+  from(word: number): AsyncIterable<string>;
+}
+
+/** Reads the text once, for whoever comes to say it. */
+function read(text: AsyncIterable<string>): Script {
+  const clauses: string[] = [];
+  const readers = new Set<AsyncQueue<string>>();
+  let hasEnded = false;
+  let words = 0;
+  void (async () => {
+    try {
+      for await (const clause of text) {
+        clauses.push(clause);
+        words += wordsOf(clause).length;
+        for (const reader of readers) reader.push(clause);
+      }
+    } finally {
+      hasEnded = true;
+      for (const reader of readers) reader.end();
+    }
+  })().catch(() => {}); // who gives the text to be said does not fail; if it did, it is over
+
+  return {
+    get hasText() {
+      return words > 0;
+    },
+    get words() {
+      return words;
+    },
+    from(word) {
+      const reader = newAsyncQueue<string>(CLAUSES_MAX);
+      const rest = clauses.flatMap(wordsOf).slice(word).join(" ");
+      if (rest !== "") reader.push(word === 0 ? clauses.join("") : rest);
+      if (hasEnded) reader.end();
+      else readers.add(reader);
+      return reader;
+    },
+  };
+}
+
+function wordsOf(text: string): string[] {
+  return text.split(/\s+/).filter((word) => word !== "");
+}
+
+interface Timing {
+  readonly clock: Clock;
+  readonly script: Script;
+  readonly stop: AbortController;
+  readonly provider: TextToSpeech;
+}
+
+/** The pieces, or a failure once words have waited too long for their sound. */
+async function* inTime(
+  pieces: AsyncIterable<Speech>,
+  { clock, script, stop, provider }: Timing,
+): AsyncGenerator<Speech> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  let ms = FIRST_BYTE_MS;
+  let told = 0; // words that it has told of
+  for (;;) {
+    let cancel: Cancel = () => {};
+    const late = new Promise<never>((_, reject) => {
+      const look = (): void => {
+        // With nothing to say, it may be silent.
+        if (script.words <= told) return void (cancel = clock.timer(ms, look));
+        const error = providerError(provider.provider, `no sound came within ${ms} ms`);
+        stop.abort(error);
+        reject(error);
+      };
+      cancel = clock.timer(ms, look);
+    });
+    late.catch(() => {});
+    try {
+      const { done, value } = await Promise.race([iterator.next(), late]);
+      if (done) return;
+      if (value.type === "audio") ms = GAP_MS;
+      else told += value.words.length;
+      yield value;
+    } finally {
+      cancel();
+    }
+  }
+}
+
+function unavailable(): AppError {
+  return new AppError("provider_failed", "No voice can be asked now: all have failed", {
+    retryable: true,
+  });
+}

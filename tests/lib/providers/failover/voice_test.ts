@@ -1,0 +1,141 @@
+/** Voices that break off or never begin: every word is said once, in order, with its time. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { sleep } from "@/lib/clock.ts";
+import { newBreakers } from "@/lib/providers/failover/breaker.ts";
+import { failoverVoice } from "@/lib/providers/failover/voice.ts";
+import type { Speech, TextToSpeech } from "@/lib/providers/tts/tts.ts";
+import { LOST, WRONG_KEY } from "@/tests/support/faulty.ts";
+import { manualClock } from "@/tests/support/manual_clock.ts";
+
+const WORD_MS = 100;
+
+interface Break {
+  /** Words that are said before it. */
+  readonly words: number;
+  readonly as: "lost" | "silent" | "refused";
+}
+
+/** The n-th synthesis of all voices breaks so; null, or past the end: not at all. */
+function setUp(breaks: readonly (Break | null)[], count = 2) {
+  const clock = manualClock();
+  const breakers = newBreakers(clock);
+  const asked: number[] = [];
+  const voices = Array.from({ length: count }, (_, nth) => {
+    const provider: TextToSpeech = {
+      provider: `v${nth}`,
+      async *synthesize(text, _options, signal) {
+        const end = breaks[asked.length] ?? null;
+        asked.push(nth);
+        let said = 0;
+        for await (const clause of text) {
+          for (const word of clause.trim().split(/\s+/)) {
+            if (end?.words === said) {
+              if (end.as === "silent") await sleep(clock, 60_000, signal);
+              throw end.as === "refused" ? WRONG_KEY : LOST;
+            }
+            const startMs = said++ * WORD_MS;
+            yield {
+              type: "words",
+              words: [{ text: word, startMs, endMs: startMs + WORD_MS }],
+            } satisfies Speech;
+            await sleep(clock, 5, signal);
+            yield { type: "audio", audio: new Uint8Array(WORD_MS * 8) };
+          }
+        }
+      },
+    };
+    return { provider, breaker: breakers.of(`v${nth}`) };
+  });
+  const voice = failoverVoice({ clock, voices });
+
+  async function say(...clauses: readonly string[]) {
+    async function* text(): AsyncGenerator<string> {
+      for (const clause of clauses) {
+        yield clause;
+        await sleep(clock, 20);
+      }
+    }
+    const speech: Speech[] = [];
+    let error: unknown = null;
+    const done = (async () => {
+      try {
+        const { signal } = new AbortController();
+        const options = { voice: null, language: "en" };
+        for await (const piece of voice.synthesize(text(), options, signal)) speech.push(piece);
+      } catch (thrown) {
+        error = thrown;
+      }
+    })();
+    for (let ms = 0; ms < 10_000; ms += 50) await clock.advance(50);
+    await done;
+    const words = speech.flatMap((it) => it.type === "words" ? it.words : []);
+    const audioMs = speech.reduce(
+      (ms, it) => ms + (it.type === "audio" ? it.audio.length / 8 : 0),
+      0,
+    );
+    return { words, audioMs, error, speech };
+  }
+  return { say, asked, clock };
+}
+
+Deno.test("a voice that works says all, and no other is asked", async () => {
+  const { say, asked, clock } = setUp([]);
+  const { words, audioMs } = await say("We are open ", "all day.");
+  assert.deepEqual(words.map(({ text }) => text), ["We", "are", "open", "all", "day."]);
+  assert.equal(audioMs, 500);
+  assert.deepEqual(asked, [0]);
+  assert.equal(clock.armed, 0);
+});
+
+Deno.test("where a voice breaks off, falls silent or is refused, the next says the rest", async () => {
+  for (const as of ["lost", "silent", "refused"] as const) {
+    const { say, asked } = setUp([{ words: 2, as }]);
+    const { words, audioMs, error } = await say("We are open ", "all day.");
+    assert.equal(error, null);
+    assert.deepEqual(words.map(({ text }) => text), ["We", "are", "open", "all", "day."], as);
+    assert.deepEqual(words.map(({ startMs }) => startMs), [0, 100, 200, 300, 400]);
+    assert.equal(audioMs, 500);
+    assert.deepEqual(asked, [0, 1]);
+  }
+});
+
+Deno.test("a single voice is asked again", async () => {
+  const { say, asked } = setUp([{ words: 0, as: "lost" }], 1);
+  assert.equal((await say("We are open.")).words.length, 3);
+  assert.deepEqual(asked, [0, 0]);
+});
+
+Deno.test("a voice that all have lost is told as a failure, behind what was said", async () => {
+  const lost = { words: 1, as: "lost" } as const;
+  const { words, error } = await setUp([lost, lost, lost]).say("We are open all day.");
+  assert.equal(error, LOST);
+  assert.deepEqual(words.map(({ text }) => text), ["We", "are", "open"]);
+});
+
+Deno.test("however voices break, words come once and in order, each before its sound is over", async () => {
+  const broken = fc.option(fc.record({
+    words: fc.nat(6),
+    as: fc.constantFrom("lost" as const, "silent" as const),
+  }));
+  const clause = fc.array(fc.constantFrom("one", "two", "three,"), { minLength: 1, maxLength: 4 })
+    .map((words) => `${words.join(" ")} `);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(broken, { maxLength: 2 }),
+      fc.array(clause, { minLength: 1, maxLength: 3 }),
+      async (breaks, clauses) => {
+        const { words, speech, error } = await setUp(breaks).say(...clauses);
+        assert.equal(error, null);
+        assert.equal(words.map(({ text }) => text).join(" "), clauses.join("").trim());
+        let audioMs = 0;
+        for (const piece of speech) {
+          if (piece.type === "audio") audioMs += piece.audio.length / 8;
+          else for (const { endMs } of piece.words) assert.ok(endMs > audioMs);
+        }
+      },
+    ),
+    { numRuns: 60, seed: 4 },
+  );
+});

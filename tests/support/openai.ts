@@ -1,188 +1,35 @@
-/** An OpenAI server on loopback: streamed chat completions as the real one writes them, from a simulated model's mind. */
+/** An OpenAI server on loopback: streamed chat completions as the real one writes them. */
 
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { json } from "node:stream/consumers";
 import { z } from "zod";
-import { systemClock } from "@/lib/clock.ts";
-import type { LanguageModel, ModelDelta, Prompt, PromptMessage } from "@/lib/providers/llm/llm.ts";
-import { simulatedModel } from "@/lib/providers/llm/simulated.ts";
+import type { ModelDelta, Prompt, PromptMessage } from "@/lib/providers/llm/llm.ts";
+import {
+  type ModelProtocol,
+  type ModelServer,
+  type ModelServerOptions,
+  type ServerBehaviour,
+  startModelServer,
+} from "./model_server.ts";
 
-export interface OpenAIServer {
-  /** For `OPENAI_BASE_URL`. */
-  readonly url: string;
-  /** Bodies of the requests it accepted, oldest first. */
-  readonly requests: readonly ChatRequest[];
-  /** How the last answer ended; undefined while none has. */
-  readonly lastEnd: "complete" | "broken" | "hungUp" | undefined;
-  /** Resolves at the next request, or end of an answer. */
-  change(): Promise<void>;
-  /** From the next request on. */
-  behave(behaviour: OpenAIBehaviour): void;
-  close(): Promise<void>;
+export type OpenAIServer = ModelServer<ChatRequest>;
+export type OpenAIBehaviour = ServerBehaviour;
+
+export function startOpenAI(options: ModelServerOptions = {}): Promise<OpenAIServer> {
+  return startModelServer(CHAT, options);
 }
-
-export type OpenAIBehaviour =
-  | { readonly type: "answer" }
-  /** An error as JSON, before any answer. */
-  | { readonly type: "status"; readonly status: 401 | 429 | 500 | 503 }
-  /** The connection is lost after so many chunks; 0 is after the head. */
-  | { readonly type: "lost"; readonly afterChunks: number }
-  /** The answer ends properly after so many chunks, and lacks the rest. */
-  | { readonly type: "short"; readonly afterChunks: number }
-  /** Silence after so many chunks, the connection stays; null is before the head. */
-  | { readonly type: "hang"; readonly afterChunks: number | null }
-  /** A line that is no JSON, JSON that is no chunk, a page that is no stream, or an error in mid-stream. */
-  | { readonly type: "garbage"; readonly kind: "json" | "shape" | "html" | "error" };
-
-export interface OpenAIServerOptions {
-  /** What it answers; by default a simulated model without delays. */
-  readonly brain?: LanguageModel;
-  readonly apiKey?: string;
-}
-
-export async function startOpenAI(options: OpenAIServerOptions = {}): Promise<OpenAIServer> {
-  const { apiKey = "sk-test" } = options;
-  const brain = options.brain ??
-    simulatedModel({ clock: systemClock, firstTokenMs: 0, tokenMs: 0 });
-  const requests: ChatRequest[] = [];
-  let behaviour: OpenAIBehaviour = { type: "answer" };
-  let lastEnd: OpenAIServer["lastEnd"];
-  let change = Promise.withResolvers<void>();
-
-  function tellChange(): void {
-    change.resolve();
-    change = Promise.withResolvers();
-  }
-
-  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method, url, headers } = request;
-    if (method !== "POST" || url !== "/v1/chat/completions") {
-      return fail(response, 404, `Invalid URL (${method} ${url})`, null);
-    }
-    if (headers.authorization !== `Bearer ${apiKey}`) {
-      return fail(response, 401, "Incorrect API key provided: sk-***.", "invalid_api_key");
-    }
-    const body = ChatRequestJson.safeParse(await json(request));
-    if (!body.success) return fail(response, 400, z.prettifyError(body.error), null);
-    const fault = faultOf(body.data);
-    if (fault !== null) return fail(response, 400, fault, null);
-    requests.push(body.data);
-    tellChange();
-
-    const now = behaviour;
-    if (now.type === "status") {
-      const [message, code] = STATUS[now.status];
-      return fail(response, now.status, message, code);
-    }
-    if (now.type === "garbage" && now.kind === "html") {
-      response.writeHead(200, { "content-type": "text/html" }).end("<html>It works!</html>");
-      return;
-    }
-    await stream(response, body.data, now);
-  }
-
-  async function stream(
-    response: ServerResponse,
-    request: ChatRequest,
-    now: OpenAIBehaviour,
-  ): Promise<void> {
-    lastEnd = undefined;
-    const caller = new AbortController();
-    response.on("close", () => {
-      lastEnd ??= "hungUp";
-      caller.abort();
-      tellChange();
-    });
-    if (now.type === "hang" && now.afterChunks === null) return;
-    response.writeHead(200, {
-      "content-type": "text/event-stream; charset=utf-8",
-      "x-request-id": "req_test",
-    });
-    try {
-      for await (const bytes of awkwardly(answer(request, now, caller.signal))) {
-        response.write(bytes);
-      }
-      lastEnd ??= now.type === "short" ? "broken" : "complete";
-      response.end();
-    } catch (error) {
-      if (error !== LOST && !caller.signal.aborted) throw error;
-      lastEnd ??= "broken";
-      response.socket?.destroySoon(); // what was written arrives, and no end of the body after it
-    }
-  }
-
-  async function* answer(
-    request: ChatRequest,
-    now: OpenAIBehaviour,
-    signal: AbortSignal,
-  ): AsyncGenerator<string> {
-    let sent = 0;
-    yield ": a comment, as proxies send to keep a connection open\n\n";
-    for await (const chunk of toChunks(brain.respond(toPrompt(request), signal))) {
-      if ("afterChunks" in now && sent++ === now.afterChunks) {
-        if (now.type === "short") return;
-        if (now.type === "lost") throw LOST;
-        await new Promise((_, reject) => {
-          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-        });
-      }
-      if (now.type === "garbage") {
-        const error = { message: "The server had an error", type: "server_error", code: null };
-        if (now.kind === "json") yield 'data: {"id": "chatcmpl-test", "choi\n\n';
-        if (now.kind === "shape") yield 'data: {"hello": "world"}\n\n';
-        if (now.kind === "error") yield `data: ${JSON.stringify({ error })}\n\n`;
-        return;
-      }
-      const { model } = request;
-      const head = { id: "chatcmpl-test", object: "chat.completion.chunk", created: 1, model };
-      yield `data: ${JSON.stringify({ ...head, usage: null, ...chunk })}\n\n`;
-    }
-    yield "data: [DONE]\n\n";
-  }
-
-  const server = createServer((request, response) => {
-    handle(request, response).catch((error) => response.destroy(error));
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("No port");
-
-  return {
-    url: `http://127.0.0.1:${address.port}/v1`,
-    requests,
-    get lastEnd() {
-      return lastEnd;
-    },
-    change: () => change.promise,
-    behave: (next) => void (behaviour = next),
-    async close() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
-
-const LOST = new Error("The connection is lost");
 
 /** Message, code. */
-const STATUS = {
+const STATUS: Readonly<Record<number, readonly [string, string | null]>> = {
   401: ["Incorrect API key provided: sk-***.", "invalid_api_key"],
   429: ["Rate limit reached for requests", "rate_limit_exceeded"],
   500: ["The server had an error while processing your request.", null],
   503: ["The engine is currently overloaded, please try again later", null],
-} as const;
+};
 
-function fail(
-  response: ServerResponse,
-  status: number,
-  message: string,
-  code: string | null,
-): void {
+/** As OpenAI answers an error, whichever of its APIs was asked. */
+export function openaiError(status: number, message: string | null): unknown {
   const type = status >= 500 ? "server_error" : "invalid_request_error";
-  response.writeHead(status, { "content-type": "application/json" })
-    .end(JSON.stringify({ error: { message, type, param: null, code } }));
+  const [usual, code] = STATUS[status] ?? ["", null];
+  return { error: { message: message ?? usual, type, param: null, code } };
 }
 
 const ToolCallJson = z.strictObject({
@@ -316,14 +163,26 @@ async function* toChunks(
   }
 }
 
-/** The same bytes, cut where it hurts: in mid-line, and in the middle of a character. */
-async function* awkwardly(texts: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
-  let n = 0;
-  for await (const text of texts) {
-    const bytes = new TextEncoder().encode(text);
-    const inCharacter = bytes.findIndex((byte) => (byte & 0xc0) === 0x80);
-    const cut = inCharacter > 0 ? inCharacter : (n++ * 7) % bytes.length;
-    if (cut > 0) yield bytes.subarray(0, cut);
-    yield bytes.subarray(cut);
-  }
-}
+const SERVER_ERROR = { message: "The server had an error", type: "server_error", code: null };
+
+const CHAT: ModelProtocol<ChatRequest> = {
+  base: "/v1",
+  path: "/chat/completions",
+  request: ChatRequestJson,
+  isKnown: ({ authorization }, apiKey) => authorization === `Bearer ${apiKey}`,
+  faultOf,
+  toPrompt,
+  async *events(deltas, { model }) {
+    const head = { id: "chatcmpl-test", object: "chat.completion.chunk", created: 1, model };
+    for await (const chunk of toChunks(deltas)) {
+      yield `data: ${JSON.stringify({ ...head, usage: null, ...chunk })}\n\n`;
+    }
+  },
+  done: "data: [DONE]\n\n",
+  error: openaiError,
+  garbage: {
+    json: 'data: {"id": "chatcmpl-test", "choi\n\n',
+    shape: 'data: {"hello": "world"}\n\n',
+    error: `data: ${JSON.stringify({ error: SERVER_ERROR })}\n\n`,
+  },
+};

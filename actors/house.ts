@@ -327,12 +327,13 @@ function missingKeys({ keys }: HouseOptions): Services["auth"]["missing"] {
 
 /** At the addresses that the operator has set: they are nobody else's to choose. */
 function askProviderOf({ twilio, providers }: Config, clock: Clock): CheckCredential {
-  const { deepgram, openai, elevenlabs } = providers;
+  const { deepgram, openai, anthropic, elevenlabs } = providers;
   return credentialCheck({
     urls: {
       twilio: twilio.apiUrl,
       deepgram: deepgram.url,
       openai: openai.url,
+      anthropic: anthropic.url,
       elevenlabs: elevenlabs.url,
     },
     fetch: limitedFetch({ provider: "credentials", clock, ...CHECK_LIMITS }),

@@ -3,6 +3,18 @@
 import { z } from "zod";
 import { AppError } from "./errors.ts";
 import type { Level } from "./log.ts";
+import {
+  LLM_PROVIDERS,
+  type LlmConfig,
+  llmConfig,
+  type ProviderAccounts,
+  STT_PROVIDERS,
+  type SttConfig,
+  sttConfig,
+  TTS_PROVIDERS,
+  type TtsConfig,
+  ttsConfig,
+} from "./provider_choice.ts";
 import { Secret } from "./secret.ts";
 
 /** Everything an operator can set. Nothing else reads the environment, and printing it shows no secret. */
@@ -23,15 +35,12 @@ export interface Config {
     readonly accountSid: string | null;
     readonly authToken: Secret | null;
   };
-  readonly stt: { readonly provider: "simulated" } | DeepgramSttConfig;
-  readonly llm: { readonly provider: "simulated" } | OpenAIConfig;
-  readonly tts: { readonly provider: "simulated" } | ElevenLabsConfig | AuraConfig;
-  /** Where each provider is, and what is asked of it, whoever's account is used. */
-  readonly providers: {
-    readonly deepgram: ProviderAt & { readonly voice: string };
-    readonly openai: ProviderAt;
-    readonly elevenlabs: ProviderAt & { readonly voice: string };
-  };
+  /** What calls are held with. A null key: the provider was chosen, and answers `not_configured`. */
+  readonly stt: SttConfig;
+  readonly llm: LlmConfig;
+  readonly tts: TtsConfig;
+  /** All there are, for agents and tenants that name others. */
+  readonly providers: ProviderAccounts;
   /** Live calls this machine holds at most. */
   readonly maxCalls: number;
   /** Who may call the API from a browser, and under which names it answers. */
@@ -77,34 +86,6 @@ export interface KeyEncryptionKey {
   readonly name: string;
   /** Base64 of 32 bytes. */
   readonly key: Secret;
-}
-
-interface ProviderAt {
-  readonly url: string;
-  readonly model: string;
-}
-
-/** A provider at its address. A null key: the provider was chosen, and answers `not_configured`. */
-interface Provider extends ProviderAt {
-  readonly apiKey: Secret | null;
-}
-
-export interface DeepgramSttConfig extends Provider {
-  readonly provider: "deepgram";
-}
-
-export interface OpenAIConfig extends Provider {
-  readonly provider: "openai";
-}
-
-export interface ElevenLabsConfig extends Provider {
-  readonly provider: "elevenlabs";
-  readonly voice: string;
-}
-
-/** Deepgram Aura: its models are its voices. */
-export interface AuraConfig extends Provider {
-  readonly provider: "aura";
 }
 
 const port = z.string()
@@ -182,18 +163,23 @@ const Settings = z.object({
   TWILIO_ACCOUNT_SID: text.optional(),
   TWILIO_AUTH_TOKEN: secret.optional(),
 
-  STT_PROVIDER: oneOf("simulated", "deepgram").optional(),
+  STT_PROVIDER: oneOf(...STT_PROVIDERS).optional(),
   DEEPGRAM_URL: address("http:", "https:").default("https://api.deepgram.com"),
   DEEPGRAM_API_KEY: secret.optional(),
-  DEEPGRAM_MODEL: oneOf("nova-3", "flux-general-en").default("nova-3"),
+  DEEPGRAM_MODEL: oneOf("nova-3", "flux-general-en", "flux-general-multi").default("nova-3"),
   DEEPGRAM_VOICE: text.default("aura-2-thalia-en"),
 
-  LLM_PROVIDER: oneOf("simulated", "openai").optional(),
+  LLM_PROVIDER: oneOf(...LLM_PROVIDERS).optional(),
   OPENAI_BASE_URL: address("http:", "https:").default("https://api.openai.com/v1"),
   OPENAI_API_KEY: secret.optional(),
   OPENAI_MODEL: text.default("gpt-4.1-mini"),
+  OPENAI_SPEECH_MODEL: text.default("gpt-4o-mini-tts"),
+  OPENAI_VOICE: text.default("alloy"),
+  ANTHROPIC_URL: address("http:", "https:").default("https://api.anthropic.com"),
+  ANTHROPIC_API_KEY: secret.optional(),
+  ANTHROPIC_MODEL: text.default("claude-haiku-4-5"),
 
-  TTS_PROVIDER: oneOf("simulated", "elevenlabs", "aura").optional(),
+  TTS_PROVIDER: oneOf(...TTS_PROVIDERS).optional(),
   ELEVENLABS_URL: address("http:", "https:").default("https://api.elevenlabs.io"),
   ELEVENLABS_API_KEY: secret.optional(),
   ELEVENLABS_MODEL: text.default("eleven_flash_v2_5"),
@@ -269,18 +255,7 @@ function toConfig(set: Settings): Config {
       accountSid: set.TWILIO_ACCOUNT_SID ?? null,
       authToken: set.TWILIO_AUTH_TOKEN ?? null,
     },
-    stt: toStt(set),
-    llm: toLlm(set),
-    tts: toTts(set),
-    providers: {
-      deepgram: { url: set.DEEPGRAM_URL, model: set.DEEPGRAM_MODEL, voice: set.DEEPGRAM_VOICE },
-      openai: { url: set.OPENAI_BASE_URL, model: set.OPENAI_MODEL },
-      elevenlabs: {
-        url: set.ELEVENLABS_URL,
-        model: set.ELEVENLABS_MODEL,
-        voice: set.ELEVENLABS_VOICE,
-      },
-    },
+    ...toProviders(set),
     maxCalls: set.MAX_CALLS,
     edge: {
       origins: set.ALLOWED_ORIGINS,
@@ -309,38 +284,49 @@ function toRedis(set: Settings): Config["redis"] {
   throw new AppError("invalid", `Cannot read the settings: ${field} is missing`, { field });
 }
 
-/** A provider is the one that was named, else one whose key is there, else the simulated one. */
-function toStt(set: Settings): Config["stt"] {
-  const apiKey = set.DEEPGRAM_API_KEY ?? null;
-  const provider = set.STT_PROVIDER ?? (apiKey ? "deepgram" : "simulated");
-  if (provider === "simulated") return { provider };
-  return { provider, url: set.DEEPGRAM_URL, apiKey, model: set.DEEPGRAM_MODEL };
+function toAccounts(set: Settings): ProviderAccounts {
+  return {
+    deepgram: {
+      url: set.DEEPGRAM_URL,
+      apiKey: set.DEEPGRAM_API_KEY ?? null,
+      model: set.DEEPGRAM_MODEL,
+      voice: set.DEEPGRAM_VOICE,
+    },
+    openai: {
+      url: set.OPENAI_BASE_URL,
+      apiKey: set.OPENAI_API_KEY ?? null,
+      model: set.OPENAI_MODEL,
+      speechModel: set.OPENAI_SPEECH_MODEL,
+      voice: set.OPENAI_VOICE,
+    },
+    anthropic: {
+      url: set.ANTHROPIC_URL,
+      apiKey: set.ANTHROPIC_API_KEY ?? null,
+      model: set.ANTHROPIC_MODEL,
+    },
+    elevenlabs: {
+      url: set.ELEVENLABS_URL,
+      apiKey: set.ELEVENLABS_API_KEY ?? null,
+      model: set.ELEVENLABS_MODEL,
+      voice: set.ELEVENLABS_VOICE,
+    },
+  };
 }
 
-function toLlm(set: Settings): Config["llm"] {
-  const apiKey = set.OPENAI_API_KEY ?? null;
-  const provider = set.LLM_PROVIDER ?? (apiKey ? "openai" : "simulated");
-  if (provider === "simulated") return { provider };
-  return { provider, url: set.OPENAI_BASE_URL, apiKey, model: set.OPENAI_MODEL };
-}
-
-function toTts(set: Settings): Config["tts"] {
-  const elevenLabsKey = set.ELEVENLABS_API_KEY ?? null;
-  const deepgramKey = set.DEEPGRAM_API_KEY ?? null;
-  const byKey = elevenLabsKey ? "elevenlabs" : deepgramKey ? "aura" : "simulated";
-  const provider = set.TTS_PROVIDER ?? byKey;
-  switch (provider) {
-    case "simulated":
-      return { provider };
-    case "elevenlabs":
-      return {
-        provider,
-        url: set.ELEVENLABS_URL,
-        apiKey: elevenLabsKey,
-        model: set.ELEVENLABS_MODEL,
-        voice: set.ELEVENLABS_VOICE,
-      };
-    case "aura":
-      return { provider, url: set.DEEPGRAM_URL, apiKey: deepgramKey, model: set.DEEPGRAM_VOICE };
-  }
+/** Each the one that was named, else one whose key is there, else the simulated one. */
+function toProviders(set: Settings): Pick<Config, "stt" | "llm" | "tts" | "providers"> {
+  const providers = toAccounts(set);
+  const { deepgram, openai, anthropic, elevenlabs } = providers;
+  const has = ({ apiKey }: { readonly apiKey: Secret | null }): boolean => apiKey !== null;
+  const stt = set.STT_PROVIDER ?? (has(deepgram) ? "deepgram" : "simulated");
+  const llm = set.LLM_PROVIDER ??
+    (has(openai) ? "openai" : has(anthropic) ? "anthropic" : "simulated");
+  const tts = set.TTS_PROVIDER ??
+    (has(elevenlabs) ? "elevenlabs" : has(deepgram) ? "aura" : "simulated");
+  return {
+    stt: sttConfig(stt, providers),
+    llm: llmConfig(llm, providers),
+    tts: ttsConfig(tts, providers),
+    providers,
+  };
 }

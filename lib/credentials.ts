@@ -1,6 +1,12 @@
 /** Credentials: which providers a company may bring its own account of, with which fields, and how they are shown. */
 
-export const CREDENTIAL_PROVIDERS = ["twilio", "deepgram", "openai", "elevenlabs"] as const;
+export const CREDENTIAL_PROVIDERS = [
+  "twilio",
+  "deepgram",
+  "openai",
+  "anthropic",
+  "elevenlabs",
+] as const;
 export type CredentialProvider = typeof CREDENTIAL_PROVIDERS[number];
 
 /** The fields of each; `secret` ones are never shown. */
@@ -8,6 +14,7 @@ export const CREDENTIAL_FIELDS = {
   twilio: { accountSid: "shown", authToken: "secret" },
   deepgram: { apiKey: "secret" },
   openai: { apiKey: "secret" },
+  anthropic: { apiKey: "secret" },
   elevenlabs: { apiKey: "secret", voice: "shown" },
 } as const satisfies Record<CredentialProvider, Readonly<Record<string, "shown" | "secret">>>;
 

@@ -1,6 +1,7 @@
 /** What of the house is configured, and which setting what is not waits for. */
 
 import type { Config } from "./config.ts";
+import { accountOf, KEY_SETTINGS } from "./provider_choice.ts";
 
 export interface Feature {
   readonly name:
@@ -29,13 +30,9 @@ export function featuresOf(config: Config, hasKeys: boolean): Feature[] {
   });
   return [
     { name: "carrier", provider: carrier === null ? "twilio" : null, missing: carrier },
-    speech("stt", config.stt, "DEEPGRAM_API_KEY"),
-    speech("llm", config.llm, "OPENAI_API_KEY"),
-    speech(
-      "tts",
-      config.tts,
-      config.tts.provider === "aura" ? "DEEPGRAM_API_KEY" : "ELEVENLABS_API_KEY",
-    ),
+    speech("stt", config.stt),
+    speech("llm", config.llm),
+    speech("tts", config.tts),
     ...(["logins", "apiKeys", "credentials", "webhooks"] as const).map(kept),
     { name: "signup", provider: auth.signup, missing: hasKeys ? null : key },
     { name: "mail", provider: mail.smtpUrl === null ? "folder" : "smtp", missing: null },
@@ -47,8 +44,8 @@ export function featuresOf(config: Config, hasKeys: boolean): Feature[] {
 function speech(
   name: "stt" | "llm" | "tts",
   config: Config["stt" | "llm" | "tts"],
-  setting: string,
 ): Feature {
-  const isMissing = config.provider !== "simulated" && config.apiKey === null;
-  return { name, provider: config.provider, missing: isMissing ? setting : null };
+  const account = accountOf(config.provider);
+  const isMissing = config.provider !== "simulated" && config.apiKey === null && account !== null;
+  return { name, provider: config.provider, missing: isMissing ? KEY_SETTINGS[account] : null };
 }

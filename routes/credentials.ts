@@ -13,6 +13,7 @@ const Values = {
   }),
   deepgram: z.strictObject({ apiKey: Key }),
   openai: z.strictObject({ apiKey: Key }),
+  anthropic: z.strictObject({ apiKey: Key }),
   elevenlabs: z.strictObject({
     apiKey: Key,
     voice: z.string().regex(/^[A-Za-z0-9]{1,64}$/, "Not the id of a voice").optional(),
@@ -34,6 +35,7 @@ const Input = z.discriminatedUnion("provider", [
   z.strictObject({ provider: z.literal("twilio"), values: Values.twilio, ...more }),
   z.strictObject({ provider: z.literal("deepgram"), values: Values.deepgram, ...more }),
   z.strictObject({ provider: z.literal("openai"), values: Values.openai, ...more }),
+  z.strictObject({ provider: z.literal("anthropic"), values: Values.anthropic, ...more }),
   z.strictObject({ provider: z.literal("elevenlabs"), values: Values.elevenlabs, ...more }),
 ]);
 const Replacement = z.discriminatedUnion("provider", [
@@ -50,6 +52,11 @@ const Replacement = z.discriminatedUnion("provider", [
   z.strictObject({
     provider: z.literal("openai"),
     values: Values.openai.extend({ apiKey: Masked }),
+    ...more,
+  }),
+  z.strictObject({
+    provider: z.literal("anthropic"),
+    values: Values.anthropic.extend({ apiKey: Masked }),
     ...more,
   }),
   z.strictObject({

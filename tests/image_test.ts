@@ -71,6 +71,8 @@ Deno.test("the image starts with the key of every provider, so that every SDK is
     TWILIO_ACCOUNT_SID: `AC${"0".repeat(32)}`,
     DEEPGRAM_API_KEY: "d",
     OPENAI_API_KEY: "o",
+    ANTHROPIC_API_KEY: "a",
+    LLM_PROVIDER: "anthropic",
     ELEVENLABS_API_KEY: "e",
   });
   assert.equal(await status(`${at}/ready`), 200);

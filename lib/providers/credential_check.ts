@@ -91,6 +91,12 @@ const PROBES: Readonly<Record<CredentialProvider, (values: CredentialValues) => 
       return isKnown ? VALID : null;
     },
   }),
+  // https://platform.claude.com/docs/en/api/models-list
+  anthropic: ({ apiKey = "" }) => ({
+    path: "/v1/models?limit=1",
+    headers: { Authorization: `Bearer ${apiKey}`, "anthropic-version": "2026-10-21" },
+    field: "apiKey",
+  }),
   // https://elevenlabs.io/docs/api-reference/user/get
   elevenlabs: ({ apiKey = "" }) => ({
     path: "/v1/user",

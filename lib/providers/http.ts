@@ -58,6 +58,7 @@ export function limitedFetch(options: LimitedFetchOptions): typeof fetch {
     };
 
     const disarmTotal = after(totalMs, "its answer did not end");
+    signal.addEventListener("abort", disarmTotal, { once: true }); // a body need not be read any more
     const disarmHead = after(headMs, "it did not answer");
     let response: Response;
     try {

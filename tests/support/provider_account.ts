@@ -17,6 +17,11 @@ const UNKNOWN: Readonly<Record<CredentialProvider, unknown>> = {
   openai: {
     error: { message: "Incorrect API key provided: sk-***.", code: "invalid_api_key" },
   },
+  anthropic: {
+    type: "error",
+    error: { type: "authentication_error", message: "invalid x-api-key" },
+    request_id: "req_1",
+  },
   elevenlabs: { detail: { status: "invalid_api_key", message: "Invalid API key" } },
 };
 
@@ -44,6 +49,11 @@ const ACCOUNTS: Readonly<Record<CredentialProvider, Account>> = {
     path: "/v1/models",
     header: ["authorization", `Bearer ${ACCOUNT_KEY}`],
     body: { object: "list", data: [{ id: "gpt-4.1-mini", object: "model" }] },
+  },
+  anthropic: {
+    path: "/v1/models",
+    header: ["authorization", `Bearer ${ACCOUNT_KEY}`],
+    body: { data: [{ type: "model", id: "claude-haiku-4-5" }], has_more: true },
   },
   elevenlabs: {
     path: "/v1/user",

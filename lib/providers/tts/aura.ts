@@ -30,9 +30,14 @@ export function aura(options: AuraOptions): TextToSpeech {
   const { apiKey, baseUrl, clock } = options;
   return {
     provider: PROVIDER,
-    async *synthesize(text, { voice }, signal) {
+    async *synthesize(text, { voice, speed }, signal) {
       const model = voice ?? options.voice;
-      const query = new URLSearchParams({ model, encoding: "mulaw", sample_rate: "8000" });
+      const query = new URLSearchParams({
+        model,
+        encoding: "mulaw",
+        sample_rate: "8000",
+        ...(speed === undefined ? {} : { speed: String(speed) }),
+      });
       const socket = await connectSocket(`${baseUrl}/v1/speak?${query}`, {
         provider: PROVIDER,
         headers: { Authorization: `Token ${apiKey.reveal()}` },

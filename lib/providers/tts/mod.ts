@@ -5,6 +5,7 @@ import type { Config } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
 import { aura } from "./aura.ts";
 import { elevenlabs } from "./elevenlabs.ts";
+import { openaiSpeech } from "./openai.ts";
 import { simulatedTts } from "./simulated.ts";
 import type { TextToSpeech } from "./tts.ts";
 
@@ -17,6 +18,11 @@ export function newTts(config: Config["tts"], clock: Clock): TextToSpeech {
       const { apiKey, url, model, voice } = config;
       if (apiKey === null) throw missing("ELEVENLABS_API_KEY");
       return elevenlabs({ apiKey, baseUrl: url, model, voice, clock });
+    }
+    case "openai": {
+      const { apiKey, url, model, voice } = config;
+      if (apiKey === null) throw missing("OPENAI_API_KEY");
+      return openaiSpeech({ apiKey, baseUrl: url, model, voice, clock });
     }
     case "aura": {
       const { apiKey, url, model } = config;

@@ -18,6 +18,8 @@ export interface SynthesisOptions {
   /** The provider's voice id; null: the adapter's own. */
   readonly voice: string | null;
   readonly language: string;
+  /** 0.7 to 1.2, as a part of the voice's own pace; absent: 1. */
+  readonly speed?: number;
 }
 
 /** µ-law 8 kHz, chunks of any size; and the words in it, always sent before the audio of their last sample. */

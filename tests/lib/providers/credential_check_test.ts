@@ -34,7 +34,7 @@ async function withAccount(
   const server = startAccountServer(provider);
   const { url } = server;
   const check = credentialCheck({
-    urls: { twilio: url, deepgram: url, openai: url, elevenlabs: url },
+    urls: { twilio: url, deepgram: url, openai: url, anthropic: url, elevenlabs: url },
     fetch: limitedFetch({ provider: "credentials", clock: systemClock, ...LIMITS }),
   });
   const { signal } = new AbortController();
@@ -104,7 +104,7 @@ Deno.test("a Twilio account that is suspended or closed is refused by its SID", 
 Deno.test("a check that nobody waits for any more is given up", async () => {
   await withAccount("openai", async ({ server }) => {
     const { url } = server;
-    const urls = { twilio: url, deepgram: url, openai: url, elevenlabs: url };
+    const urls = { twilio: url, deepgram: url, openai: url, anthropic: url, elevenlabs: url };
     const check = credentialCheck({ urls, fetch });
     const reason = new Error("gone");
     const asked = check("openai", { apiKey: ACCOUNT_KEY }, AbortSignal.abort(reason));

@@ -2,6 +2,7 @@
 
 import { aura } from "@/lib/providers/tts/aura.ts";
 import { elevenlabs } from "@/lib/providers/tts/elevenlabs.ts";
+import { openaiSpeech } from "@/lib/providers/tts/openai.ts";
 import { simulatedTts } from "@/lib/providers/tts/simulated.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import { Secret } from "@/lib/secret.ts";
@@ -9,6 +10,7 @@ import type { Streaming } from "@/tests/support/contract_provider.ts";
 import { testTextToSpeech, testTextToSpeechFaults } from "@/tests/support/contract_tts.ts";
 import { startDeepgram } from "@/tests/support/deepgram.ts";
 import { startElevenLabs } from "@/tests/support/elevenlabs.ts";
+import { startOpenAISpeech } from "@/tests/support/openai_speech.ts";
 import { manualClock } from "@/tests/support/manual_clock.ts";
 
 const apiKey = "tts-test";
@@ -28,6 +30,13 @@ async function deepgram(): Promise<Streaming<TextToSpeech>> {
   return { clock, server, adapter: aura({ ...options, voice: "aura-2-thalia-en" }) };
 }
 
+async function openai(): Promise<Streaming<TextToSpeech>> {
+  const clock = manualClock();
+  const server = await startOpenAISpeech(apiKey);
+  const options = { apiKey: new Secret(apiKey), baseUrl: server.url, clock };
+  return { clock, server, adapter: openaiSpeech({ ...options, model: "tts", voice: "alloy" }) };
+}
+
 function simulated(): Promise<Streaming<TextToSpeech>> {
   const clock = manualClock();
   const adapter = simulatedTts({ clock, firstByteMs: 0, realTimeFactor: 0 });
@@ -38,4 +47,5 @@ testTextToSpeech("elevenlabs", { hasTimes: true }, eleven);
 testTextToSpeechFaults("elevenlabs", eleven);
 testTextToSpeech("aura", { hasTimes: false }, deepgram);
 testTextToSpeechFaults("aura", deepgram);
+testTextToSpeech("openai speech", { hasTimes: false }, openai);
 testTextToSpeech("simulated voice", { hasTimes: true }, simulated);

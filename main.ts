@@ -20,6 +20,7 @@ import { type Log, newLog } from "@/lib/log.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { loadTwilio } from "@/lib/providers/carrier/twilio.ts";
+import { breakersText } from "@/lib/providers/failover/metrics_text.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
 
 import { newNotifier } from "@/lib/providers/notify/mod.ts";
@@ -168,7 +169,9 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       inspection: system,
       gate: house.gate,
       desk: house.desk,
-      metrics: () => prometheusText(system.metrics()) + limiterText(house.limiterMetrics()),
+      metrics: () =>
+        prometheusText(system.metrics()) + limiterText(house.limiterMetrics()) +
+        breakersText(house.breakers.view()),
       log,
     }),
     { hostname: config.operator.host, port: config.operator.port, clock, log },

@@ -25,6 +25,7 @@ import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { Secret } from "@/lib/secret.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { type CheckCredential, credentialCheck } from "@/lib/providers/credential_check.ts";
+import { type Breakers, newBreakers } from "@/lib/providers/failover/breaker.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
 import { web } from "@/lib/providers/carrier/web.ts";
@@ -80,6 +81,7 @@ export interface House {
   readonly addressLimiter: MemoryLimiter;
   readonly plans: ConfigCache<TenantPlan>;
   limiterMetrics(): LimiterMetrics;
+  readonly breakers: Breakers;
   /** Tells who watches calls what is committed of them. */
   readonly feed: Feed;
   /** Takes no new calls, and waits for those that live. */
@@ -163,8 +165,9 @@ export function openHouse(options: HouseOptions): House {
   };
 
   const { newCarrier, speech = {} } = options;
+  const breakers = newBreakers(clock);
   const equipment = newEquipment({
-    ...{ database, vault, config, clock, carrier, newCarrier, speech },
+    ...{ database, vault, config, clock, carrier, newCarrier, speech, breakers },
   });
   const tenantOf = (tenantId: string): Ref<TenantMessage> => system.at(tenantKind, tenantId);
   system.register(tenantKind, (tenantId) =>
@@ -276,6 +279,7 @@ export function openHouse(options: HouseOptions): House {
       return { ...metrics, buckets: [...metrics.buckets, ...addressLimiter.metrics().buckets] };
     },
     feed,
+    breakers,
     async drain() {
       feed.close();
       log.info("draining", { calls: system.count(callKind.name) });

@@ -4,16 +4,21 @@ import { z } from "zod";
 import { AppError } from "./errors.ts";
 import type { Level } from "./log.ts";
 import {
+  accountOf,
+  KEY_SETTINGS,
   LLM_PROVIDERS,
   type LlmConfig,
   llmConfig,
+  type LlmProvider,
   type ProviderAccounts,
   STT_PROVIDERS,
   type SttConfig,
   sttConfig,
+  type SttProvider,
   TTS_PROVIDERS,
   type TtsConfig,
   ttsConfig,
+  type TtsProvider,
 } from "./provider_choice.ts";
 import { Secret } from "./secret.ts";
 
@@ -39,6 +44,12 @@ export interface Config {
   readonly stt: SttConfig;
   readonly llm: LlmConfig;
   readonly tts: TtsConfig;
+  /** Whom to ask, in this order, where those fail. */
+  readonly fallbacks: {
+    readonly stt: readonly SttConfig[];
+    readonly llm: readonly LlmConfig[];
+    readonly tts: readonly TtsConfig[];
+  };
   /** All there are, for agents and tenants that name others. */
   readonly providers: ProviderAccounts;
   /** Live calls this machine holds at most. */
@@ -112,9 +123,21 @@ function isOrigin(text: string): boolean {
   return isAddress(text, ["http:", "https:"]) && URL.parse(text)?.origin === text;
 }
 
+/** Names between commas, in their order. */
+function listOf<const T extends readonly string[]>(...values: T) {
+  const one = z.enum(values, {
+    error: `must be of ${values.join(", ")}, with commas between them`,
+  });
+  return text.transform((list) => list.split(",").map((it) => it.trim()).filter((it) => it !== ""))
+    .pipe(z.array(one).max(FALLBACKS_MAX)).default([]);
+}
+
 function oneOf<const T extends readonly string[]>(...values: T) {
   return z.enum(values, { error: `must be one of ${values.join(", ")}` });
 }
+
+/** Providers of one kind that are asked one after the other. */
+const FALLBACKS_MAX = 3;
 
 const text = z.string();
 const secret = text.transform((value) => new Secret(value));
@@ -164,12 +187,14 @@ const Settings = z.object({
   TWILIO_AUTH_TOKEN: secret.optional(),
 
   STT_PROVIDER: oneOf(...STT_PROVIDERS).optional(),
+  STT_FALLBACK: listOf(...STT_PROVIDERS),
   DEEPGRAM_URL: address("http:", "https:").default("https://api.deepgram.com"),
   DEEPGRAM_API_KEY: secret.optional(),
   DEEPGRAM_MODEL: oneOf("nova-3", "flux-general-en", "flux-general-multi").default("nova-3"),
   DEEPGRAM_VOICE: text.default("aura-2-thalia-en"),
 
   LLM_PROVIDER: oneOf(...LLM_PROVIDERS).optional(),
+  LLM_FALLBACK: listOf(...LLM_PROVIDERS),
   OPENAI_BASE_URL: address("http:", "https:").default("https://api.openai.com/v1"),
   OPENAI_API_KEY: secret.optional(),
   OPENAI_MODEL: text.default("gpt-4.1-mini"),
@@ -180,6 +205,7 @@ const Settings = z.object({
   ANTHROPIC_MODEL: text.default("claude-haiku-4-5"),
 
   TTS_PROVIDER: oneOf(...TTS_PROVIDERS).optional(),
+  TTS_FALLBACK: listOf(...TTS_PROVIDERS),
   ELEVENLABS_URL: address("http:", "https:").default("https://api.elevenlabs.io"),
   ELEVENLABS_API_KEY: secret.optional(),
   ELEVENLABS_MODEL: text.default("eleven_flash_v2_5"),
@@ -313,8 +339,22 @@ function toAccounts(set: Settings): ProviderAccounts {
   };
 }
 
+/** A fallback that could not be asked would be found out when it is needed. */
+function named<T extends SttConfig | LlmConfig | TtsConfig>(
+  field: string,
+  name: SttProvider | LlmProvider | TtsProvider,
+  config: T,
+): T {
+  if (config.provider === "simulated" || config.apiKey !== null) return config;
+  const account = accountOf(name);
+  const key = account === null ? "" : KEY_SETTINGS[account];
+  throw new AppError("invalid", `${field} names "${name}", and ${key} is not set`, { field });
+}
+
 /** Each the one that was named, else one whose key is there, else the simulated one. */
-function toProviders(set: Settings): Pick<Config, "stt" | "llm" | "tts" | "providers"> {
+function toProviders(
+  set: Settings,
+): Pick<Config, "stt" | "llm" | "tts" | "providers" | "fallbacks"> {
   const providers = toAccounts(set);
   const { deepgram, openai, anthropic, elevenlabs } = providers;
   const has = ({ apiKey }: { readonly apiKey: Secret | null }): boolean => apiKey !== null;
@@ -327,6 +367,11 @@ function toProviders(set: Settings): Pick<Config, "stt" | "llm" | "tts" | "provi
     stt: sttConfig(stt, providers),
     llm: llmConfig(llm, providers),
     tts: ttsConfig(tts, providers),
+    fallbacks: {
+      stt: set.STT_FALLBACK.map((it) => named("STT_FALLBACK", it, sttConfig(it, providers))),
+      llm: set.LLM_FALLBACK.map((it) => named("LLM_FALLBACK", it, llmConfig(it, providers))),
+      tts: set.TTS_FALLBACK.map((it) => named("TTS_FALLBACK", it, ttsConfig(it, providers))),
+    },
     providers,
   };
 }

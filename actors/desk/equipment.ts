@@ -16,6 +16,11 @@ import {
 import { AppError } from "@/lib/errors.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import type { VoiceDefaults } from "@/lib/workflow/graph.ts";
+import type { Breakers } from "@/lib/providers/failover/breaker.ts";
+import type { Guarded } from "@/lib/providers/failover/guarded.ts";
+import { failoverModel } from "@/lib/providers/failover/model.ts";
+import { failoverRecogniser } from "@/lib/providers/failover/recogniser.ts";
+import { failoverVoice } from "@/lib/providers/failover/voice.ts";
 import { newLlm } from "@/lib/providers/llm/mod.ts";
 import { newStt } from "@/lib/providers/stt/mod.ts";
 import { newTts } from "@/lib/providers/tts/mod.ts";
@@ -65,6 +70,7 @@ export interface EquipmentOptions {
   readonly vault: Vault;
   readonly config: Config;
   readonly clock: Clock;
+  readonly breakers: Breakers;
   /** The house's own. */
   readonly carrier: Carrier;
   /** In place of what the settings name, for tenants without accounts of their own. */
@@ -89,7 +95,9 @@ type Brought = Partial<Record<CredentialProvider, CredentialValues>>;
 export function newEquipment(options: EquipmentOptions): Equipment {
   const { database, vault, config, clock, carrier } = options;
   const cache = configCache({ clock, load });
-  const configured = speechOf(config, {}, { wanted: null, allowed: null }, clock);
+  const { breakers } = options;
+  const wrapping = { clock, breakers };
+  const configured = speechOf(config, {}, { wanted: null, allowed: null }, wrapping);
   const house = configured instanceof AppError ? configured : { ...configured, ...options.speech };
 
   async function load(tenantId: string): Promise<Held> {
@@ -108,7 +116,10 @@ export function newEquipment(options: EquipmentOptions): Equipment {
     const model = { wanted: defaults?.model ?? null, allowed: tenant.models };
     const isPlain = rows.length === 0 && model.wanted === null && model.allowed === null;
     const speech = isServed(status)
-      ? isPlain ? house : speechOf(config, brought, model, clock)
+      ? isPlain ? house : speechOf(config, brought, model, {
+        ...wrapping,
+        whose: `${tenantId}@${configVersion}`, // a new key begins anew
+      })
       : new AppError("tenant_suspended", "The company's access is off");
     return {
       configVersion,
@@ -148,18 +159,41 @@ export function newEquipment(options: EquipmentOptions): Equipment {
   };
 }
 
+interface Wrapping {
+  readonly clock: Clock;
+  readonly breakers: Breakers;
+  /** Whose accounts were brought, and which. */
+  readonly whose?: string;
+}
+
 /** Each from the tenant's account where it has one; or what is missing, which callers are told. */
 function speechOf(
   config: Config,
   brought: Brought,
   model: ModelChoice,
-  clock: Clock,
+  { clock, breakers, whose = "house" }: Wrapping,
 ): Speech | AppError {
+  const houseKeys = new Set(Object.values(config.providers).map(({ apiKey }) => apiKey));
+  /** Who shares a breaker: whoever asks the same provider with the same account. */
+  function guard<C extends { readonly provider: string; readonly apiKey?: Secret | null }, T>(
+    configs: readonly C[],
+    make: (config: C, clock: Clock) => T,
+  ): Guarded<T>[] {
+    return configs.map((it) => {
+      const isHouse = it.apiKey === undefined || houseKeys.has(it.apiKey);
+      const name = `${it.provider} ${isHouse ? "house" : whose}`;
+      return { provider: make(it, clock), breaker: breakers.of(name) };
+    });
+  }
+  const { fallbacks } = config;
   try {
+    const recognisers = guard([sttOf(config, brought), ...fallbacks.stt], newStt);
+    const models = guard([llmOf(config, brought, model), ...fallbacks.llm], newLlm);
+    const voices = guard([ttsOf(config, brought), ...fallbacks.tts], newTts);
     return {
-      stt: newStt(sttOf(config, brought), clock),
-      llm: newLlm(llmOf(config, brought, model), clock),
-      tts: newTts(ttsOf(config, brought), clock),
+      stt: failoverRecogniser({ clock, recognisers }),
+      llm: failoverModel({ clock, models }),
+      tts: failoverVoice({ clock, voices }),
     };
   } catch (error) {
     if (error instanceof AppError && error.code === "not_configured") return error;

@@ -5,6 +5,7 @@ import { type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
 import type { Database } from "@/db/client.ts";
 import { bumpConfigVersion, getTenant, updateTenantModels } from "@/db/tenants.ts";
 import { newVault } from "@/db/vault.ts";
+import { newBreakers } from "@/lib/providers/failover/breaker.ts";
 import { readConfig } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
@@ -39,6 +40,7 @@ async function setUp(database: Database, env: Readonly<Record<string, string>> =
       vault: newVault(database, keys),
       config: readConfig(env),
       clock,
+      breakers: newBreakers(clock),
       carrier: inboundOnly(),
       newCarrier(account) {
         accounts.push(account);

@@ -72,13 +72,13 @@ export async function startOpenAISpeech(apiKey = "sk-test"): Promise<SpeechServe
     response.writeHead(200, { "content-type": "audio/pcm", connection: "close" });
     response.flushHeaders();
     const audio = now.type === "mute" ? new Uint8Array() : pcmOf(body.data.input);
-    for (let at = 0, nth = 0; at < audio.length; at += PIECE_BYTES, nth++) {
+    for (let nth = 0; nth * PIECE_BYTES < audio.length; nth++) {
       if (now.type === "hang" && nth === now.afterPieces) return;
       if (now.type === "lost" && nth === now.afterPieces) {
         return void response.socket?.destroySoon();
       }
-      response.write(audio.subarray(at, at + PIECE_BYTES));
-      await new Promise((resolve) => setImmediate(resolve));
+      const piece = audio.subarray(nth * PIECE_BYTES, (nth + 1) * PIECE_BYTES);
+      await new Promise<unknown>((resolve) => response.write(piece, resolve));
     }
     response.end();
   }

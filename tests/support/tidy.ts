@@ -26,7 +26,7 @@ const actorOf = (path: string): string | undefined => /^actors\/([^/]+)\//.exec(
 const WRAPPED: readonly (readonly [name: string, home: string])[] = [
   ["postgres", "db/"],
   ["@electric-sql/", "db/"],
-  ["openai", "lib/providers/llm/"],
+  ["openai", "lib/providers/"],
   ["@deepgram/sdk", "lib/providers/"],
   ["twilio", "lib/providers/carrier/"],
   ["@upstash/redis", "lib/limits/"],

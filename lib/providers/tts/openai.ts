@@ -9,7 +9,7 @@ import { limitedFetch, providerError } from "@/lib/providers/http.ts";
 import { type OpenAIAccount, openaiClient, openaiFailure } from "@/lib/providers/openai_client.ts";
 import { untilAborted } from "@/lib/until_aborted.ts";
 import { newPacer } from "./pacer.ts";
-import type { Speech, TextToSpeech } from "./tts.ts";
+import type { TextToSpeech } from "./tts.ts";
 import { wordsOf } from "./words.ts";
 
 export interface OpenAISpeechOptions extends OpenAIAccount {

@@ -171,7 +171,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       desk: house.desk,
       metrics: () =>
         prometheusText(system.metrics()) + limiterText(house.limiterMetrics()) +
-        breakersText(house.breakers.view()),
+        breakersText(house.breakers.view()) + house.meter.text(),
       log,
     }),
     { hostname: config.operator.host, port: config.operator.port, clock, log },

@@ -31,6 +31,7 @@ import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
 import { web } from "@/lib/providers/carrier/web.ts";
 import { webMedia } from "@/lib/providers/carrier/web_media.ts";
 import { callKind } from "@/actors/call/call.ts";
+import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
@@ -82,6 +83,7 @@ export interface House {
   readonly plans: ConfigCache<TenantPlan>;
   limiterMetrics(): LimiterMetrics;
   readonly breakers: Breakers;
+  readonly meter: CallMeter;
   /** Tells who watches calls what is committed of them. */
   readonly feed: Feed;
   /** Takes no new calls, and waits for those that live. */
@@ -166,6 +168,7 @@ export function openHouse(options: HouseOptions): House {
 
   const { newCarrier, speech = {} } = options;
   const breakers = newBreakers(clock);
+  const meter = newCallMeter();
   const equipment = newEquipment({
     ...{ database, vault, config, clock, carrier, newCarrier, speech, breakers },
   });
@@ -181,7 +184,16 @@ export function openHouse(options: HouseOptions): House {
     lines: config.maxCalls,
     clock,
     log,
-    store: (settings) => callStore(settings, { database, recorder: events }),
+    store(settings) {
+      const store = callStore(settings, { database, recorder: events });
+      return {
+        ...store,
+        record(seq, event, at) {
+          meter.observe(event);
+          store.record(seq, event, at);
+        },
+      };
+    },
     started: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "started", callId }),
     ended: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "ended", callId }),
     deps({ callId, tenantId, channel }, { account, defaults: _, ...outfit }) {
@@ -280,6 +292,7 @@ export function openHouse(options: HouseOptions): House {
     },
     feed,
     breakers,
+    meter,
     async drain() {
       feed.close();
       log.info("draining", { calls: system.count(callKind.name) });

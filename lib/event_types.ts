@@ -16,6 +16,8 @@ export interface EventPayloads {
   };
   /** What the record of a call says about it; `figures` are counts and milliseconds. */
   readonly "call.analyzed": CallFacts & { readonly analysis: Readonly<Record<string, unknown>> };
+  /** Of the silences before an answer the 95th percentile was over what the agent is to keep. */
+  readonly "call.slow": CallFacts & { readonly gapP95Ms: number; readonly goalMs: number };
   /** The transcript itself is read over the API: it may be longer than a webhook. */
   readonly "transcript.ready": CallFacts & { readonly turns: number };
   readonly "agent.published": {
@@ -45,6 +47,6 @@ export interface CallFacts {
 export type EventType = keyof EventPayloads;
 
 export const EVENT_TYPES = [
-  ...["call.started", "call.answered", "call.ended", "call.analyzed"] as const,
+  ...["call.started", "call.answered", "call.ended", "call.analyzed", "call.slow"] as const,
   ...["transcript.ready", "agent.published", "member.invited", "webhook.test"] as const,
 ] as const satisfies readonly EventType[];

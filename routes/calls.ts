@@ -74,6 +74,9 @@ const Analysis = z.object({
     toolCalls: z.int(),
     failures: z.int(),
     legsLost: z.int(),
+    diagnosis: z.string().nullable().optional().meta({
+      description: "Why a side was never heard, as `carrier_not_playing`; null: both were",
+    }),
   }).nullable().meta({ description: "Null until a second or two after the end" }),
 }).openapi("CallAnalysis");
 

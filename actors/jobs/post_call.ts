@@ -1,6 +1,7 @@
 /** After a call: its transcript is there, and it is analysed. Once, however often the job runs. */
 
 import { z } from "zod";
+import { getAgentVersion } from "@/db/agents.ts";
 import { factsOf } from "@/db/call_news.ts";
 import { getCall, updateCallAnalysis } from "@/db/calls.ts";
 import { listEvents } from "@/db/events.ts";
@@ -40,6 +41,19 @@ export const postCall = jobKind({
       const isLong = JSON.stringify(call.variables).length > VARIABLES_MAX;
       const variables = isLong ? {} : call.variables;
       await emit("call.analyzed", { ...facts, analysis: { ...analysis, variables } });
+      const { agentId, agentVersion } = call;
+      const goal = await getAgentVersion(sql, tenantId, agentId, agentVersion, goalOf);
+      const goalMs = goal?.graph ?? null;
+      const gapP95Ms = analysis.gapMs?.p95 ?? 0;
+      if (goalMs !== null && gapP95Ms > goalMs) {
+        await emit("call.slow", { ...facts, gapP95Ms, goalMs });
+      }
     });
   },
 });
+
+/** Of a graph as it was published: the silence that its callers should not hear more than. */
+function goalOf(graph: unknown): number | null {
+  const goal: unknown = Object(Object(graph).turns).gapGoalMs;
+  return typeof goal === "number" ? goal : null;
+}

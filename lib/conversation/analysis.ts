@@ -1,5 +1,6 @@
 /** What the record of a call says about it: counts and milliseconds, no opinion. */
 
+import { diagnose, type Diagnosis } from "./diagnosis.ts";
 import { type RecordedEvent, transcriptOf, type TranscriptTurn } from "./transcript.ts";
 
 /** What the call's row says. */
@@ -42,6 +43,8 @@ export interface CallAnalysis {
   readonly toolCalls: number;
   readonly failures: number;
   readonly legsLost: number;
+  /** Why a side was never heard; null: both were, or nobody answered. */
+  readonly diagnosis: Diagnosis | null;
 }
 
 export function analyse(call: CallRecord, events: readonly RecordedEvent[]): CallAnalysis {
@@ -66,6 +69,7 @@ export function analyse(call: CallRecord, events: readonly RecordedEvent[]): Cal
     toolCalls: countOf("tool_called"),
     failures: countOf("failed"),
     legsLost: countOf("leg_lost"),
+    diagnosis: diagnose(events, answeredAt !== null),
   };
 }
 

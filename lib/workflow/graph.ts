@@ -58,6 +58,8 @@ export interface TurnSettings {
   readonly bargeIn: BargeInSettings;
   /** A reply that takes so long is bridged by a filler; null: by none. */
   readonly fillerMs: number | null;
+  /** The silence that callers should not hear more than this of, before nineteen answers of twenty; null: no goal. */
+  readonly gapGoalMs: number | null;
   /** The greeting waits so long once the call is answered. */
   readonly firstMessageDelayMs: number;
   readonly recogniser: RecogniserSettings;
@@ -241,6 +243,7 @@ const TurnsJson = z.strictObject({
   eagerTokensMax: z.int().min(0).max(1_000_000).default(20_000),
   bargeIn: BargeInJson.prefault({}),
   fillerMs: z.int().min(500).max(5_000).nullable().default(2_000),
+  gapGoalMs: z.int().min(100).max(10_000).nullable().default(null),
   firstMessageDelayMs: z.int().min(0).max(10_000).default(0),
   recogniser: RecogniserJson.prefault({}),
 }).refine(({ silenceMs, silenceMaxMs }) => silenceMs <= silenceMaxMs, {

@@ -121,6 +121,7 @@ Deno.test("the figures of a call are what its record says", () => {
     toolCalls: 1,
     failures: 1,
     legsLost: 0,
+    diagnosis: null,
   });
 });
 

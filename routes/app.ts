@@ -76,20 +76,14 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.route("/", healthRoutes(deps)); // asked by platforms, by address
   app.route("/twilio", twilio(deps)); // signed over the public URL
   app.use(checkHost(deps.edge, deps.publicUrl));
-  for (const path of ["/openapi.json", "/docs", "/docs/*"]) {
-    app.use(path, visiting(deps), limitedByAddress(deps));
-  }
+  app.use(visiting(deps));
+  app.use(limitedByAddress(deps));
   app.route("/", docs(() => describeApi(app, deps)));
   app.route("/api/v1/features", featureRoutes(deps));
   app.route("/", talkPages());
-  app.use("/talk/:id/tickets", visiting(deps));
-  app.use("/talk/:id/tickets", limitedByAddress(deps));
   app.use("/talk/:id/tickets", limitedTalkers(deps));
   app.route("/", openTalk);
-  app.use("/.well-known/*", visiting(deps));
   app.route("/", wellKnown);
-  app.use("/api/v1/*", visiting(deps));
-  app.use("/api/v1/*", limitedByAddress(deps));
   app.use("/api/v1/auth/*", limitedStrangers(deps));
   app.use("/api/v1/auth/*", jsonGuard());
   app.route("/api/v1", openApi());

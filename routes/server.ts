@@ -4,13 +4,8 @@ import { createServer, type IncomingMessage } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import type { Clock } from "@/lib/clock.ts";
 import type { Log } from "@/lib/log.ts";
-import {
-  acceptSockets,
-  bind,
-  boundConnections,
-  mayAsk,
-  type UpgradeAnswer,
-} from "@/lib/socket_server.ts";
+import { boundConnections } from "@/lib/connections.ts";
+import { acceptSockets, bind, type UpgradeAnswer } from "@/lib/socket_server.ts";
 
 /** What a peer may take. `node:http` enforces these under Deno 2.9; `Deno.serve` has none of them. */
 export interface Limits {
@@ -18,20 +13,21 @@ export interface Limits {
   readonly headersMs: number;
   /** To the end of the body: 408. */
   readonly requestMs: number;
-  /** A peer that reads nothing of an answer for so long is dropped. */
+  /** A peer that reads less than `stalledBytes` of an answer in so long is dropped. */
   readonly stalledMs: number;
+  readonly stalledBytes: number;
   /** An idle connection between two requests; Node adds a second of its own. */
   readonly keepAliveMs: number;
   /** All headers of a request together: 431. */
   readonly headerBytesMax: number;
-  /** Connections at once; more are closed unheard. */
+  /** Connections at once; one more takes the place of whoever has kept us waiting for longest. */
   readonly connectionsMax: number;
   /**
    * Connections at once from one address; more are closed unheard. An accepted media socket counts
    * no longer: a carrier's come from few addresses, and its signature vouches for it.
    */
   readonly connectionsPerAddressMax: number;
-  /** Requests of one connection that wait for their answers; with more it is dropped. */
+  /** Requests of one connection that wait for their answers; one more closes it. */
   readonly unansweredMax: number;
   /** A WebSocket message, whole or in fragments: 1009. */
   readonly messageBytesMax: number;
@@ -43,14 +39,15 @@ export interface Limits {
 }
 
 export const PUBLIC_LIMITS: Limits = {
-  headersMs: 7_000, // with the look once a second, every slow connection is closed within 10 s
+  headersMs: 7_000, // every slow connection is closed within 10 s, on a busy machine too
   requestMs: 7_000,
   stalledMs: 7_000,
+  stalledBytes: 16 * 1024,
   keepAliveMs: 5_000,
   headerBytesMax: 16 * 1024,
   connectionsMax: 2_000,
   connectionsPerAddressMax: 200,
-  unansweredMax: 32,
+  unansweredMax: 32, // browsers send one at a time; each is an answer in memory
   messageBytesMax: 64 * 1024,
   messagesPerSecond: 100,
   messagesBurst: 1_000,
@@ -88,10 +85,6 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
   const limits = { ...PUBLIC_LIMITS, ...options.limits };
   const answer = getRequestListener(async (request, { incoming, outgoing }) => {
     const { remoteAddress } = incoming.socket;
-    if (!mayAsk(incoming.socket, outgoing, limits.unansweredMax)) {
-      incoming.socket.destroy(); // it asks on and on, and takes no answer
-      return new Response(null, { status: 503 });
-    }
     const bindings = remoteAddress === undefined ? {} : { remoteAddress };
     const response = await app.fetch(request, bindings);
     return isWhole(request, response) ? await sendWhole(response, outgoing) : response;
@@ -103,16 +96,20 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
-    connectionsCheckingInterval: Math.min(1_000, limits.headersMs / 4),
+    connectionsCheckingInterval: Math.min(500, limits.headersMs / 4),
     maxHeaderSize: limits.headerBytesMax,
     requireHostHeader: true,
-  }, answer);
-  server.maxConnections = limits.connectionsMax;
-
+  });
   const connections = boundConnections(server, {
+    max: limits.connectionsMax,
     perAddressMax: limits.connectionsPerAddressMax,
+    unansweredMax: limits.unansweredMax,
     stalledMs: limits.stalledMs,
+    stalledBytes: limits.stalledBytes,
     clock: options.clock,
+  });
+  server.on("request", (request, response) => {
+    if (connections.admit(request, response)) void answer(request, response);
   });
   acceptSockets(server, {
     messageBytesMax: limits.messageBytesMax,
@@ -120,7 +117,6 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
       clock: options.clock,
       silenceMs: limits.silenceMs,
       rate: { perSecond: limits.messagesPerSecond, burst: limits.messagesBurst },
-      textOnly: true,
     },
     failed: (error) => options.log.error("upgrade failed", { error }),
   }, async (request) => {

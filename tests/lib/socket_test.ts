@@ -3,11 +3,15 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { systemClock } from "@/lib/clock.ts";
+import { boundConnections } from "@/lib/connections.ts";
 import { AppError } from "@/lib/errors.ts";
 import { type MessageSocket, openSocket } from "@/lib/socket.ts";
-import { acceptSockets, bind, boundConnections } from "@/lib/socket_server.ts";
+import { acceptSockets, bind } from "@/lib/socket_server.ts";
 
-const BOUNDS = { perAddressMax: 10, stalledMs: 8_000, clock: systemClock };
+const BOUNDS = {
+  ...{ max: 10, perAddressMax: 10, unansweredMax: 8 },
+  ...{ stalledMs: 8_000, stalledBytes: 1, clock: systemClock },
+};
 
 interface Pair extends AsyncDisposable {
   readonly client: MessageSocket;
@@ -25,10 +29,9 @@ async function setUp(): Promise<Pair> {
       clock: systemClock,
       silenceMs: 60_000,
       rate: { perSecond: 1_000, burst: 1_000 },
-      textOnly: false,
     },
     failed: (error) => assert.fail(String(error)),
-  }, () => Promise.resolve({ type: "accept", opened: resolve }));
+  }, () => Promise.resolve({ type: "accept", isBinary: true, opened: resolve }));
   await bind(http, { hostname: "127.0.0.1", port: 0 });
   const client = await openSocket(`ws://127.0.0.1:${portOf(http.address())}/`);
   const server = await opened;
@@ -162,7 +165,6 @@ Deno.test("socket that is not open yet is left when the signal aborts", async ()
       clock: systemClock,
       silenceMs: 60_000,
       rate: { perSecond: 1, burst: 1 },
-      textOnly: true,
     },
     failed() {},
   }, () => {

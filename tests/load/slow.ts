@@ -6,9 +6,9 @@ import { sleep, systemClock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { serverProcess } from "./server_process.ts";
 
-const CONNECTIONS_MAX = 20_000;
-/** Each has its own part of them, so that the bound of one address does not end the attack at once. */
-const ADDRESSES = 8;
+const CONNECTIONS_MAX = 25_000; // of 250 addresses
+/** So many of each address, below the bound of one: that would end the attack at once. */
+const PER_ADDRESS = 100;
 const DRIP_MS = 1_000;
 /** 500 a second: more than tools of this kind open by themselves. A faster burst measures the system's queue. */
 const EVERY_MS = 2;
@@ -49,7 +49,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   const url = new URL(values.url ?? own?.url ?? "");
   try {
     const honest = new AbortController();
-    const answered = visit(url, honest.signal);
+    const answered = visit({ url, apiKey: own?.apiKey ?? null }, honest.signal);
     const kinds = Object.keys(KINDS) as Kind[]; // of the very object
     const attack = Array.from({ length: count }, async (_, nth) => {
       const kind = kinds[nth % kinds.length] ?? "silent";
@@ -57,7 +57,8 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
     });
     const ended = await Promise.all(attack);
     honest.abort();
-    const times = (await answered).sort((a, b) => a - b);
+    const { times, failed } = await answered;
+    times.sort((a, b) => a - b);
     const rows = kinds.map((kind) => {
       const open = ended.filter((it) => it.kind === kind).map((it) => it.openMs);
       return { kind, closedMs: open.includes(null) ? null : Math.max(...open.map(Number)) };
@@ -66,9 +67,10 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
       connections: count,
       rows,
       honestRequests: times.length,
+      honestFailed: failed,
       honestP50Ms: times[Math.floor(times.length / 2)] ?? null,
       honestP99Ms: times[Math.ceil(times.length * 0.99) - 1] ?? null,
-      failed: rows.filter(({ closedMs }) => closedMs === null).length,
+      failed: failed + rows.filter(({ closedMs }) => closedMs === null).length,
     };
   } finally {
     await own?.close();
@@ -83,7 +85,7 @@ async function attackOnce(port: number, kind: Kind, nth: number): Promise<number
   const socket = net.connect({
     port,
     host: "127.0.0.1",
-    localAddress: `127.0.1.${1 + nth % ADDRESSES}`,
+    localAddress: `127.0.1.${1 + Math.floor(nth / PER_ADDRESS)}`,
   });
   if (kind === "reader") socket.pause();
   else socket.resume();
@@ -106,15 +108,37 @@ async function attackOnce(port: number, kind: Kind, nth: number): Promise<number
   }
 }
 
-/** Asks as any client would, until the signal; the times of the answers. */
-async function visit(url: URL, signal: AbortSignal): Promise<number[]> {
-  const times: number[] = [];
+interface Visited {
+  readonly url: URL;
+  /** Null: what is asked needs none. */
+  readonly apiKey: string | null;
+}
+
+interface Visit {
+  readonly times: number[];
+  /** Requests that were not answered with what was asked. */
+  failed: number;
+}
+
+/** Asks as any client would, over a new connection each time, until the signal. */
+async function visit({ url, apiKey }: Visited, signal: AbortSignal): Promise<Visit> {
+  const visit: Visit = { times: [], failed: 0 };
   while (!signal.aborted) {
     const startedAt = systemClock.now();
-    const answer = await fetch(new URL("/health", url));
-    await answer.body?.cancel();
-    if (answer.ok) times.push(Math.round(systemClock.now() - startedAt));
+    try {
+      const answer = await fetch(new URL(apiKey === null ? "/health" : "/api/v1/tenant", url), {
+        headers: {
+          Connection: "close",
+          ...(apiKey === null ? {} : { Authorization: `Bearer ${apiKey}` }),
+        },
+      });
+      await answer.text();
+      if (answer.ok) visit.times.push(Math.round(systemClock.now() - startedAt));
+      else visit.failed += 1;
+    } catch {
+      visit.failed += 1;
+    }
     await sleep(systemClock, HONEST_EVERY_MS);
   }
-  return times;
+  return visit;
 }

@@ -64,7 +64,7 @@ Deno.test("who asks for much and reads nothing is dropped; who reads slowly is n
     port: 0,
     clock: systemClock,
     log: silentLog,
-    limits: { stalledMs: 400 },
+    limits: { stalledMs: 400, unansweredMax: 20 },
   });
   const ask = new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20));
   const greedy = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
@@ -91,16 +91,18 @@ Deno.test("who asks for much and reads nothing is dropped; who reads slowly is n
   await server.close();
 });
 
-Deno.test("a connection that asks on and on before it is answered is dropped", async () => {
-  await using server = await setUp({ unansweredMax: 4 });
-  const ask = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
-  const few = await rawRequest(server.port, [
-    ask.repeat(4),
-    ask.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"),
-  ], 50);
-  assert.equal(few.text.match(/HTTP\/1\.1 200/g)?.length, 5);
-  const { text } = await rawRequest(server.port, [ask.repeat(50)]);
-  assert.ok((text.match(/HTTP\/1\.1 200/g)?.length ?? 0) < 50);
+Deno.test("requests may be sent ahead of their answers, but not many", async () => {
+  await using server = await setUp({ unansweredMax: 3 });
+  const ahead = async (count: number): Promise<number> => {
+    const last = "GET /alive HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    const requests = "GET /alive HTTP/1.1\r\nHost: a\r\n\r\n".repeat(count - 1) + last;
+    const { text } = await rawRequest(server.port, [requests]);
+    return text.match(/HTTP\/1\.1 200 /g)?.length ?? 0;
+  };
+  assert.deepEqual([await ahead(3), await ahead(4)], [3, 0]);
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  for (let turn = 0; turn < 20; turn++) assert.match(await ask(connection), /^HTTP\/1\.1 200 /);
+  connection.close();
 });
 
 Deno.test("a slow body is closed with 408", async () => {
@@ -155,9 +157,44 @@ Deno.test("connections over the bound of one address are closed unheard", async 
   await boundHolds(server.port);
 });
 
-Deno.test("connections over the bound of all are closed unheard", async () => {
+Deno.test("over the bound of all, whoever has kept us waiting for longest makes room", async () => {
   await using server = await setUp({ connectionsMax: 3 });
-  await boundHolds(server.port);
+  const connect = () => Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  const open = [await connect(), await connect(), await connect()];
+  const [idle, , silent] = open;
+  assert.ok(idle && silent);
+  assert.match(await ask(idle), /^HTTP\/1\.1 200 /); // from now on it keeps us waiting less long than the others
+  const honest = await connect();
+  assert.match(await ask(honest), /^HTTP\/1\.1 200 /);
+  const isOpen = await Promise.all(open.map(async (connection) => await ask(connection) !== ""));
+  assert.deepEqual(isOpen, [true, false, true]);
+  for (const connection of [...open, honest]) connection.close();
+});
+
+Deno.test("connections over the bound of all are closed unheard while all others are being served", async () => {
+  const { promise: asked, resolve: answer } = Promise.withResolvers<Response>();
+  let count = 0;
+  const reached = Promise.withResolvers<void>();
+  const app = {
+    fetch() {
+      if (++count === 2) reached.resolve();
+      return asked.then((response) => response.clone());
+    },
+  };
+  const server = await listen(app, {
+    ...{ hostname: "127.0.0.1", port: 0, clock: systemClock, log: silentLog },
+    limits: { connectionsMax: 2 },
+  });
+  const connect = () => Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  const open = [await connect(), await connect()];
+  const served = Promise.all(open.map(ask));
+  await reached.promise;
+  const over = await connect();
+  assert.equal(await ask(over), "");
+  answer(new Response("served"));
+  for (const text of await served) assert.match(text, /served$/);
+  for (const connection of [...open, over]) connection.close();
+  await server.close();
 });
 
 /** Three connections are served, a fourth is not, and one that ends makes room. */

@@ -102,7 +102,12 @@ const SOCKET_EVENTS =
 const SOCKET_SETTERS = /^on(message|open|close|error)$/;
 const LISTENERS = /^(on|once|addListener|prependListener|addEventListener)$/;
 const SOCKET_DOORS = [
-  ...["lib/socket.ts", "lib/socket_server.ts", "lib/providers/socket_client.ts"],
+  ...[
+    "lib/socket.ts",
+    "lib/socket_server.ts",
+    "lib/connections.ts",
+    "lib/providers/socket_client.ts",
+  ],
   "lib/outbound_http.ts", // an error after the answer has begun, which nobody else would hear
   ...["db/session.ts", "db/embedded.ts", "db/embedded_worker.ts"], // of the database, not of a call
   ...["lib/passwords.ts", "lib/passwords_worker.ts", "lib/providers/notify/smtp.ts"],

@@ -143,6 +143,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     clock,
     log,
   });
+  // It is made once, and holds the thread for a fifth of a second: before anybody calls.
+  if (!isTemporary) await (await app.request(`${publicUrl}/openapi.json`)).body?.cancel();
   const { attach, connected } = switchboard;
   const byCarrier = media({
     publicUrl,

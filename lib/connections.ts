@@ -5,8 +5,8 @@ import type { Socket } from "node:net";
 import type { Cancel, Clock } from "./clock.ts";
 
 export interface Connections {
-  /** Notes a request until it is answered. False: the peer has too many of them, and is dropped. */
-  admit(request: IncomingMessage, response: ServerResponse): boolean;
+  /** Calls `answer` once all earlier requests of the connection have been answered; never, if the peer is dropped before. */
+  serve(request: IncomingMessage, response: ServerResponse, answer: () => void): void;
   /** This one counts no longer against its address. */
   vouch(socket: Socket): void;
   drop(): void;
@@ -36,8 +36,8 @@ export function boundConnections(server: Server, bounds: ConnectionBounds): Conn
   const counts = new Map<string, number>();
   /** Those whose next request has not come, or not to its end; who began to wait first is first. */
   const awaited = new Set<Socket>();
-  /** How many requests of each wait for their answers. */
-  const asked = new Map<Socket, number>();
+  /** What each has asked and not been answered: only the first of them is under way. */
+  const queues = new Map<Socket, (() => void)[]>();
   /** How far each peer with something waiting had come, and when. */
   const stalls = new Map<Socket, { readonly flushed: number; readonly since: number }>();
 
@@ -53,7 +53,7 @@ export function boundConnections(server: Server, bounds: ConnectionBounds): Conn
     vouch(socket);
     sockets.delete(socket);
     awaited.delete(socket);
-    asked.delete(socket);
+    queues.delete(socket);
     stalls.delete(socket);
   }
 
@@ -98,15 +98,14 @@ export function boundConnections(server: Server, bounds: ConnectionBounds): Conn
   server.on("upgrade", (request: IncomingMessage) => awaited.delete(request.socket));
 
   return {
-    admit(request, response) {
+    serve(request, response, answer) {
       const { socket } = request;
-      if (!sockets.has(socket)) return false;
-      const count = (asked.get(socket) ?? 0) + 1;
-      if (count > unansweredMax) {
-        close(socket);
-        return false;
-      }
-      asked.set(socket, count);
+      const queue = queues.get(socket) ?? [];
+      if (queue.length === unansweredMax) close(socket);
+      // Those that came in one packet with the last: left to the end of the socket, each would cost a stack trace.
+      if (!sockets.has(socket)) return void request.destroy();
+      queue.push(answer);
+      queues.set(socket, queue);
       awaited.delete(socket);
       if (hasBody(request)) {
         awaited.add(socket);
@@ -114,11 +113,11 @@ export function boundConnections(server: Server, bounds: ConnectionBounds): Conn
       }
       response.once("close", () => {
         if (!sockets.has(socket)) return;
-        const left = (asked.get(socket) ?? 1) - 1;
-        asked.set(socket, left);
-        if (left === 0) awaited.add(socket);
+        queue.shift();
+        if (queue.length === 0) awaited.add(socket);
+        else queue[0]?.();
       });
-      return true;
+      if (queue.length === 1) answer();
     },
     vouch,
     drop() {

@@ -12,14 +12,15 @@ const CACHED = "public, max-age=60";
 /** What is sent: as it is and compressed, once and not at every request. */
 export interface Asset {
   readonly type: string;
-  readonly body: string;
+  readonly body: Uint8Array<ArrayBuffer>;
   readonly etag: string;
   readonly zipped: Promise<Uint8Array<ArrayBuffer>>;
 }
 
 const zip = promisify(gzip);
 
-export function asset(type: string, body: string): Asset {
+export function asset(type: string, text: string): Asset {
+  const body = new TextEncoder().encode(text);
   const digest = createHash("sha256").update(body).digest("base64url");
   const zipped = zip(body).then((bytes) => new Uint8Array(bytes));
   return { type, body, etag: `"${digest.slice(0, 22)}"`, zipped };

@@ -47,7 +47,7 @@ export const PUBLIC_LIMITS: Limits = {
   headerBytesMax: 16 * 1024,
   connectionsMax: 2_000,
   connectionsPerAddressMax: 200,
-  unansweredMax: 32, // browsers send one at a time; each is an answer in memory
+  unansweredMax: 8, // browsers send one at a time
   messageBytesMax: 64 * 1024,
   messagesPerSecond: 100,
   messagesBurst: 1_000,
@@ -109,7 +109,7 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
     clock: options.clock,
   });
   server.on("request", (request, response) => {
-    if (connections.admit(request, response)) void answer(request, response);
+    connections.serve(request, response, () => void answer(request, response));
   });
   acceptSockets(server, {
     messageBytesMax: limits.messageBytesMax,

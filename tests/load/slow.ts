@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { serverProcess } from "./server_process.ts";
+import type { Visited, Visits } from "./slow_visitor.ts";
 
 const CONNECTIONS_MAX = 25_000; // of 250 addresses
 /** So many of each address, below the bound of one: that would end the attack at once. */
@@ -14,7 +15,7 @@ const DRIP_MS = 1_000;
 const EVERY_MS = 2;
 /** A connection that is still open then is counted as not closed. */
 const WATCH_MS = 40_000;
-const HONEST_EVERY_MS = 50;
+const WARM_UP_MS = 3_000;
 
 /** What each kind sends at first, and then again every second. */
 const KINDS = {
@@ -48,17 +49,18 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   const own = values.url === undefined ? await serverProcess({}) : null;
   const url = new URL(values.url ?? own?.url ?? "");
   try {
-    const honest = new AbortController();
-    const answered = visit({ url, apiKey: own?.apiKey ?? null }, honest.signal);
+    const visitor = newVisitor({ url: url.href, apiKey: own?.apiKey ?? null });
+    await sleep(systemClock, WARM_UP_MS); // a server that has just begun answers nobody soon
+    await visitor.take();
     const kinds = Object.keys(KINDS) as Kind[]; // of the very object
     const attack = Array.from({ length: count }, async (_, nth) => {
       const kind = kinds[nth % kinds.length] ?? "silent";
       return { kind, openMs: await attackOnce(Number(url.port), kind, nth) };
     });
     const ended = await Promise.all(attack);
-    honest.abort();
-    const { times, failed } = await answered;
-    times.sort((a, b) => a - b);
+    const { times: seen, failed } = await visitor.take();
+    const times = seen.toSorted((a, b) => a - b);
+    visitor.end();
     const rows = kinds.map((kind) => {
       const open = ended.filter((it) => it.kind === kind).map((it) => it.openMs);
       return { kind, closedMs: open.includes(null) ? null : Math.max(...open.map(Number)) };
@@ -108,37 +110,18 @@ async function attackOnce(port: number, kind: Kind, nth: number): Promise<number
   }
 }
 
-interface Visited {
-  readonly url: URL;
-  /** Null: what is asked needs none. */
-  readonly apiKey: string | null;
-}
-
-interface Visit {
-  readonly times: number[];
-  /** Requests that were not answered with what was asked. */
-  failed: number;
-}
-
-/** Asks as any client would, over a new connection each time, until the signal. */
-async function visit({ url, apiKey }: Visited, signal: AbortSignal): Promise<Visit> {
-  const visit: Visit = { times: [], failed: 0 };
-  while (!signal.aborted) {
-    const startedAt = systemClock.now();
-    try {
-      const answer = await fetch(new URL(apiKey === null ? "/health" : "/api/v1/tenant", url), {
-        headers: {
-          Connection: "close",
-          ...(apiKey === null ? {} : { Authorization: `Bearer ${apiKey}` }),
-        },
+/** In a thread of its own: what it measures is not how busy this one is. */
+function newVisitor(visited: Visited) {
+  const worker = new Worker(import.meta.resolve("./slow_visitor.ts"), { type: "module" });
+  worker.postMessage(visited);
+  return {
+    /** What it has seen since it was last asked. */
+    take(): Promise<Visits> {
+      return new Promise((resolve) => {
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.postMessage("take");
       });
-      await answer.text();
-      if (answer.ok) visit.times.push(Math.round(systemClock.now() - startedAt));
-      else visit.failed += 1;
-    } catch {
-      visit.failed += 1;
-    }
-    await sleep(systemClock, HONEST_EVERY_MS);
-  }
-  return visit;
+    },
+    end: () => worker.terminate(),
+  };
 }

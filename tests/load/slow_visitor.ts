@@ -1,5 +1,6 @@
-/// <reference lib="deno.worker" />
 /** A Worker that asks a server as any client would, over a new connection each time, and tells how it went. */
+
+/// <reference lib="deno.worker" />
 
 import { sleep, systemClock } from "@/lib/clock.ts";
 

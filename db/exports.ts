@@ -42,7 +42,7 @@ export const EXPORT_FILES = {
   ),
   agents: file(
     "agent",
-    "id name published_version draft revision created_at updated_at archived_at",
+    "id name published_version draft revision is_talk_public created_at updated_at archived_at",
     { id: "agent" },
     { rows: LARGE_ROWS },
   ),

@@ -21,6 +21,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   tenant_key: "holds nothing but wrapped keys",
   audit_cut: "the first of the seals that are there shows it",
   job: "work of the house; what comes of it is in the tables it writes",
+  talk_ticket: "good for a minute, and known by its hash alone",
   idempotency_key: "answers that are kept for a day, sealed",
 };
 

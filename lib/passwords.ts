@@ -30,10 +30,20 @@ export interface Checked {
 export interface Passwords {
   /** A PHC string, which holds its cost and its salt. */
   hash(password: string, signal: AbortSignal): Promise<string>;
+  /** The same, of one that somebody chooses. Throws AppError("invalid") for one that nobody should. */
+  hashNew(choice: PasswordChoice, signal: AbortSignal): Promise<string>;
   /** A null hash, of an account that is not there, takes as long and is never right. */
   verify(password: string, hash: string | null, signal: AbortSignal): Promise<Checked>;
   /** Ends the Workers; whoever waits is told so. */
   close(): void;
+}
+
+export interface PasswordChoice {
+  readonly password: string;
+  /** Of whoever chooses it. */
+  readonly email: string;
+  /** Where it stood in the request. */
+  readonly field: string;
 }
 
 export interface PasswordOptions {
@@ -108,6 +118,17 @@ export function newPasswords({ cost = COST, workers = WORKERS }: PasswordOptions
       if (answer.type !== "hashed") throw new Error(`The hasher answered "${answer.type}"`);
       return answer.hash;
     },
+    async hashNew({ password, email, field }, signal) {
+      checkNewPassword(password, email, field);
+      const message = { type: "hash", password: normal(password), cost, isNew: true } as const;
+      const answer = await ask(message, signal);
+      if (answer.type === "common") {
+        const text = "Password is one of those that are tried first: choose another";
+        throw new AppError("invalid", text, { field });
+      }
+      if (answer.type !== "hashed") throw new Error(`The hasher answered "${answer.type}"`);
+      return answer.hash;
+    },
     async verify(password, hash, signal) {
       const message = { type: "verify", password: normal(password), hash: hash ?? dummy } as const;
       const answer = await ask(message, signal);
@@ -126,7 +147,7 @@ export function newPasswords({ cost = COST, workers = WORKERS }: PasswordOptions
   };
 }
 
-/** Throws AppError("invalid") naming `field`, for a password that nobody should choose. */
+/** What can be said at once of a new password. Throws AppError("invalid") naming `field`. */
 export function checkNewPassword(password: string, email: string, field: string): void {
   const length = [...normal(password)].length;
   if (length < PASSWORD_MIN || length > PASSWORD_MAX) {

@@ -12,7 +12,6 @@ import { getLogin, updatePassword } from "@/db/people.ts";
 import { revokeSessions } from "@/db/sessions.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newToken } from "@/lib/ids.ts";
-import { checkNewPassword } from "@/lib/passwords.ts";
 import { peppered } from "@/lib/pepper.ts";
 import { entry } from "./entry.ts";
 import type { Lobby } from "./lobby.ts";
@@ -39,7 +38,6 @@ export const passwordEntries = {
     if (login === null) throw new AppError("unauthenticated", "No such person");
     const { email } = login;
     await takeTry(lobby, "login", email);
-    checkNewPassword(change.newPassword, email, "newPassword");
     const known = await checkPassword(lobby, { email, password: change.currentPassword })
       .catch((error) => {
         if (!(error instanceof AppError) || error.code !== "unauthenticated") throw error;
@@ -47,7 +45,8 @@ export const passwordEntries = {
           field: "currentPassword",
         });
       });
-    const hash = await lobby.passwords.hash(change.newPassword, lobby.signal);
+    const choice = { password: change.newPassword, email, field: "newPassword" };
+    const hash = await lobby.passwords.hashNew(choice, lobby.signal);
     await lobby.database.asPerson(
       "rest",
       known,
@@ -79,8 +78,8 @@ export const passwordEntries = {
     );
     const login = personId === null ? null : await loginOf(lobby, personId);
     if (login === null) throw resetGone();
-    checkNewPassword(newPassword, login.email, "newPassword");
-    const passwordHash = await passwords.hash(newPassword, signal);
+    const choice = { password: newPassword, email: login.email, field: "newPassword" };
+    const passwordHash = await passwords.hashNew(choice, signal);
     const who = { personId: login.id, tenantIds: login.tenantIds };
     await database.asPerson("rest", who, ENTRY_MS, async (sql) => {
       if (!await usePasswordReset(sql, login.id, { hash, at: clock.date() })) throw resetGone();

@@ -8,7 +8,6 @@ import { insertPassword, insertPerson } from "@/db/people.ts";
 import { bumpConfigVersion, insertTenant } from "@/db/tenants.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId } from "@/lib/ids.ts";
-import { checkNewPassword } from "@/lib/passwords.ts";
 import { peppered } from "@/lib/pepper.ts";
 import { entry } from "./entry.ts";
 import type { Lobby } from "./lobby.ts";
@@ -103,10 +102,9 @@ async function newPerson(
     readonly enroll: (sql: Sql, personId: string) => Promise<void>;
   },
 ): Promise<TokensView> {
-  checkNewPassword(password, email, "password");
   const { database, passwords, signal } = lobby;
   const personId = newId("person");
-  const hash = await passwords.hash(password, signal);
+  const hash = await passwords.hashNew({ password, email, field: "password" }, signal);
   const session = await newSession(lobby, { personId, tenantId });
   const who = { personId, tenantIds: [tenantId] };
   await database.asPerson("rest", who, ENTRY_MS, async (sql) => {

@@ -157,6 +157,7 @@ Deno.test("a password that was hashed at another cost is hashed again at the nex
   const house = entrance(database, {
     passwords: {
       hash: (password) => Promise.resolve(`${cost}:${password}`),
+      hashNew: ({ password }) => Promise.resolve(`${cost}:${password}`),
       verify(password, hash) {
         hashes.push(hash ?? "");
         const isRight = hash?.slice(2) === password;

@@ -191,6 +191,7 @@ Deno.test("what is wrong with a signup is named", async () => {
     [{ email: "bo" }, 400, "email"],
     [{ password: "too short" }, 400, "password"],
     [{ password: "BO@example.com" }, 400, "password"],
+    [{ password: "Password123" }, 400, "password"],
     [{ name: " " }, 400, "name"],
     [{ tenantName: undefined }, 400, "tenantName"],
     [{ invitationToken: "a" }, 400, "tenantName"],

@@ -8,7 +8,7 @@ import type { Database } from "@/db/client.ts";
 import { newAccessTokens } from "@/lib/access_tokens.ts";
 import { newBackground } from "@/lib/background.ts";
 import { silentLog } from "@/lib/log.ts";
-import type { Passwords } from "@/lib/passwords.ts";
+import { checkNewPassword, type Passwords } from "@/lib/passwords.ts";
 import type { Mail } from "@/lib/providers/notify/notify.ts";
 import { Secret } from "@/lib/secret.ts";
 import { type ManualClock, manualClock } from "./manual_clock.ts";
@@ -74,10 +74,15 @@ export function entrance(database: Database, more: Partial<Services> = {}): Entr
 
 /** Hashes that anybody can read, at once: `plain:` and the password. */
 function plainPasswords(work: Entrance["work"]): Passwords {
+  function hash(password: string): Promise<string> {
+    work.hashed++;
+    return Promise.resolve(`plain:${password}`);
+  }
   return {
-    hash(password) {
-      work.hashed++;
-      return Promise.resolve(`plain:${password}`);
+    hash,
+    async hashNew({ password, email, field }) {
+      checkNewPassword(password, email, field);
+      return await hash(password);
     },
     verify(password, hash) {
       work.verified++;

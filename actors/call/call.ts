@@ -23,6 +23,7 @@ import {
   type Dialogue,
   type DialogueEvent,
   type Effect,
+  KEYS_WAIT_MS,
   newDialogue,
   type Scenario,
   SETTLE_MS,
@@ -70,6 +71,7 @@ export type CallMessage =
   }
   | { type: "deadlinePassed" }
   | { type: "greetingDue" }
+  | { type: "keysDue" }
   | { type: "settleDue"; generation: number }
   | { type: "durationPassed" }
   | { type: "connectMissed" }
@@ -593,7 +595,9 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       },
       marked: (state, message, ctx) => tellOfSpeech(state, message, ctx),
       pressed(state, { digit }, ctx) {
-        return record(state, { type: "dtmf_pressed", digit }, ctx);
+        ctx.timer("keys", KEYS_WAIT_MS, { type: "keysDue" });
+        const pressed = record(state, { type: "dtmf_pressed", digit }, ctx);
+        return tell(pressed, { type: "pressed", digit }, ctx);
       },
       heard(state, message, ctx) {
         const { recognition } = message;
@@ -619,6 +623,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       modelLost: (state, message, ctx) => tell(state, message, ctx),
       settleDue: (state, message, ctx) => tellOfSpeech(state, message, ctx),
       deadlinePassed: (state, message, ctx) => tell(state, message, ctx),
+      keysDue: (state, message, ctx) => tell(state, message, ctx),
       greetingDue: (state, message, ctx) => tell(state, message, ctx),
       durationPassed(state, _message, ctx) {
         const ending: Ending = { outcome: "answered", reason: "max_duration" };

@@ -94,6 +94,8 @@ export interface Dialogue {
   readonly lastTurn: { readonly endedAt: number } | null;
   /** A turn that was taken as over before its final words came: they are not said twice. */
   readonly guessed: string | null;
+  /** Keys that the caller has pressed and that are no turn yet. */
+  readonly keys: string;
   /** What the model has been told of this call while it went on. */
   readonly notes: readonly string[];
   /** Sentences that others gave the agent to say, in their order. */
@@ -123,6 +125,10 @@ export type DialogueEvent =
   }
   /** The caller has made sounds of speech for so long. */
   | { readonly type: "sounded"; readonly forMs: number }
+  /** The caller pressed a key: 0 to 9, A to D, * or #, which ends what was keyed. */
+  | { readonly type: "pressed"; readonly digit: string }
+  /** No other key came in KEYS_WAIT_MS. */
+  | { readonly type: "keysDue" }
   /** The pause before the greeting is over. */
   | { readonly type: "greetingDue" }
   | { readonly type: "modelSaid"; readonly request: number; readonly item: StreamItem<ModelDelta> }
@@ -171,6 +177,8 @@ export type Effect =
   /** The conversation is over. `sentence`: speech has failed, so the carrier's own voice is to say it. */
   | { readonly type: "hangUp"; readonly ending: Ending; readonly sentence: string | null };
 
+/** Between two keys of one number; behind the last, # or this ends it. */
+export const KEYS_WAIT_MS = 2_500;
 /** A carrier that does not return marks is not waited for longer than this. */
 export const SETTLE_MS = 500;
 
@@ -201,6 +209,7 @@ export function newDialogue(graph: Graph): Dialogue {
     pauses: noPauses,
     lastTurn: null,
     guessed: null,
+    keys: "",
     notes: [],
     given: [],
     isMuted: false,

@@ -54,6 +54,10 @@ const ANSWER_MAX_TOKENS = 400; // about a minute of speech
 const TEMPERATURE = 0.3;
 /** Of a dynamic or eager agent the recogniser calls an utterance over after so long; the rest of the silence is ours to wait. */
 export const EARLY_ENDPOINT_MS = 200;
+/** Ends what is keyed, as phones teach it. */
+const END_KEY = "#";
+/** Keys of one turn: card and account numbers are shorter. */
+const KEYS_MAX = 32;
 /** Sentences that may wait to be said; the oldest go. */
 const GIVEN_MAX = 10;
 /** Notes that the model is told: the newest. */
@@ -118,6 +122,10 @@ export class Scene {
         return this.#updateUtterance(event.generation, settle);
       case "deadlinePassed":
         return this.#turn({ type: "deadlinePassed" });
+      case "pressed":
+        return this.#pressed(event.digit);
+      case "keysDue":
+        return this.#keyed();
       case "say":
         return this.#give(event.sentence, event.interrupts);
       case "note":
@@ -501,6 +509,24 @@ export class Scene {
     if (unsaid === "") return this.#spoken();
     this.#say(unsaid, this.dialogue.ending !== null);
     if (this.dialogue.reply === null) this.#finish();
+  }
+
+  #pressed(digit: string): void {
+    if (digit !== END_KEY) this.#set({ keys: this.dialogue.keys + digit });
+    if (digit === END_KEY || this.dialogue.keys.length >= KEYS_MAX) this.#keyed();
+  }
+
+  /** What was keyed is a turn of the caller, who need not wait for the agent to have spoken. */
+  #keyed(): void {
+    const { keys, turn } = this.dialogue;
+    if (keys === "") return;
+    this.#set({ keys: "" });
+    if (turn.floor === "agent" && this.#rules.bargeIn.isAllowed) {
+      this.#bargeIn();
+      this.#set({ turn: { floor: "caller", text: turn.text } });
+    }
+    if (this.dialogue.callerEndedAt === null) this.#set({ callerEndedAt: this.#now });
+    this.#turn({ type: "keyed", text: `(keyed ${keys})` });
   }
 
   /** What somebody else gives the agent to say. It waits for the caller, and for what is being said. */

@@ -737,3 +737,29 @@ Deno.test("an agent that lets the caller speak first keeps their words over a lo
   assert.equal(stage.dialogue.workflow.node, "name");
   assert.equal(stage.prompts.length, 3);
 });
+
+Deno.test("keys are a turn of the caller once # or a pause ends them, and interrupt the agent", () => {
+  for (const end of ["#", null]) {
+    const stage = greeted();
+    stage.say("Hello.");
+    stage.answer("Please key in your number, and then the hash key.");
+    hear(stage, 3);
+    for (const digit of "4711") stage.tell({ type: "pressed", digit });
+    assert.equal(floor(stage), "agent");
+    stage.tell(end === null ? { type: "keysDue" } : { type: "pressed", digit: end });
+    assert.equal(floor(stage), "thinking");
+    stage.advance(10);
+    stage.answer("Thank you.");
+    stage.listen();
+    assert.deepEqual(
+      said(stage).slice(2).sort(),
+      [
+        "> (keyed 4711)",
+        "Thank you.",
+        ["Please key in", "your number, and then the hash key."],
+      ].sort(),
+    );
+    stage.tell({ type: "keysDue" }); // of keys that were taken already
+    assert.equal(stage.prompts.length, 2);
+  }
+});

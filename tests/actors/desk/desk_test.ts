@@ -84,6 +84,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       deadlinePassed: ignored,
       control: ignored,
       greetingDue: ignored,
+      keysDue: ignored,
       settleDue: ignored,
       durationPassed: ignored,
       connectMissed: ignored,

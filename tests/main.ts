@@ -88,6 +88,7 @@ const FULL_SIZES = {
   REFRESH_RUNS: "300",
   HISTORY_RUNS: "1000",
   LIMIT_RUNS: "200",
+  DIALOGUE_RUNS: "100000",
 } as const;
 
 function run([first, ...rest]: readonly string[]): Promise<Counts> {

@@ -656,6 +656,11 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         if (state.phase !== "live" || state.dialogue.ending !== null) {
           return reply.fail(new AppError("conflict", "The call is not being held now"));
         }
+        if (command.type === "transfer" && isWeb) {
+          return reply.fail(
+            new AppError("conflict", "A call from a browser has no carrier to dial"),
+          );
+        }
         reply();
         return obey(record(state, controlled(command, by), ctx), command, ctx);
       },

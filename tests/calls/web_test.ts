@@ -186,3 +186,21 @@ Deno.test("what is not of the protocol closes the socket", async () => {
     await close();
   }
 });
+
+Deno.test("a person in a browser cannot be handed to a telephone, and stays with the agent", async () => {
+  const { call, clock, ends, page, close } = await setUp();
+  await clock.advance(3_000);
+  const refused = call.ask<void>((reply) => ({
+    type: "control",
+    command: { type: "transfer", to: "+15550100001", sentence: null },
+    by: "key_1",
+    reply,
+  })).catch((error: unknown) => error);
+  await clock.settle();
+  const error = await refused;
+  assert.ok(error instanceof AppError && error.code === "conflict");
+  assert.equal(ends.length, 0);
+  page.end();
+  await clock.advance(1_000);
+  await close();
+});

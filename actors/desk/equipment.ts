@@ -25,6 +25,7 @@ import { newLlm } from "@/lib/providers/llm/mod.ts";
 import { newStt } from "@/lib/providers/stt/mod.ts";
 import { newTts } from "@/lib/providers/tts/mod.ts";
 import { Secret } from "@/lib/secret.ts";
+import { speakable } from "@/lib/speech/speakable.ts";
 import { configCache, type Versioned } from "./config_cache.ts";
 import type { TenantSettings } from "./tenant.ts";
 
@@ -193,7 +194,7 @@ function speechOf(
     return {
       stt: failoverRecogniser({ clock, recognisers }),
       llm: failoverModel({ clock, models }),
-      tts: failoverVoice({ clock, voices }),
+      tts: speakable(failoverVoice({ clock, voices })),
     };
   } catch (error) {
     if (error instanceof AppError && error.code === "not_configured") return error;

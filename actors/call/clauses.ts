@@ -2,6 +2,11 @@
 
 /** The first clause is flushed at a comma once it is this long; later ones wait for a sentence's end. */
 export const FIRST_CLAUSE_CHARS = 12;
+/** A letter of Chinese or Japanese says more than one of another script. */
+export const FIRST_CLAUSE_IDEOGRAPHS = 5;
+/** A first clause that the model writes slowly is given out without its end after so long, at so many letters. */
+export const FLUSH_AFTER_MS = 400;
+export const FLUSH_MIN_CHARS = 15;
 /** Text without any punctuation is flushed at a space past this. */
 export const CLAUSE_MAX_CHARS = 160;
 
@@ -33,6 +38,22 @@ export function addText(clauses: Clauses, text: string): [Clauses, readonly stri
   }
 }
 
+/**
+ * The first clause as far as it has come, once its first letter is `ageMs` old: a caller who hears its
+ * beginning does not wait. Whole words alone, and none that belongs to the next. Null: it is not due.
+ */
+export function flushDue(clauses: Clauses, ageMs: number): [Clauses, string] | null {
+  const { pending, begun } = clauses;
+  if (begun || ageMs < FLUSH_AFTER_MS) return null;
+  for (let at = pending.length - 1; at >= FLUSH_MIN_CHARS; at--) {
+    if (!isSpace(pending.charCodeAt(at)) || isJoint(pending, at)) continue;
+    const clause = collapse(pending.slice(0, at));
+    if (clause.length < FLUSH_MIN_CHARS) return null;
+    return [{ pending: pending.slice(at + 1), begun: true }, clause];
+  }
+  return null;
+}
+
 /** What is left when the model has finished: one clause or none. */
 export function lastClause(clauses: Clauses): string | null {
   const clause = collapse(clauses.pending);
@@ -42,14 +63,65 @@ export function lastClause(clauses: Clauses): string | null {
 /** Where the first clause of `text` ends, behind its space; 0 while it is not complete. */
 function clauseEnd(text: string, begun: boolean): number {
   for (let at = 0; at < text.length; at++) {
-    if (isFullStop(text.charCodeAt(at))) return at + 1;
+    const code = text.charCodeAt(at);
+    if (isFullStop(code)) return at + 1;
+    if (!begun && isFullPause(code) && at >= FIRST_CLAUSE_IDEOGRAPHS) return at + 1;
     if (at + 1 === text.length || !isSpace(text.charCodeAt(at + 1))) continue;
     const length = at + 1;
-    if (isSentenceEnd(text.charCodeAt(at))) return length + 1;
-    if (!begun && length >= FIRST_CLAUSE_CHARS && isPause(text.charCodeAt(at))) return length + 1;
+    if (isSentenceEnd(code) && !(code === STOP && isMidSentence(text, at))) return length + 1;
+    if (!begun && length >= FIRST_CLAUSE_CHARS && isPause(code)) return length + 1;
     if (length >= CLAUSE_MAX_CHARS) return length + 1;
   }
   return 0;
+}
+
+const STOP = 46;
+
+/** Written with a stop, in lower case, and never the last word of a sentence. */
+const ABBREVIATIONS = new Set(
+  [
+    "dr|mr|mrs|ms|prof|st|vs|approx|appt|ave", // en
+    "hr|fr|nr|bzw|ca|inkl|zzgl|evtl|ggf|tel|hl|bspw|sog", // de
+    "mme|mlle|env|av|bd|tél|ex", // fr
+    "sr|sra|srta|dra|ud|uds|ej|aprox|avda|núm", // es
+  ].join("|").split("|"),
+);
+const ABBREVIATION_MAX_CHARS = 6;
+
+/** Does the stop at `at`, which a space follows, only end an abbreviation, an initial or an ordinal? */
+function isMidSentence(text: string, at: number): boolean {
+  if (text.charCodeAt(at + 1) !== 32) return false; // a line ends there
+  let from = at;
+  while (from > 0 && isWordCode(text.charCodeAt(from - 1))) from--;
+  const length = at - from;
+  if (length === 0 || length > ABBREVIATION_MAX_CHARS) return false;
+  if (isDigit(text.charCodeAt(from))) {
+    // "5. März", or the number of a list; but "3.50." and "1984." end.
+    return length <= 2 && !isJoined(text.charCodeAt(from - 1));
+  }
+  return length === 1 && text.charAt(from) !== "I" ||
+    ABBREVIATIONS.has(text.slice(from, at).toLowerCase());
+}
+
+/** Would what is written on both sides of the space at `at` be said otherwise if it were parted there? */
+function isJoint(text: string, at: number): boolean {
+  const before = text.charCodeAt(at - 1);
+  if (isDigit(before) || isDigit(text.charCodeAt(at + 1)) || at + 1 === text.length) return true;
+  return before === STOP && isMidSentence(text, at - 1) || !isWordCode(before) && !isPause(before);
+}
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57;
+}
+
+/** A stop or a comma inside of a figure. */
+function isJoined(code: number): boolean {
+  return code === STOP || code === 44;
+}
+
+/** A letter or a digit, near enough. */
+function isWordCode(code: number): boolean {
+  return isDigit(code) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code >= 0xc0;
 }
 
 function isSpace(code: number): boolean {
@@ -57,12 +129,18 @@ function isSpace(code: number): boolean {
 }
 
 function isSentenceEnd(code: number): boolean {
-  return code === 46 || code === 33 || code === 63 || code === 58; // . ! ? :
+  return code === 46 || code === 33 || code === 63 || code === 58 ||
+    code === 0x2026; // . ! ? : …
 }
 
 /** Stops of scripts that write no space behind them. */
 function isFullStop(code: number): boolean {
   return code === 0x3002 || code === 0xff01 || code === 0xff1f; // 。 ！ ？
+}
+
+/** Commas of scripts that write no space behind them. */
+function isFullPause(code: number): boolean {
+  return code === 0x3001 || code === 0xff0c; // 、 ，
 }
 
 function isPause(code: number): boolean {

@@ -6,6 +6,8 @@ import {
   addText,
   CLAUSE_MAX_CHARS,
   FIRST_CLAUSE_CHARS,
+  FLUSH_AFTER_MS,
+  flushDue,
   lastClause,
   noClauses,
 } from "@/actors/call/clauses.ts";
@@ -30,7 +32,7 @@ function early(text: string): readonly string[] {
 
 /** Behind a stop of Chinese or Japanese a space makes no difference. */
 function withoutGaps(text: string): string {
-  return text.replaceAll(/([。！？]) /g, "$1");
+  return text.replaceAll(/([。！？、，]) /g, "$1");
 }
 
 const piece = fc.oneof(
@@ -87,6 +89,14 @@ const SPLITS: readonly (readonly [string, readonly string[]])[] = [
   ["It costs 3.50 euro, at 9:30, e.g.now ", ["It costs 3.50 euro,"]],
   ["Wait — what ", []], // four letters are no clause
   ["Good morning — what ", ["Good morning —"]],
+  ["Please ask Dr. Smith now. And ", ["Please ask Dr. Smith now."]],
+  ["Ask J. R. Smith. And ", ["Ask J. R. Smith."]],
+  ["Das geht, z. B. heute. Und ", ["Das geht, z. B. heute."]],
+  ["Am 5. Mai geht es. Und ", ["Am 5. Mai geht es."]],
+  ["1. Eggs\n2. Milk. Then ", ["1. Eggs 2. Milk."]],
+  ["It costs 3.50. And ", ["It costs 3.50."]],
+  ["So am I. And ", ["So am I."]],
+  ["Hm… let ", ["Hm…"]],
   ["It costs 3.", []], // the next token may be a digit
   ["It costs 3.\n", ["It costs 3."]],
 ];
@@ -95,9 +105,35 @@ Deno.test("clauses end where a voice would pause", () => {
   for (const [text, expected] of SPLITS) assert.deepEqual(early(text), expected, text);
 });
 
+Deno.test("a slow first clause is flushed in whole words after a while, and no later one", () => {
+  const [slow] = addText(noClauses, "I am looking for a free hour on Mon");
+  assert.equal(flushDue(slow, FLUSH_AFTER_MS - 1), null);
+  assert.deepEqual(flushDue(slow, FLUSH_AFTER_MS), [
+    { pending: "Mon", begun: true },
+    "I am looking for a free hour on",
+  ]);
+  const [later] = addText(noClauses, "Good morning. I am looking for a free hour on Mon");
+  assert.equal(flushDue(later, 10_000), null);
+});
+
+Deno.test("a flush parts no abbreviation, no figure and no short beginning", () => {
+  const rows: readonly (readonly [string, string | null])[] = [
+    ["We have room with Dr. Sm", "We have room with"],
+    ["We have room for about 5 pe", "We have room for"],
+    ["It costs as much as $ 5", "It costs as much as"],
+    ["Let me see what", null],
+    ["Oneverylongwordthatneverends", null],
+  ];
+  for (const [text, expected] of rows) {
+    const [clauses] = addText(noClauses, text);
+    assert.equal(flushDue(clauses, 1_000)?.[1] ?? null, expected, text);
+  }
+});
+
 Deno.test("clauses end at the stops of Chinese and Japanese, behind which no space comes", () => {
   assert.deepEqual(early("你好。请问您叫什么名字？我"), ["你好。", "请问您叫什么名字？"]);
   assert.deepEqual(early("はい、ありがとうございます。それでは"), ["はい、ありがとうございます。"]);
+  assert.deepEqual(early("かしこまりました、少々お待ち"), ["かしこまりました、"]);
 });
 
 Deno.test("the first clause comes at its first comma past a few letters", () => {

@@ -6,8 +6,8 @@ import type {
   SynthesisOptions,
   TextToSpeech,
 } from "@/lib/providers/tts/tts.ts";
-import { type Span, toSpeech } from "./hygiene/hygiene.ts";
-import { noMarkup } from "./hygiene/markup.ts";
+import { type Span, toSpeech } from "@/lib/speech/hygiene/hygiene.ts";
+import { noMarkup } from "@/lib/speech/hygiene/markup.ts";
 
 /** A written word is told when its last spoken word is; one that is not spoken takes no time. */
 export function speakable(voice: TextToSpeech): TextToSpeech {

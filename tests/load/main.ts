@@ -8,6 +8,8 @@ export interface Load {
 const LOADS: Readonly<Record<string, () => Promise<Load>>> = {
   calls: () => import("./calls.ts"),
   slow: () => import("./slow.ts"),
+  sqlmap: () => import("./sqlmap.ts"),
+  timing: () => import("./timing.ts"),
 };
 
 function print(stream: typeof Deno.stdout, text: string): void {

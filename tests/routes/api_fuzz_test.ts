@@ -9,10 +9,10 @@ import fc from "fast-check";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import type { ApiDocument } from "@/routes/reference.ts";
 import { embeddedTestDatabase } from "@/tests/support/database.ts";
+import { KnownIds, type Operation, operationsOf } from "@/tests/support/operations.ts";
 import {
   type JsonSchema,
   nearly,
-  RealId,
   valuesOf,
   wildJson,
   wildText,
@@ -21,8 +21,6 @@ import { type WholeApi, wholeApi } from "@/tests/support/whole_api.ts";
 
 const RUNS = Number(Deno.env.get("FUZZ_RUNS") ?? 1_500);
 const SEED = Number(Deno.env.get("FUZZ_SEED") ?? 20_260_105);
-/** One of a prefix is as good as another. */
-const IDS_MAX = 200;
 
 const kit = await embeddedTestDatabase();
 
@@ -34,40 +32,6 @@ interface Case {
   /** `undefined`: none. */
   readonly body: unknown;
   readonly type: string | null;
-}
-
-interface Operation {
-  readonly name: string;
-  readonly method: string;
-  readonly path: string;
-  readonly parameters: readonly {
-    name: string;
-    in: string;
-    required: boolean;
-    schema: JsonSchema;
-  }[];
-  readonly bodySchema: JsonSchema | null;
-  readonly responses: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-}
-
-function operationsOf(document: ApiDocument): Operation[] {
-  const resolve = (part: unknown): never => {
-    const ref: string | undefined = Object(part).$ref;
-    if (ref === undefined) return part as never; // typed by where it is used
-    return resolve(ref.slice(2).split("/").reduce((at, name) => Object(at)[name], document));
-  };
-  return Object.entries(document.paths).flatMap(([path, item]) =>
-    Object.entries(item).map(([method, operation]) => ({
-      name: `${method} ${path}`,
-      method: method.toUpperCase(),
-      path,
-      parameters: (operation.parameters ?? []).map(resolve),
-      bodySchema: Object(operation.requestBody).content?.["application/json"]?.schema ?? null,
-      responses: Object.fromEntries(
-        Object.entries(operation.responses).map(([status, answer]) => [status, resolve(answer)]),
-      ),
-    }))
-  );
 }
 
 /** Mostly what fits, sometimes what nearly does, now and then anything. */
@@ -120,30 +84,6 @@ function cases(document: ApiDocument, operations: readonly Operation[]): fc.Arbi
     return { weight, arbitrary };
   });
   return fc.oneof(...all);
-}
-
-/** Ids that the API has told of, by their prefix. */
-class Ids {
-  readonly #of = new Map<string, string[]>();
-
-  note(text: string): void {
-    for (const [id, prefix = ""] of text.matchAll(/\b([a-z]+)_[0-9a-f-]{36}\b/g)) {
-      const known = this.#of.get(prefix) ?? [];
-      if (known.length < IDS_MAX && !known.includes(id)) known.push(id);
-      this.#of.set(prefix, known);
-    }
-  }
-
-  /** The value with real ids in their places. */
-  fill(value: unknown): unknown {
-    if (value instanceof RealId) {
-      const known = this.#of.get(value.prefix) ?? [];
-      return known[value.pick % known.length] ?? `${value.prefix}_none`;
-    }
-    if (Array.isArray(value)) return value.map((item) => this.fill(item));
-    if (typeof value !== "object" || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, this.fill(part)]));
-  }
 }
 
 /** A path or a query takes no half of a surrogate pair. */
@@ -265,7 +205,7 @@ Deno.test("api fuzz: no generated request breaks the API, and every answer fits 
   const { api, agentId, document, close } = await setUp();
   const operations = operationsOf(document);
   const byName = new Map(operations.map((operation) => [operation.name, operation]));
-  const ids = new Ids();
+  const ids = new KnownIds();
   ids.note([...api.ids, agentId].join(" "));
   const check = judge(document);
   const counts = new Map<string, number>();

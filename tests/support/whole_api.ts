@@ -21,6 +21,8 @@ import { answeredEnd, DEADLINE_MS, insertedCall, newStaffedTenant } from "./rows
 
 export interface WholeApi {
   readonly app: ReturnType<typeof newApp>;
+  /** What the principal shows. */
+  readonly token: string;
   /** What is there to begin with. */
   readonly ids: readonly string[];
   /** Asks as the principal; headers given win. */
@@ -115,6 +117,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
   });
   return {
     app,
+    token: TOKEN,
     ids: [tenantId, staffed.agentId, call.id, principal.id],
     logged,
     async ask(path, init = {}) {

@@ -59,7 +59,7 @@ export function boundConnections(server: Server, bounds: ConnectionBounds): Conn
 
   function close(socket: Socket): void {
     forget(socket);
-    socket.destroy();
+    socket.resetAndDestroy(); // what waits for it in the system's buffers, up to 4 MB, goes as well
   }
 
   /** Whether there is room, now or by closing another. */

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Context } from "hono";
 import type { Env } from "./env.ts";
+import { inPieces } from "./pieces.ts";
 
 /** Asked again after a minute, and answered with 304 as long as nothing has changed. */
 const CACHED = "public, max-age=60";
@@ -36,7 +37,7 @@ export async function send(
   c.header("Vary", "Accept-Encoding", { append: true });
   if ((c.req.header("if-none-match") ?? "").includes(etag)) return c.body(null, 304);
   if (!/\bgzip\b/.test(c.req.header("accept-encoding") ?? "")) {
-    return c.body(body, 200, { "Content-Type": type });
+    return c.body(inPieces(body), 200, { "Content-Type": type });
   }
-  return c.body(await zipped, 200, { "Content-Type": type, "Content-Encoding": "gzip" });
+  return c.body(inPieces(await zipped), 200, { "Content-Type": type, "Content-Encoding": "gzip" });
 }

@@ -6,6 +6,7 @@ import type { Clock } from "@/lib/clock.ts";
 import type { Log } from "@/lib/log.ts";
 import { boundConnections } from "@/lib/connections.ts";
 import { acceptSockets, bind, type UpgradeAnswer } from "@/lib/socket_server.ts";
+import { inPieces, PIECE_BYTES } from "./pieces.ts";
 
 /** What a peer may take. `node:http` enforces these under Deno 2.9; `Deno.serve` has none of them. */
 export interface Limits {
@@ -149,6 +150,7 @@ function isWhole({ method }: Request, { status, headers }: Response): boolean {
 /** As a stream, in which its end is looked for, it costs half as much again. */
 async function sendWhole(response: Response, outgoing: Outgoing): Promise<Response> {
   const body = new Uint8Array(await response.arrayBuffer());
+  if (body.length > PIECE_BYTES) return new Response(inPieces(body), response);
   const head: string[] = [];
   response.headers.forEach((value, name) => { // a tenth of what `for … of` costs
     if (name !== "content-length") head.push(name, value);

@@ -23,6 +23,10 @@ class Peer extends EventEmitter {
     this.writableLength -= Math.min(bytes, this.writableLength);
   }
 
+  resetAndDestroy(): void {
+    this.destroy();
+  }
+
   destroy(): void {
     this.destroyed = true;
     this.emit("close");

@@ -91,6 +91,26 @@ Deno.test("who asks for much and reads nothing is dropped; who reads slowly is n
   await server.close();
 });
 
+Deno.test("one who reads a long JSON answer slowly gets all of it", async () => {
+  const long = { text: "x".repeat(16 * 1024 * 1024) }; // more than the system holds for a peer
+  const server = await listen({ fetch: () => Response.json(long) }, {
+    ...{ hostname: "127.0.0.1", port: 0, clock: systemClock, log: silentLog },
+    limits: { stalledMs: 400 },
+  });
+  const slow = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  await slow.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  const bytes = new Uint8Array(512 * 1024);
+  let got = 0;
+  while (got < long.text.length) {
+    const read = await slow.read(bytes);
+    assert.notEqual(read, null, `Dropped after ${got} bytes`);
+    got += read ?? 0;
+    await sleep(systemClock, 50);
+  }
+  slow.close();
+  await server.close();
+});
+
 Deno.test("requests may be sent ahead of their answers, but not many", async () => {
   await using server = await setUp({ unansweredMax: 3 });
   const ahead = async (count: number): Promise<number> => {

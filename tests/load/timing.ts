@@ -7,7 +7,7 @@ import { demoAgent } from "@/lib/workflow/demo.ts";
 import { serverProcess } from "./server_process.ts";
 
 /** Below what a key may ask in a second. */
-const PACE_MS = 11;
+const PACE_MS = 21;
 /** Asked before it is measured. */
 const WARM_UP = 50;
 /** What may lie between the two medians. */
@@ -49,8 +49,12 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
     const startedAt = systemClock.now();
     const headers = { Authorization: `Bearer ${server.apiKey}` };
     const answer = await fetch(`${api}/${path}`, { headers });
-    await answer.text();
-    if (answer.status !== 404) throw new Error(`${path} answered ${answer.status}`);
+    const text = await answer.text();
+    if (answer.status !== 404) {
+      throw new Error(
+        `${path} answered ${answer.status}: ${text}`,
+      );
+    }
     return systemClock.now() - startedAt;
   }
 

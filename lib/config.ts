@@ -40,6 +40,13 @@ export interface Config {
     readonly accountSid: string | null;
     readonly authToken: Secret | null;
   };
+  /** The house's LiveKit project; a null key: there is none. */
+  readonly livekit: {
+    readonly url: string | null;
+    readonly apiKey: string | null;
+    readonly apiSecret: Secret | null;
+    readonly sip: SipGate | null;
+  };
   /** What calls are held with. A null key: the provider was chosen, and answers `not_configured`. */
   readonly stt: SttConfig;
   readonly llm: LlmConfig;
@@ -77,6 +84,14 @@ export interface Config {
   /** How many machines share the limits when Redis is away. */
   readonly machines: number;
   readonly log: { readonly level: Level; readonly pii: boolean };
+}
+
+/** Where a carrier phones a LiveKit project, and what it shows there. */
+export interface SipGate {
+  /** `project.sip.livekit.cloud`, with `;transport=tls` where it is wanted. */
+  readonly host: string;
+  /** Null: the carrier is known by its addresses. */
+  readonly login: { readonly username: string; readonly password: Secret } | null;
 }
 
 export interface EdgeConfig {
@@ -164,6 +179,10 @@ const keyEncryptionKeys = list
     error: "must have different names",
   });
 
+/** A host, perhaps a port, and parameters of a SIP URI. */
+export const SIP_HOST = /^[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:\d{1,5})?(;[a-z]+=[A-Za-z0-9.-]+)*$/;
+const SIP_HOST_WANTED = "must be a host, as project.sip.livekit.cloud;transport=tls";
+
 /** The name of a machine that Fly has given none. */
 const HERE = "local";
 
@@ -185,6 +204,13 @@ const Settings = z.object({
   TWILIO_API_URL: address("http:", "https:").default("https://api.twilio.com"),
   TWILIO_ACCOUNT_SID: text.optional(),
   TWILIO_AUTH_TOKEN: secret.optional(),
+
+  LIVEKIT_URL: address("ws:", "wss:", "http:", "https:").optional(),
+  LIVEKIT_API_KEY: text.optional(),
+  LIVEKIT_API_SECRET: secret.optional(),
+  LIVEKIT_SIP_HOST: text.regex(SIP_HOST, { error: SIP_HOST_WANTED }).optional(),
+  LIVEKIT_SIP_USERNAME: text.optional(),
+  LIVEKIT_SIP_PASSWORD: secret.optional(),
 
   STT_PROVIDER: oneOf(...STT_PROVIDERS).optional(),
   STT_FALLBACK: listOf(...STT_PROVIDERS),
@@ -281,6 +307,12 @@ function toConfig(set: Settings): Config {
       accountSid: set.TWILIO_ACCOUNT_SID ?? null,
       authToken: set.TWILIO_AUTH_TOKEN ?? null,
     },
+    livekit: {
+      url: set.LIVEKIT_URL ?? null,
+      apiKey: set.LIVEKIT_API_KEY ?? null,
+      apiSecret: set.LIVEKIT_API_SECRET ?? null,
+      sip: toSipGate(set),
+    },
     ...toProviders(set),
     maxCalls: set.MAX_CALLS,
     edge: {
@@ -299,6 +331,14 @@ function toConfig(set: Settings): Config {
     machines: set.MACHINES,
     log: { level: set.LOG_LEVEL, pii: set.LOG_PII === "true" },
   };
+}
+
+function toSipGate(set: Settings): SipGate | null {
+  const { LIVEKIT_SIP_HOST: host, LIVEKIT_SIP_USERNAME: username, LIVEKIT_SIP_PASSWORD: password } =
+    set;
+  if (host === undefined) return null;
+  if (username === undefined || password === undefined) return { host, login: null };
+  return { host, login: { username, password } };
 }
 
 /** Half of it is a mistake that would be noticed only under load. */

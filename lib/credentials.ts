@@ -6,6 +6,7 @@ export const CREDENTIAL_PROVIDERS = [
   "openai",
   "anthropic",
   "elevenlabs",
+  "livekit",
 ] as const;
 export type CredentialProvider = typeof CREDENTIAL_PROVIDERS[number];
 
@@ -16,6 +17,14 @@ export const CREDENTIAL_FIELDS = {
   openai: { apiKey: "secret" },
   anthropic: { apiKey: "secret" },
   elevenlabs: { apiKey: "secret", voice: "shown" },
+  livekit: {
+    url: "shown",
+    apiKey: "shown",
+    apiSecret: "secret",
+    sipHost: "shown",
+    sipUsername: "shown",
+    sipPassword: "secret",
+  },
 } as const satisfies Record<CredentialProvider, Readonly<Record<string, "shown" | "secret">>>;
 
 /** By field. A field that was not given is absent. */

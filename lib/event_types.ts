@@ -31,6 +31,16 @@ export interface EventPayloads {
     readonly role: string;
     readonly by: string;
   };
+  /** A recording of a LiveKit room is over, however it came out. */
+  readonly "livekit.egress_ended": {
+    readonly egressId: string;
+    readonly room: string;
+    readonly status: string;
+    readonly error: string | null;
+    readonly files: readonly { readonly name: string; readonly location: string }[];
+    readonly startedAt: string | null;
+    readonly endedAt: string | null;
+  };
   /** Sent by the test button of an endpoint, to it alone. */
   readonly "webhook.test": { readonly endpointId: string };
 }
@@ -48,5 +58,6 @@ export type EventType = keyof EventPayloads;
 
 export const EVENT_TYPES = [
   ...["call.started", "call.answered", "call.ended", "call.analyzed", "call.slow"] as const,
-  ...["transcript.ready", "agent.published", "member.invited", "webhook.test"] as const,
+  ...["transcript.ready", "agent.published", "member.invited"] as const,
+  ...["livekit.egress_ended", "webhook.test"] as const,
 ] as const satisfies readonly EventType[];

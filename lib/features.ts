@@ -5,7 +5,7 @@ import { accountOf, KEY_SETTINGS } from "./provider_choice.ts";
 
 export interface Feature {
   readonly name:
-    | ("carrier" | "stt" | "llm" | "tts")
+    | ("carrier" | "livekit" | "stt" | "llm" | "tts")
     | ("logins" | "apiKeys" | "credentials" | "webhooks" | "signup")
     | ("mail" | "sharedLimits" | "database");
   /** What provides it: `twilio`, `simulated`, `embedded`; null when nothing does. */
@@ -16,7 +16,7 @@ export interface Feature {
 
 /** `hasKeys`: whether the house has its key-encryption key and its pepper, set or made. */
 export function featuresOf(config: Config, hasKeys: boolean): Feature[] {
-  const { twilio, auth, mail, redis } = config;
+  const { twilio, livekit, auth, mail, redis } = config;
   const carrier = twilio.accountSid === null
     ? "TWILIO_ACCOUNT_SID"
     : twilio.authToken === null
@@ -30,6 +30,11 @@ export function featuresOf(config: Config, hasKeys: boolean): Feature[] {
   });
   return [
     { name: "carrier", provider: carrier === null ? "twilio" : null, missing: carrier },
+    {
+      name: "livekit",
+      provider: missingOf(livekit) === null ? "livekit" : null,
+      missing: missingOf(livekit),
+    },
     speech("stt", config.stt),
     speech("llm", config.llm),
     speech("tts", config.tts),
@@ -39,6 +44,13 @@ export function featuresOf(config: Config, hasKeys: boolean): Feature[] {
     { name: "sharedLimits", provider: redis === null ? "memory" : "upstash", missing: null },
     { name: "database", provider: config.database.type, missing: null },
   ];
+}
+
+/** The first setting of a LiveKit project that is not there; null: it is whole. */
+export function missingOf({ url, apiKey, apiSecret }: Config["livekit"]): string | null {
+  if (url === null) return "LIVEKIT_URL";
+  if (apiKey === null) return "LIVEKIT_API_KEY";
+  return apiSecret === null ? "LIVEKIT_API_SECRET" : null;
 }
 
 function speech(

@@ -93,7 +93,7 @@ export function ttsConfig(name: TtsProvider, accounts: ProviderAccounts): TtsCon
 /** Whose credential a provider goes by; null: it needs none. */
 export function accountOf(
   name: SttProvider | LlmProvider | TtsProvider,
-): Exclude<CredentialProvider, "twilio"> | null {
+): SpeechCredential | null {
   switch (name) {
     case "simulated":
       return null;
@@ -111,13 +111,16 @@ export function accountOf(
   }
 }
 
+/** Accounts that calls are held with: they all have one key. */
+type SpeechCredential = Exclude<CredentialProvider, "twilio" | "livekit">;
+
 /** The setting that the house's key of an account comes from. */
 export const KEY_SETTINGS = {
   deepgram: "DEEPGRAM_API_KEY",
   openai: "OPENAI_API_KEY",
   anthropic: "ANTHROPIC_API_KEY",
   elevenlabs: "ELEVENLABS_API_KEY",
-} as const satisfies Record<Exclude<CredentialProvider, "twilio">, string>;
+} as const satisfies Record<SpeechCredential, string>;
 
 /** A tenant's own accounts, by provider. */
 export type Brought = Partial<Record<CredentialProvider, CredentialValues>>;

@@ -19,6 +19,7 @@ import {
   masked,
 } from "@/lib/credentials.ts";
 import { AppError } from "@/lib/errors.ts";
+import { isProjectUrl } from "@/lib/providers/livekit/address.ts";
 import { newId, uuidOf } from "@/lib/ids.ts";
 import { errand } from "./errand.ts";
 import type { Office } from "./office.ts";
@@ -79,6 +80,7 @@ export const credentialErrands = {
       const { provider, name = CREDENTIAL_IN_USE } = input;
       const id = newId("credential");
       const values = plainValues(input.values, {}, {});
+      checkProject(office, provider, values);
       const sealed = await vault.seal(credentialPlace(tenantId, id), JSON.stringify(values));
       const checked = await tried(office, input, values);
       const row = { id, provider, name, sealed, masked: masked(provider, values), ...checked };
@@ -111,6 +113,7 @@ export const credentialErrands = {
     const place = credentialPlace(tenantId, id);
     const stored: CredentialValues = JSON.parse(await vault.open(place, before.sealed));
     const values = plainValues(input.values, before.masked, stored);
+    checkProject(office, provider, values);
     const sealed = await vault.seal(place, JSON.stringify(values));
     const checked = await tried(office, input, values);
     const name = input.name ?? before.name;
@@ -183,6 +186,18 @@ function plainValues(
     throw new AppError("invalid", message, { field: `values.${field}` });
   }
   return values;
+}
+
+/** Throws AppError("invalid") for a LiveKit project at an address that nobody allows. */
+function checkProject(
+  { outboundAllow }: Office,
+  provider: CredentialProvider,
+  { url = "" }: CredentialValues,
+): void {
+  if (provider !== "livekit" || isProjectUrl(url, outboundAllow)) return;
+  const field = "values.url";
+  const message = `Wrong input in "${field}": not wss://….livekit.cloud, and not of OUTBOUND_ALLOW`;
+  throw new AppError("invalid", message, { field });
 }
 
 /** A credential that its provider refuses is not kept: `invalid` names the field. */

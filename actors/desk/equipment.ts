@@ -7,7 +7,7 @@ import type { Vault } from "@/db/vault.ts";
 import type { CallDeps } from "@/actors/call/call.ts";
 import { isServed } from "@/lib/access.ts";
 import type { Clock } from "@/lib/clock.ts";
-import type { Config } from "@/lib/config.ts";
+import type { Config, SipGate } from "@/lib/config.ts";
 import {
   CREDENTIAL_IN_USE,
   type CredentialProvider,
@@ -15,6 +15,9 @@ import {
 } from "@/lib/credentials.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
+import { missingOf } from "@/lib/features.ts";
+import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
+import { isProjectUrl } from "@/lib/providers/livekit/address.ts";
 import type { VoiceDefaults } from "@/lib/workflow/graph.ts";
 import type { Breakers } from "@/lib/providers/failover/breaker.ts";
 import type { Guarded } from "@/lib/providers/failover/guarded.ts";
@@ -52,6 +55,13 @@ export interface CarrierAccount {
   readonly authToken: Secret;
 }
 
+/** A project of LiveKit's, and how a carrier reaches it by telephone; null: it does not. */
+export interface LiveKitProject {
+  readonly api: LiveKit;
+  readonly account: Account;
+  readonly sip: SipGate | null;
+}
+
 export interface Equipment {
   /**
    * For a call of the tenant by an account; a null account is its own where it has one. `version` as in
@@ -62,6 +72,10 @@ export interface Equipment {
     account: Account | null,
     version: number | null,
   ): Promise<Outfit | AppError>;
+  /** Its LiveKit project, else the house's. Throws AppError("not_configured") that names what is missing. */
+  livekit(tenantId: string, version: number | null): Promise<LiveKitProject>;
+  /** The house's own, whose webhooks may be of any tenant. Throws as `livekit`. */
+  houseLiveKit(): LiveKitProject;
   /** What the tenant's own carrier account signs with; null when it has none. */
   authToken(tenantId: string, version: number | null): Promise<Secret | null>;
 }
@@ -77,11 +91,14 @@ export interface EquipmentOptions {
   /** In place of what the settings name, for tenants without accounts of their own. */
   readonly speech?: Partial<Speech>;
   newCarrier(account: CarrierAccount): Carrier;
+  newLiveKit(account: LiveKitAccount): LiveKit;
 }
 
 interface Held extends Versioned {
   readonly speech: Speech | AppError;
   readonly own: { readonly carrier: Carrier; readonly authToken: Secret } | null;
+  /** Null: it has brought none. */
+  readonly livekit: LiveKitProject | null;
   readonly defaults: VoiceDefaults;
 }
 
@@ -126,6 +143,7 @@ export function newEquipment(options: EquipmentOptions): Equipment {
       configVersion,
       speech,
       own: ownCarrier(brought.twilio),
+      livekit: ownLiveKit(brought.livekit),
       defaults: {
         language: defaults?.language ?? language ?? null,
         voice: defaults?.voice ?? null,
@@ -140,7 +158,35 @@ export function newEquipment(options: EquipmentOptions): Equipment {
     return { carrier: options.newCarrier({ accountSid, authToken }), authToken };
   }
 
+  function ownLiveKit(values: CredentialValues | undefined): LiveKitProject | null {
+    if (values === undefined) return null;
+    const { url = "", apiKey = "", apiSecret = "" } = values;
+    if (!isProjectUrl(url, config.outboundAllow)) return null; // the operator allows it no more
+    const { sipHost: host, sipUsername: username, sipPassword: password } = values;
+    const login = username === undefined || password === undefined
+      ? null
+      : { username, password: new Secret(password) };
+    return {
+      api: options.newLiveKit({ url, apiKey, apiSecret: new Secret(apiSecret) }),
+      account: "tenant",
+      sip: host === undefined ? null : { host, login },
+    };
+  }
+
+  const houseProject = houseLiveKit(options);
+  function ofHouse(): LiveKitProject {
+    if (houseProject !== null) return houseProject;
+    const field = missingOf(config.livekit) ?? "";
+    throw new AppError("not_configured", `LiveKit is not configured: ${field} is missing`, {
+      field,
+    });
+  }
+
   return {
+    async livekit(tenantId, version) {
+      return (await cache.read(tenantId, version)).livekit ?? ofHouse();
+    },
+    houseLiveKit: ofHouse,
     async outfit(tenantId, account, version) {
       const { speech, own, defaults } = await cache.read(tenantId, version);
       if (speech instanceof AppError) return speech;
@@ -158,6 +204,12 @@ export function newEquipment(options: EquipmentOptions): Equipment {
       return (await cache.read(tenantId, version)).own?.authToken ?? null;
     },
   };
+}
+
+function houseLiveKit({ config, newLiveKit }: EquipmentOptions): LiveKitProject | null {
+  const { url, apiKey, apiSecret, sip } = config.livekit;
+  if (url === null || apiKey === null || apiSecret === null) return null;
+  return { api: newLiveKit({ url, apiKey, apiSecret }), account: "house", sip };
 }
 
 interface Wrapping {

@@ -2,6 +2,9 @@
 
 import { z } from "zod";
 import type { CredentialProvider, CredentialValues } from "@/lib/credentials.ts";
+import { AppError } from "@/lib/errors.ts";
+import { Secret } from "@/lib/secret.ts";
+import type { LiveKit, LiveKitAccount } from "./livekit/livekit.ts";
 
 export type CredentialVerdict =
   | { readonly type: "valid" }
@@ -9,6 +12,9 @@ export type CredentialVerdict =
   | { readonly type: "refused"; readonly field: string }
   /** There was no answer that says either. */
   | { readonly type: "unreachable" };
+
+/** All but LiveKit, whose keys sign requests and are never sent. */
+export type ProbedProvider = Exclude<CredentialProvider, "livekit">;
 
 /** Rejects only when `signal` is aborted. */
 export type CheckCredential = (
@@ -19,7 +25,11 @@ export type CheckCredential = (
 
 export interface CredentialCheckOptions {
   /** Where each provider's API is, without a trailing slash: OpenAI's ends in its version. */
-  readonly urls: Readonly<Record<CredentialProvider, string>>;
+  readonly urls: Readonly<Record<ProbedProvider, string>>;
+  readonly checkLiveKit: (
+    values: CredentialValues,
+    signal: AbortSignal,
+  ) => Promise<CredentialVerdict>;
   /** With limits of its own. */
   readonly fetch: typeof fetch;
 }
@@ -38,6 +48,7 @@ const UNREACHABLE: CredentialVerdict = { type: "unreachable" };
 
 export function credentialCheck(options: CredentialCheckOptions): CheckCredential {
   return async (provider, values, signal) => {
+    if (provider === "livekit") return await options.checkLiveKit(values, signal);
     const { path, headers, field, read } = PROBES[provider](values);
     try {
       const response = await options.fetch(`${options.urls[provider]}${path}`, {
@@ -57,7 +68,23 @@ export function credentialCheck(options: CredentialCheckOptions): CheckCredentia
   };
 }
 
-const PROBES: Readonly<Record<CredentialProvider, (values: CredentialValues) => Probe>> = {
+/** Asks a project for its rooms. A project that does not answer may be the wrong URL, or be away. */
+export function liveKitCheck(
+  newLiveKit: (account: LiveKitAccount) => Pick<LiveKit, "listRooms">,
+): CredentialCheckOptions["checkLiveKit"] {
+  return async ({ url = "", apiKey = "", apiSecret = "" }, signal) => {
+    try {
+      await newLiveKit({ url, apiKey, apiSecret: new Secret(apiSecret) }).listRooms(signal);
+      return VALID;
+    } catch (error) {
+      signal.throwIfAborted();
+      const isRefused = error instanceof AppError && error.status === 401;
+      return isRefused ? { type: "refused", field: "apiSecret" } : UNREACHABLE;
+    }
+  };
+}
+
+const PROBES: Readonly<Record<ProbedProvider, (values: CredentialValues) => Probe>> = {
   // https://www.twilio.com/docs/iam/api/account#fetch-an-account-resource
   twilio: ({ accountSid = "", authToken = "" }) => ({
     path: `/2010-04-01/Accounts/${encodeURIComponent(accountSid)}.json`,

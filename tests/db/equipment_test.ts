@@ -12,6 +12,7 @@ import { uuidOf } from "@/lib/ids.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
 import { Secret } from "@/lib/secret.ts";
+import { loadLiveKit } from "@/lib/providers/livekit/server_api.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { errandRunner } from "@/tests/support/errands.ts";
 import { manualClock } from "@/tests/support/manual_clock.ts";
@@ -19,6 +20,7 @@ import { startOpenAI } from "@/tests/support/openai.ts";
 import { DEADLINE_MS, newTenant } from "@/tests/support/rows.ts";
 
 const { open } = await testDatabase();
+const newLiveKit = await loadLiveKit();
 
 const KEYS = [{
   name: "k1",
@@ -46,6 +48,7 @@ async function setUp(database: Database, env: Readonly<Record<string, string>> =
         accounts.push(account);
         return { ...inboundOnly(), provider: `twilio ${account.accountSid}` };
       },
+      newLiveKit,
     });
   const { run } = errandRunner(database, tenantId, {
     services: {

@@ -1,6 +1,6 @@
 /** The providers' reads of an account on loopback: what each answers to the key it knows, and to any other. */
 
-import type { CredentialProvider } from "@/lib/credentials.ts";
+import type { ProbedProvider } from "@/lib/providers/credential_check.ts";
 
 export interface AccountServer {
   readonly url: string;
@@ -11,7 +11,7 @@ export interface AccountServer {
 }
 
 /** As each provider answers a key that it does not know (2026-11). */
-const UNKNOWN: Readonly<Record<CredentialProvider, unknown>> = {
+const UNKNOWN: Readonly<Record<ProbedProvider, unknown>> = {
   twilio: { code: 20003, message: "Authenticate", more_info: "", status: 401 },
   deepgram: { err_code: "INVALID_AUTH", err_msg: "Invalid credentials.", request_id: "1" },
   openai: {
@@ -34,7 +34,7 @@ interface Account {
 export const ACCOUNT_SID = `AC${"0123456789abcdef".repeat(2)}`;
 export const ACCOUNT_KEY = "sk-proj-0123456789abcdef0123456789f3a9";
 
-const ACCOUNTS: Readonly<Record<CredentialProvider, Account>> = {
+const ACCOUNTS: Readonly<Record<ProbedProvider, Account>> = {
   twilio: {
     path: `/2010-04-01/Accounts/${ACCOUNT_SID}.json`,
     header: ["authorization", `Basic ${btoa(`${ACCOUNT_SID}:${ACCOUNT_KEY}`)}`],
@@ -62,7 +62,7 @@ const ACCOUNTS: Readonly<Record<CredentialProvider, Account>> = {
   },
 };
 
-export function startAccountServer(provider: CredentialProvider): AccountServer {
+export function startAccountServer(provider: ProbedProvider): AccountServer {
   const { path, header: [name, value], body } = ACCOUNTS[provider];
   const requests: { path: string; headers: Headers }[] = [];
   const next: Response[] = [];

@@ -14,6 +14,15 @@ export type Verb =
   | { readonly type: "rejectBusy" }
   /** Dials a number for the caller, E.164; asks `actionUrl` when that is over, by `DialCallStatus`. https://www.twilio.com/docs/voice/twiml/dial */
   | { readonly type: "dial"; readonly to: string; readonly actionUrl: string }
+  /** Dials a SIP address for the caller, headers in its query. https://www.twilio.com/docs/voice/twiml/sip */
+  | {
+    readonly type: "dialSip";
+    readonly uri: string;
+    readonly login: { readonly username: string; readonly password: string } | null;
+    readonly actionUrl: string;
+  }
+  /** Hands the call to a media socket that is not ours. */
+  | { readonly type: "stream"; readonly url: string }
   | { readonly type: "say"; readonly sentence: string }
   | { readonly type: "hangUp" };
 
@@ -38,6 +47,15 @@ function element(verb: Verb): string {
       return `<Reject reason="busy"/>`;
     case "dial":
       return `<Dial action="${escape(verb.actionUrl)}"><Number>${escape(verb.to)}</Number></Dial>`;
+    case "dialSip": {
+      const { uri, login, actionUrl } = verb;
+      const shown = login === null
+        ? ""
+        : ` username="${escape(login.username)}" password="${escape(login.password)}"`;
+      return `<Dial action="${escape(actionUrl)}"><Sip${shown}>${escape(uri)}</Sip></Dial>`;
+    }
+    case "stream":
+      return `<Connect><Stream url="${escape(verb.url)}"/></Connect>`;
     case "say":
       return `<Say>${escape(verb.sentence)}</Say>`;
     case "hangUp":

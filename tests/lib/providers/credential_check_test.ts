@@ -2,13 +2,16 @@
 
 import assert from "node:assert/strict";
 import { systemClock } from "@/lib/clock.ts";
+import { CREDENTIAL_PROVIDERS, type CredentialValues } from "@/lib/credentials.ts";
 import {
-  CREDENTIAL_PROVIDERS,
-  type CredentialProvider,
-  type CredentialValues,
-} from "@/lib/credentials.ts";
-import { credentialCheck, type CredentialVerdict } from "@/lib/providers/credential_check.ts";
+  credentialCheck,
+  type CredentialVerdict,
+  liveKitCheck,
+  type ProbedProvider,
+} from "@/lib/providers/credential_check.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
+import { loadLiveKit } from "@/lib/providers/livekit/server_api.ts";
+import { startLiveKit } from "@/tests/support/livekit.ts";
 import {
   ACCOUNT_KEY,
   ACCOUNT_SID,
@@ -20,12 +23,15 @@ const LIMITS = { headMs: 1_000, idleMs: 1_000, totalMs: 2_000, maxBytes: 10_000 
 const VALID: CredentialVerdict = { type: "valid" };
 const UNREACHABLE: CredentialVerdict = { type: "unreachable" };
 
-function valuesOf(provider: CredentialProvider, key: string): CredentialValues {
+const checkLiveKit = liveKitCheck(await loadLiveKit());
+const PROBED = CREDENTIAL_PROVIDERS.filter((it): it is ProbedProvider => it !== "livekit");
+
+function valuesOf(provider: ProbedProvider, key: string): CredentialValues {
   return provider === "twilio" ? { accountSid: ACCOUNT_SID, authToken: key } : { apiKey: key };
 }
 
 async function withAccount(
-  provider: CredentialProvider,
+  provider: ProbedProvider,
   test: (kit: {
     readonly server: AccountServer;
     ask(key?: string): Promise<CredentialVerdict>;
@@ -35,6 +41,7 @@ async function withAccount(
   const { url } = server;
   const check = credentialCheck({
     urls: { twilio: url, deepgram: url, openai: url, anthropic: url, elevenlabs: url },
+    checkLiveKit,
     fetch: limitedFetch({ provider: "credentials", clock: systemClock, ...LIMITS }),
   });
   const { signal } = new AbortController();
@@ -48,7 +55,7 @@ async function withAccount(
   }
 }
 
-for (const provider of CREDENTIAL_PROVIDERS) {
+for (const provider of PROBED) {
   const field = provider === "twilio" ? "authToken" : "apiKey";
 
   Deno.test(`${provider} knows a good credential, and refuses another by its field`, async () => {
@@ -105,9 +112,27 @@ Deno.test("a check that nobody waits for any more is given up", async () => {
   await withAccount("openai", async ({ server }) => {
     const { url } = server;
     const urls = { twilio: url, deepgram: url, openai: url, anthropic: url, elevenlabs: url };
-    const check = credentialCheck({ urls, fetch });
+    const check = credentialCheck({ urls, fetch, checkLiveKit });
     const reason = new Error("gone");
     const asked = check("openai", { apiKey: ACCOUNT_KEY }, AbortSignal.abort(reason));
     await assert.rejects(asked, reason);
   });
+});
+
+Deno.test("a LiveKit project knows its own keys, refuses others, and may be away", async () => {
+  const server = startLiveKit();
+  const { url, apiKey, apiSecret } = server;
+  const ask = (secret: string, signal = new AbortController().signal) =>
+    checkLiveKit({ url, apiKey, apiSecret: secret }, signal);
+  assert.deepEqual(await ask(apiSecret), VALID);
+  assert.deepEqual(await ask("not the secret, and long enough for it"), {
+    type: "refused",
+    field: "apiSecret",
+  });
+  server.failNext({ type: "error", status: 503, code: "unavailable" });
+  assert.deepEqual(await ask(apiSecret), UNREACHABLE);
+  const reason = new Error("gone");
+  await assert.rejects(ask(apiSecret, AbortSignal.abort(reason)), reason);
+  await server.close();
+  assert.deepEqual(await ask(apiSecret), UNREACHABLE);
 });

@@ -7,6 +7,7 @@ import {
   type KeptAnswer,
   listKeptAnswers,
 } from "./erasure.ts";
+import { eraseEgresses } from "./livekit.ts";
 import type { IdempotencyKey } from "./idempotency.ts";
 import type { Sql } from "./client.ts";
 import type { Vault } from "./vault.ts";
@@ -52,7 +53,9 @@ async function eraseRows(
 ): Promise<Record<string, number>> {
   return await read(async (sql) => {
     const counts: Record<string, number> = { ...await eraseCalls(sql, tenantId, callIds) };
-    if (number !== null) addCounts(counts, { ...await eraseNumber(sql, tenantId, number) });
+    if (number === null) return counts;
+    addCounts(counts, { ...await eraseNumber(sql, tenantId, number) });
+    addCounts(counts, { egresses: await eraseEgresses(sql, tenantId, number) });
     return counts;
   });
 }

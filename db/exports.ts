@@ -69,6 +69,11 @@ export const EXPORT_FILES = {
     { conversation_id: "call" },
     { key: ["conversation_id", "seq"] },
   ),
+  livekit_egresses: file(
+    "livekit_egress",
+    "id livekit_id room status error files started_by created_at started_at ended_at",
+    { id: "egress" },
+  ),
   credentials: file(
     "credential",
     "id provider name masked version status checked_at created_at updated_at",

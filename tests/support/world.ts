@@ -128,6 +128,16 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     payload: json(sql, { turn: 1, text: canary }),
     at: PAST,
   }),
+  livekit_egress: ({ ids, canary }, sql) => ({
+    ...own(ids, "egress"),
+    livekit_id: `EG_${uuid(ids.egress)}`,
+    room: canary,
+    status: "active",
+    stage: 2,
+    files: json(sql, []),
+    updated_ns: 1,
+  }),
+  livekit_event: ({ ids }) => ({ tenant_id: uuid(ids.tenant), id: ids.egress, at: PAST }),
   tenant_key: ({ ids }) => ({
     tenant_id: uuid(ids.tenant),
     version: 100, // beside those that the vault makes
@@ -251,7 +261,7 @@ function worldOf(seed: string): World {
   const prefixes = [
     ...["tenant", "person", "member", "session", "invitation", "key", "agent", "version"] as const,
     ...["number", "call", "event", "credential", "audit", "receipt", "job", "endpoint"] as const,
-    ...["delivery", "visit"] as const,
+    ...["delivery", "visit", "egress"] as const,
   ];
   const ids = Object.fromEntries(prefixes.map((prefix) => [prefix, newId(prefix)]));
   return {

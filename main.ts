@@ -22,7 +22,8 @@ import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { loadTwilio } from "@/lib/providers/carrier/twilio.ts";
 import { breakersText } from "@/lib/providers/failover/metrics_text.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
-
+import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
+import { loadLiveKit } from "@/lib/providers/livekit/server_api.ts";
 import { newNotifier } from "@/lib/providers/notify/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { talkPath } from "@/lib/talk.ts";
@@ -37,6 +38,8 @@ import project from "./deno.json" with { type: "json" };
 
 /** Twilio's API answers within a second or two; a page of it is a few kilobytes. */
 const TWILIO_LIMITS = { headMs: 10_000, idleMs: 5_000, totalMs: 15_000, maxBytes: 1024 * 1024 };
+/** Phoning somebody into a room waits for their telephone; lists of a project's rooms may be long. */
+const LIVEKIT_LIMITS = { headMs: 8_000, idleMs: 5_000, totalMs: 12_000, maxBytes: 8 * 1024 * 1024 };
 const READY_MS = 1_000;
 
 export interface Server {
@@ -112,6 +115,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     database,
     carrier,
     newCarrier: newTwilio,
+    newLiveKit: await liveKitAt(clock),
     publicUrl,
     keys,
     speech: options.speech ?? {},
@@ -252,6 +256,13 @@ async function twilioAt(
   const fetch = limitedFetch({ provider: "twilio", clock, ...TWILIO_LIMITS });
   return ({ accountSid, authToken }) =>
     newTwilio({ accountSid, authToken: authToken.reveal(), apiUrl, fetch });
+}
+
+/** Makes the client of a LiveKit project, the house's or a tenant's. */
+async function liveKitAt(clock: Clock): Promise<(account: LiveKitAccount) => LiveKit> {
+  const newLiveKit = await loadLiveKit();
+  const fetch = limitedFetch({ provider: "livekit", clock, ...LIVEKIT_LIMITS });
+  return (account) => newLiveKit({ ...account, fetch });
 }
 
 async function main(args: readonly string[]): Promise<void> {

@@ -24,9 +24,14 @@ import { newPasswords } from "@/lib/passwords.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { Secret } from "@/lib/secret.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
-import { type CheckCredential, credentialCheck } from "@/lib/providers/credential_check.ts";
+import {
+  type CheckCredential,
+  credentialCheck,
+  liveKitCheck,
+} from "@/lib/providers/credential_check.ts";
 import { type Breakers, newBreakers } from "@/lib/providers/failover/breaker.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
+import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
 import { web } from "@/lib/providers/carrier/web.ts";
 import { webMedia } from "@/lib/providers/carrier/web_media.ts";
@@ -105,6 +110,7 @@ export interface HouseOptions {
   readonly carrier: Carrier;
   /** Of a tenant's own account. */
   newCarrier(account: CarrierAccount): Carrier;
+  newLiveKit(account: LiveKitAccount): LiveKit;
   /** What carriers and users reach us at, without a trailing slash. */
   readonly publicUrl: string;
   /** Null: logins, keys, credentials and webhooks are not configured. */
@@ -155,7 +161,10 @@ export function openHouse(options: HouseOptions): House {
     notifier: options.notifier,
     background,
     auth: { signup: config.auth.signup, missing: missingKeys(options) },
-    askProvider: askProviderOf(config, clock),
+    askProvider: askProviderOf(options),
+    livekit: (tenantId, version) => equipment.livekit(tenantId, version),
+    houseLiveKit: () => equipment.houseLiveKit(),
+    outboundAllow: config.outboundAllow,
     outbound: outboundHttp({ allow: config.outboundAllow, clock }),
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
     acted: () => void seals.send({ type: "wake" }),
@@ -166,11 +175,11 @@ export function openHouse(options: HouseOptions): House {
       attemptDelivery({ services, random: Math.random }, delivery, signal),
   };
 
-  const { newCarrier, speech = {} } = options;
+  const { newCarrier, newLiveKit, speech = {} } = options;
   const breakers = newBreakers(clock);
   const meter = newCallMeter();
   const equipment = newEquipment({
-    ...{ database, vault, config, clock, carrier, newCarrier, speech, breakers },
+    ...{ database, vault, config, clock, carrier, newCarrier, newLiveKit, speech, breakers },
   });
   const tenantOf = (tenantId: string): Ref<TenantMessage> => system.at(tenantKind, tenantId);
   system.register(tenantKind, (tenantId) =>
@@ -343,7 +352,8 @@ function missingKeys({ keys }: HouseOptions): Services["auth"]["missing"] {
 }
 
 /** At the addresses that the operator has set: they are nobody else's to choose. */
-function askProviderOf({ twilio, providers }: Config, clock: Clock): CheckCredential {
+function askProviderOf({ config, clock, newLiveKit }: HouseOptions): CheckCredential {
+  const { twilio, providers } = config;
   const { deepgram, openai, anthropic, elevenlabs } = providers;
   return credentialCheck({
     urls: {
@@ -353,6 +363,7 @@ function askProviderOf({ twilio, providers }: Config, clock: Clock): CheckCreden
       anthropic: anthropic.url,
       elevenlabs: elevenlabs.url,
     },
+    checkLiveKit: liveKitCheck(newLiveKit),
     fetch: limitedFetch({ provider: "credentials", clock, ...CHECK_LIMITS }),
   });
 }

@@ -24,6 +24,8 @@ import { jobs } from "./jobs.ts";
 import { invitations, openInvitations } from "./invitations.ts";
 import { members } from "./members.ts";
 import { describeApi } from "./reference.ts";
+import { livekit } from "./livekit.ts";
+import { livekitWebhooks } from "./livekit_webhooks.ts";
 import { limited, limitedByAddress, limitedStrangers, limitedTalkers } from "./limits.ts";
 import { phoneNumbers } from "./phone_numbers.ts";
 import { tenantLimits } from "./tenant_limits.ts";
@@ -61,6 +63,7 @@ function api() {
     .route("/erasures", erasures)
     .route("/export", exports)
     .route("/credentials", credentials)
+    .route("/livekit", livekit)
     .route("/webhooks", webhooks)
     .route("/jobs", jobs);
 }
@@ -77,6 +80,7 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.route("/twilio", twilio(deps)); // signed over the public URL
   app.use(checkHost(deps.edge, deps.publicUrl));
   app.use(visiting(deps));
+  app.route("/livekit", livekitWebhooks); // signed; all from a few addresses
   app.use(limitedByAddress(deps));
   app.route("/", docs(() => describeApi(app, deps)));
   app.route("/api/v1/features", featureRoutes(deps));

@@ -2,6 +2,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi";
 import { CREDENTIAL_PROVIDERS } from "@/lib/credentials.ts";
+import { SIP_HOST } from "@/lib/config.ts";
 import { etagOf, ifMatch } from "./etag.ts";
 import { answer, body, id, listOf, newRoutes, PageQuery, SIGNED_IN, Time } from "./openapi.ts";
 
@@ -17,6 +18,15 @@ const Values = {
   elevenlabs: z.strictObject({
     apiKey: Key,
     voice: z.string().regex(/^[A-Za-z0-9]{1,64}$/, "Not the id of a voice").optional(),
+  }),
+  livekit: z.strictObject({
+    url: z.string().max(300).meta({ example: "wss://project.livekit.cloud" }),
+    apiKey: z.string().min(3).max(64),
+    apiSecret: Key,
+    sipHost: z.string().max(300).regex(SIP_HOST, "Not a host, as project.sip.livekit.cloud")
+      .optional(),
+    sipUsername: z.string().min(1).max(64).optional(),
+    sipPassword: Key.optional(),
   }),
 };
 
@@ -37,6 +47,7 @@ const Input = z.discriminatedUnion("provider", [
   z.strictObject({ provider: z.literal("openai"), values: Values.openai, ...more }),
   z.strictObject({ provider: z.literal("anthropic"), values: Values.anthropic, ...more }),
   z.strictObject({ provider: z.literal("elevenlabs"), values: Values.elevenlabs, ...more }),
+  z.strictObject({ provider: z.literal("livekit"), values: Values.livekit, ...more }),
 ]);
 const Replacement = z.discriminatedUnion("provider", [
   z.strictObject({
@@ -62,6 +73,11 @@ const Replacement = z.discriminatedUnion("provider", [
   z.strictObject({
     provider: z.literal("elevenlabs"),
     values: Values.elevenlabs.extend({ apiKey: Masked }),
+    ...more,
+  }),
+  z.strictObject({
+    provider: z.literal("livekit"),
+    values: Values.livekit.extend({ apiSecret: Masked, sipPassword: Masked.optional() }),
     ...more,
   }),
 ]);

@@ -15,6 +15,7 @@ const TAGS: Readonly<Record<string, string>> = {
     "What answers and places calls: graphs that are edited as a draft and published as versions.",
   "Phone numbers": "The company's numbers, and the agent that answers each.",
   Calls: "Calls as they were held: placing one, and what was said and happened in it.",
+  LiveKit: "Rooms of WebRTC and SIP: tokens, trunks, calls out of rooms, recordings.",
   Credentials: "Secrets of providers, sealed; read back masked.",
   Talk: "Talking to an agent in a browser: its page, and the tickets that let a page in.",
   Webhooks: "Where events of the company are delivered, and how each delivery went.",

@@ -10,6 +10,8 @@ import { uuidOf } from "@/lib/ids.ts";
 import { toCallProgress, TWILIO_CALL_STATUSES } from "@/lib/providers/carrier/progress.ts";
 import { isWebhookSigned, type SignedRequest } from "@/lib/providers/carrier/signature.ts";
 import { twiml, type Verb } from "@/lib/providers/carrier/twiml.ts";
+import { CARRIER_CALL_HEADER } from "@/lib/providers/livekit/rooms.ts";
+import { visiting } from "./authenticated.ts";
 import { check, readForm, readText } from "./body.ts";
 import { type AppDeps, ASK_MS } from "./deps.ts";
 import type { Env } from "./env.ts";
@@ -45,6 +47,10 @@ const Status = Form.extend({
 const VoiceQuery = z.strictObject({
   agentId: z.string().refine((id) => uuidOf("agent", id) !== null, "Not an agent's id").optional(),
 });
+/** By a trunk of its own over SIP, or as a media stream. */
+const LiveKitQuery = z.strictObject({ by: z.enum(["sip", "stream"]).default("sip") });
+/** Values of `DialCallStatus`. */
+const REACHED: ReadonlySet<string> = new Set(["completed", "answered"]);
 /** A tenant's own account asks and tells under its id; the house's under none. */
 const OWN = "/:tenantId{tenant_[0-9a-f-]+}";
 const STATUS_PATHS = ["", OWN].flatMap((of) => [`${of}/status`, `${of}/calls/:callId/status`]);
@@ -93,6 +99,22 @@ export function twilio(deps: AppDeps): Hono<Env> {
       );
       return speak(c, ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing: true }));
     })
+    .on("POST", ["/livekit", `${OWN}/livekit`], visiting(deps), async (c) => {
+      const { DialCallStatus: dialed, ...webhook } = readForm(c.var.signedForm, Resume);
+      const { by } = check(c.req.query(), LiveKitQuery);
+      if (dialed !== undefined) { // asked again, once the room has let go of the caller
+        if (REACHED.has(dialed)) return speak(c, { type: "hangUp" });
+        return speak(c, { type: "say", sentence: SENTENCES.unreachable }, { type: "hangUp" });
+      }
+      const owner = await ownerOf(c, webhook, deps.clock.now() + ASK_MS);
+      const target = await c.var.gate("liveKitTarget", {
+        ...{ owner, by, from: webhook.From, to: webhook.To, carrierCallId: webhook.CallSid },
+        header: CARRIER_CALL_HEADER,
+      });
+      if (target.type === "stream") return speak(c, target, { type: "hangUp" });
+      const actionUrl = `${publicUrl}${c.req.path}?by=sip`;
+      return speak(c, { ...target, type: "dialSip", actionUrl });
+    })
     .on("POST", ["/calls/:callId/resume", `${OWN}/calls/:callId/resume`], async (c) => {
       const { DialCallStatus: dialed, ...webhook } = readForm(c.var.signedForm, Resume);
       const { callId } = check(c.req.param(), CallPath);
@@ -102,7 +124,7 @@ export function twilio(deps: AppDeps): Hono<Env> {
         (reply) => ({ type: "resume", callId, carrierCallId: webhook.CallSid, reply }),
         { deadline },
       );
-      const wasReached = dialed === undefined || dialed === "completed" || dialed === "answered";
+      const wasReached = dialed === undefined || REACHED.has(dialed);
       if (!wasReached && answer.type === "hangUp") {
         return speak(c, { type: "say", sentence: SENTENCES.unreachable }, answer);
       }

@@ -8,6 +8,9 @@ import { callErrands } from "./calls.ts";
 import { jobErrands } from "./jobs.ts";
 import { credentialErrands } from "./credentials.ts";
 import { invitationErrands } from "./invitations.ts";
+import { liveKitEgressErrands } from "./livekit_egress.ts";
+import { liveKitPhoneErrands } from "./livekit_phones.ts";
+import { liveKitRoomErrands } from "./livekit_rooms.ts";
 import { memberErrands } from "./members.ts";
 import { erasureErrands } from "./erasures.ts";
 import { operatorErrands } from "./operators.ts";
@@ -26,6 +29,9 @@ export const errands = {
   ...jobErrands,
   ...credentialErrands,
   ...invitationErrands,
+  ...liveKitEgressErrands,
+  ...liveKitPhoneErrands,
+  ...liveKitRoomErrands,
   ...memberErrands,
   ...erasureErrands,
   ...operatorErrands,

@@ -17,6 +17,7 @@ import type { Outbound } from "@/lib/outbound.ts";
 import type { CheckCredential } from "@/lib/providers/credential_check.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { DeskMessage } from "./desk.ts";
+import type { LiveKitProject } from "./equipment.ts";
 
 export type { Act, AuditNote } from "@/db/act.ts";
 
@@ -55,6 +56,12 @@ export interface Services extends Committed {
   };
   /** Asks a provider whether it knows a credential. */
   readonly askProvider: CheckCredential;
+  /** The LiveKit project of a tenant, at least as new as this version of its configuration; as `Equipment.livekit`. */
+  livekit(tenantId: string, configVersion: number | null): Promise<LiveKitProject>;
+  /** As `Equipment.houseLiveKit`. */
+  houseLiveKit(): LiveKitProject;
+  /** The `host:port` that tenants' URLs may reach although they are private. */
+  readonly outboundAllow: readonly string[];
   /** The way to addresses that tenants chose. */
   readonly outbound: Outbound;
   /** Sends a webhook that the caller has leased, now, and records how it came out. */

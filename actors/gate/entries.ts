@@ -2,6 +2,7 @@
 
 import type { Entry } from "./entry.ts";
 import { invitationEntries } from "./invitations.ts";
+import { liveKitEntries } from "./livekit.ts";
 import { loginEntries } from "./login.ts";
 import { meEntries } from "./me.ts";
 import { passwordEntries } from "./passwords.ts";
@@ -11,6 +12,7 @@ import { tenantEntries } from "./tenants.ts";
 
 export const entries = {
   ...invitationEntries,
+  ...liveKitEntries,
   ...loginEntries,
   ...meEntries,
   ...passwordEntries,

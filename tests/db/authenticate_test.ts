@@ -15,6 +15,7 @@ import { newAccessTokens } from "@/lib/access_tokens.ts";
 import { keyHash, newKey, readKey } from "@/lib/api_keys.ts";
 import { readConfig } from "@/lib/config.ts";
 import { newId, uuidOf } from "@/lib/ids.ts";
+import { noLiveKit as newLiveKit } from "@/tests/support/livekit.ts";
 import { silentLog } from "@/lib/log.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { Secret } from "@/lib/secret.ts";
@@ -59,6 +60,7 @@ async function withHouses(test: (given: Test) => Promise<void>): Promise<void> {
       database: counted,
       carrier: inboundOnly(),
       newCarrier: inboundOnly,
+      newLiveKit,
       publicUrl: PUBLIC_URL,
       keys: KEYS,
       notifier: { provider: "none", send: () => Promise.resolve() },

@@ -12,6 +12,7 @@ import { newId } from "@/lib/ids.ts";
 import { silentLog } from "@/lib/log.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
+import { noLiveKit } from "@/tests/support/livekit.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { DEADLINE_MS, insertedCall, newCall, newStaffedTenant } from "@/tests/support/rows.ts";
 
@@ -43,6 +44,7 @@ async function setUp() {
       placeCall: () => Promise.resolve({ carrierCallId: newId("job") }),
     },
     newCarrier: () => inboundOnly(),
+    newLiveKit: noLiveKit,
     publicUrl: "https://voice.example.com",
     keys: null,
     notifier: { provider: "none", send: () => Promise.resolve() },

@@ -11,6 +11,8 @@ import { newId } from "@/lib/ids.ts";
 import { silentLog } from "@/lib/log.ts";
 import { Secret } from "@/lib/secret.ts";
 import { newWebhookSecret } from "@/lib/webhooks/sign.ts";
+import { startLiveKit } from "./livekit.ts";
+import { LIVEKIT_NAMES } from "./matrix_rows.ts";
 import { DEADLINE_MS } from "./rows.ts";
 import { serverKit } from "./server.ts";
 import { newWorld, ROWS, uuid, type World } from "./world.ts";
@@ -57,11 +59,15 @@ const UNSTABLE = ["date", "ratelimit", "ratelimit-policy", "keep-alive", "connec
 export async function matrixKit(database: Database): Promise<MatrixKit> {
   const pepper = new Secret("a pepper of the tests, 32 characters");
   const kek = { name: "test", key: new Secret(new Uint8Array(32).fill(7).toBase64()) };
+  const livekit = startLiveKit();
   const kit = await serverKit({
     database,
     env: {
       KEY_ENCRYPTION_KEYS: `${kek.name}:${kek.key.reveal()}`,
       TOKEN_PEPPER: pepper.reveal(),
+      LIVEKIT_URL: livekit.url,
+      LIVEKIT_API_KEY: livekit.apiKey,
+      LIVEKIT_API_SECRET: livekit.apiSecret,
       OPENAI_BASE_URL: "http://127.0.0.1:1/v1", // nobody listens there
     },
   });
@@ -128,6 +134,22 @@ export async function matrixKit(database: Database): Promise<MatrixKit> {
     });
   }
 
+  /** What every world has at LiveKit, as it is named on the wire. */
+  function openRooms({ ids, number }: World): void {
+    const { room, identity, trunk, rule } = LIVEKIT_NAMES;
+    const name = `${uuid(ids.tenant)}_${room(ids)}`;
+    const metadata = JSON.stringify({ tenantId: ids.tenant });
+    livekit.rooms.set(name, { sid: `RM_${uuid(ids.agent)}`, name, creationTime: "1780000000" });
+    livekit.participants.set(`${name}\n${identity(ids)}`, { identity: identity(ids), kind: "SIP" });
+    const sipTrunkId = trunk(ids);
+    livekit.trunks.set(sipTrunkId, { sipTrunkId, metadata, numbers: [number], inbound: false });
+    const sipDispatchRuleId = rule(ids);
+    const target = { dispatchRuleIndividual: { roomPrefix: `${uuid(ids.tenant)}_call` } };
+    livekit.rules.set(sipDispatchRuleId, { sipDispatchRuleId, metadata, rule: target });
+    const egressId = `EG_${uuid(ids.egress)}`;
+    livekit.egresses.set(egressId, { egressId, roomName: name, status: "EGRESS_ACTIVE" });
+  }
+
   return {
     async send({ method, path, body, token = null, tenantId }) {
       const headers = new Headers({ "X-Request-Id": REQUEST_ID });
@@ -149,6 +171,7 @@ export async function matrixKit(database: Database): Promise<MatrixKit> {
     async newCitizen({ status = "active" } = {}) {
       const world = await newWorld(database);
       await sealSecrets(world);
+      openRooms(world);
       const made: Partial<Record<Role, string>> = {};
       for (const role of ["owner", "admin", "builder", "agent", "viewer"] as const) {
         made[role] = await member(world, role);
@@ -185,6 +208,9 @@ export async function matrixKit(database: Database): Promise<MatrixKit> {
         return parts.join("\n");
       });
     },
-    [Symbol.asyncDispose]: () => kit.close(),
+    async [Symbol.asyncDispose]() {
+      await kit.close();
+      await livekit.close();
+    },
   };
 }

@@ -35,6 +35,16 @@ const credential: IdOf = (ids) => ids.credential;
 const endpoint: IdOf = (ids) => ids.endpoint;
 const job: IdOf = (ids) => ids.job;
 
+const egress: IdOf = (ids) => ids.egress;
+/** What a world has at LiveKit; `matrix_kit.ts` puts it there. */
+export const LIVEKIT_NAMES = {
+  room: (ids) => `room_${uuid(ids.agent)}`,
+  identity: (ids) => `caller_${uuid(ids.agent)}`,
+  trunk: (ids) => `ST_${uuid(ids.agent)}`,
+  rule: (ids) => `SDR_${uuid(ids.agent)}`,
+} as const satisfies Record<string, IdOf>;
+const { room, identity, trunk, rule } = LIVEKIT_NAMES;
+
 /** Holds nothing of a tenant that is not named by a token of its own. */
 const ANYONE: MatrixRow = { needs: "anyone", ok: 200 };
 
@@ -261,6 +271,96 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     body: ({ caller }) => ({ phone: caller }),
   },
   "GET /api/v1/export": { needs: "data:export", ok: 200 },
+
+  "GET /api/v1/livekit": { needs: "calls:read", ok: 200 },
+  "POST /api/v1/livekit/tokens": {
+    needs: "calls:write",
+    ok: 201,
+    body: () => ({ room: "lobby", identity: "ada" }),
+  },
+  "GET /api/v1/livekit/rooms": {
+    needs: "calls:read",
+    ok: 200,
+    shows: ({ ids }) => room(ids),
+  },
+  "POST /api/v1/livekit/rooms": {
+    needs: "calls:write",
+    ok: 201,
+    body: () => ({ name: "lobby" }),
+  },
+  "DELETE /api/v1/livekit/rooms/{room}": { needs: "calls:write", ok: 204, ids: { room } },
+  "GET /api/v1/livekit/rooms/{room}/participants": {
+    needs: "calls:read",
+    ok: 200,
+    ids: { room },
+    shows: ({ ids }) => identity(ids),
+  },
+  "DELETE /api/v1/livekit/rooms/{room}/participants/{identity}": {
+    needs: "calls:write",
+    ok: 204,
+    ids: { room, identity },
+  },
+  "POST /api/v1/livekit/rooms/{room}/sip-participants": {
+    needs: "calls:write",
+    ok: 201,
+    ids: { room },
+    body: () => ({ to: "+15550100199", identity: "callee" }),
+    bodyIds: { trunkId: trunk, agentId: agent },
+  },
+  "POST /api/v1/livekit/rooms/{room}/sip-participants/{identity}/transfer": {
+    needs: "calls:write",
+    ok: 204,
+    ids: { room, identity },
+    body: () => ({ to: "+15550100199" }),
+  },
+  "GET /api/v1/livekit/trunks": {
+    needs: "numbers:read",
+    ok: 200,
+    shows: ({ ids }) => trunk(ids),
+  },
+  "POST /api/v1/livekit/trunks": {
+    needs: "numbers:write",
+    ok: 201,
+    body: ({ number }) => ({
+      direction: "inbound",
+      name: "Twilio",
+      numbers: [number],
+      allowedAddresses: ["192.0.2.0/24"],
+    }),
+  },
+  "DELETE /api/v1/livekit/trunks/{id}": { needs: "numbers:write", ok: 204, ids: { id: trunk } },
+  "GET /api/v1/livekit/dispatch-rules": {
+    needs: "numbers:read",
+    ok: 200,
+    shows: ({ ids }) => rule(ids),
+  },
+  "POST /api/v1/livekit/dispatch-rules": {
+    needs: "numbers:write",
+    ok: 201,
+    body: ({ ids }) => ({ name: "All", room: "call", trunkIds: [trunk(ids)] }),
+    bodyIds: { agentId: agent },
+  },
+  "DELETE /api/v1/livekit/dispatch-rules/{id}": {
+    needs: "numbers:write",
+    ok: 204,
+    ids: { id: rule },
+  },
+  "GET /api/v1/livekit/egress": {
+    needs: "calls:read",
+    ok: 200,
+    shows: ({ ids }) => ids.egress,
+  },
+  "POST /api/v1/livekit/egress": {
+    needs: "calls:write",
+    ok: 201,
+    body: ({ ids }) => ({ room: room(ids) }),
+  },
+  "GET /api/v1/livekit/egress/{id}": { needs: "calls:read", ok: 200, ids: { id: egress } },
+  "POST /api/v1/livekit/egress/{id}/stop": {
+    needs: "calls:write",
+    ok: 200,
+    ids: { id: egress },
+  },
 
   "GET /api/v1/limits": { needs: "tenant:read", ok: 200 },
 

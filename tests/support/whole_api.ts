@@ -14,6 +14,7 @@ import type { Limiter, Verdict } from "@/lib/limits/limiter.ts";
 import { HOUSE_LIMITS } from "@/lib/limits/plan.ts";
 import { newLog } from "@/lib/log.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
+import { loadLiveKit } from "@/lib/providers/livekit/server_api.ts";
 import { Secret } from "@/lib/secret.ts";
 import { newApp } from "@/routes/app.ts";
 import { fakeRef } from "@/tests/routes/fakes.ts";
@@ -39,6 +40,7 @@ const UNLIMITED: Limiter = {
   takeAll: (wants) => Promise.resolve(wants.map(() => FREE)),
 };
 
+const newLiveKit = await loadLiveKit();
 const TOKEN = "the-principal";
 export const PUBLIC_URL = "https://voice.example.com";
 
@@ -85,6 +87,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     database,
     carrier: inboundOnly(),
     newCarrier: () => inboundOnly(),
+    newLiveKit,
     publicUrl: PUBLIC_URL,
     keys: {
       keyEncryptionKeys: [{ name: "test", key: new Secret(btoa("k".repeat(32))) }],

@@ -1,0 +1,147 @@
+/** Entries of LiveKit: its webhooks, and calls of a carrier that are handed on to it. */
+
+import { act } from "@/db/act.ts";
+import { isFinal, storeEgress, takeLiveKitEvent } from "@/db/livekit.ts";
+import { getTenant } from "@/db/tenants.ts";
+import { isServed } from "@/lib/access.ts";
+import { AppError } from "@/lib/errors.ts";
+import { uuidOf } from "@/lib/ids.ts";
+import type { LiveKitEvent } from "@/lib/providers/livekit/livekit.ts";
+import { CARRIER_CALL_ATTRIBUTE, tenantRoom, wireRoom } from "@/lib/providers/livekit/rooms.ts";
+import { AGENT_ATTRIBUTE } from "@/lib/providers/livekit/rooms.ts";
+import type { LiveKitProject } from "@/actors/desk/equipment.ts";
+import { entry } from "./entry.ts";
+import type { Lobby } from "./lobby.ts";
+import type { NumberOwner } from "./gate.ts";
+
+const ENTRY_MS = 2_000;
+
+export interface LiveKitWebhook {
+  /** Of its path: whose project tells; null: the house's. */
+  readonly tenantId: string | null;
+  readonly body: string;
+  readonly authorization: string;
+}
+
+/** Where a carrier is to take a call of its own. */
+export type LiveKitTarget =
+  | {
+    readonly type: "sip";
+    /** `sip:+15550100100@project.sip.livekit.cloud;transport=tls?X-…=…` */
+    readonly uri: string;
+    readonly login: { readonly username: string; readonly password: string } | null;
+  }
+  /** A media stream's address. */
+  | { readonly type: "stream"; readonly url: string };
+
+export interface HandedCall {
+  readonly owner: NumberOwner;
+  readonly from: string;
+  readonly to: string;
+  readonly carrierCallId: string;
+  /** `sip`: by a trunk and its rule; `stream`: into a room of this call's own. */
+  readonly by: "sip" | "stream";
+  readonly header: string;
+}
+
+export const liveKitEntries = {
+  /**
+   * Takes an event, once, whatever the order. Throws unauthenticated for one that the project has not signed, the
+   * same one for no such tenant and for one without a project of its own.
+   */
+  liveKitWebhook: entry(async (lobby, webhook: LiveKitWebhook): Promise<null> => {
+    const { api } = await projectOf(lobby, webhook.tenantId);
+    const event = await api.readWebhook(webhook.body, webhook.authorization);
+    const room = tenantRoom(event.egress?.room ?? event.room?.name ?? "");
+    // Of rooms that are not ours, and of another's by a tenant's own project, nothing is to be known.
+    if (room === null || (webhook.tenantId ?? room.tenantId) !== room.tenantId) return null;
+    await takeEvent(lobby, room, event);
+    return null;
+  }),
+
+  /** Throws not_configured where the project has no SIP host, or there is no project. */
+  liveKitTarget: entry(async (lobby, call: HandedCall): Promise<LiveKitTarget> => {
+    const { tenantId, agentId, configVersion } = call.owner;
+    await checkServed(lobby, tenantId);
+    const { api, sip } = await lobby.livekit(tenantId, configVersion);
+    if (call.by === "stream") {
+      const url = await api.connectTwilioCall({
+        room: wireRoom(tenantId, `call-${call.carrierCallId}`),
+        identity: "caller",
+        direction: "inbound",
+        attributes: {
+          [CARRIER_CALL_ATTRIBUTE]: call.carrierCallId,
+          ...(agentId === null ? {} : { [AGENT_ATTRIBUTE]: agentId }),
+        },
+      }, lobby.signal);
+      return { type: "stream", url };
+    }
+    if (sip === null) {
+      const field = "LIVEKIT_SIP_HOST";
+      throw new AppError("not_configured", `LiveKit cannot be phoned: ${field} is missing`, {
+        field,
+      });
+    }
+    const header = `${call.header}=${encodeURIComponent(call.carrierCallId)}`;
+    const { host, login } = sip;
+    return {
+      type: "sip",
+      uri: `sip:${call.to}@${host}?${header}`,
+      login: login && { username: login.username, password: login.password.reveal() },
+    };
+  }),
+};
+
+async function projectOf(lobby: Lobby, tenantId: string | null): Promise<LiveKitProject> {
+  if (tenantId === null) return lobby.houseLiveKit();
+  const unknown = new AppError("unauthenticated", "Not signed by this LiveKit project", {
+    field: "Authorization",
+  });
+  if (uuidOf("tenant", tenantId) === null) throw unknown;
+  const project = await lobby.livekit(tenantId, null).catch((error) => {
+    const isNone = error instanceof AppError &&
+      (error.code === "not_found" || error.code === "not_configured");
+    throw isNone ? unknown : error;
+  });
+  if (project.account === "house") throw unknown; // its webhooks come without a tenant
+  return project;
+}
+
+async function checkServed({ database }: Lobby, tenantId: string): Promise<void> {
+  const tenant = await database.asTenant(
+    "calls",
+    tenantId,
+    ENTRY_MS,
+    (sql) => getTenant(sql, tenantId),
+  );
+  if (tenant !== null && isServed(tenant.status)) return;
+  throw new AppError("tenant_suspended", "The company's access is off");
+}
+
+/** What follows is done with the mark that it was: told again, it is not done again. */
+async function takeEvent(
+  lobby: Lobby,
+  { tenantId, name }: { readonly tenantId: string; readonly name: string },
+  event: LiveKitEvent,
+): Promise<void> {
+  const { database, clock, request } = lobby;
+  const { requestId, address } = request;
+  const actor = { actorKind: "system", actorId: "livekit", requestId, address } as const;
+  const bounds = { tenantId, pool: "rest", deadlineMs: ENTRY_MS } as const;
+  await act({ ...bounds, database, clock, committed: lobby, actor }, async ({ sql, emit }) => {
+    if (await getTenant(sql, tenantId) === null) return;
+    if (!await takeLiveKitEvent(sql, tenantId, { id: event.id, now: clock.date() })) return;
+    if (event.egress === null) return;
+    const row = await storeEgress(sql, tenantId, event.egress, { room: name, startedBy: null });
+    if (row === null || !isFinal(row.status)) return;
+    await emit("livekit.egress_ended", {
+      egressId: row.id,
+      room: name,
+      status: row.status,
+      error: row.error,
+      files: row.files,
+      startedAt: row.startedAt?.toISOString() ?? null,
+      endedAt: row.endedAt?.toISOString() ?? null,
+    });
+  });
+}

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { CredentialProvider, CredentialValues } from "@/lib/credentials.ts";
 import { AppError } from "@/lib/errors.ts";
 import { Secret } from "@/lib/secret.ts";
-import type { LiveKit, LiveKitAccount } from "./livekit/livekit.ts";
+import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
 
 export type CredentialVerdict =
   | { readonly type: "valid" }

@@ -22,6 +22,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   audit_cut: "the first of the seals that are there shows it",
   job: "work of the house; what comes of it is in the tables it writes",
   talk_ticket: "good for a minute, and known by its hash alone",
+  livekit_event: "which webhooks were taken: ids that LiveKit made up",
   idempotency_key: "answers that are kept for a day, sealed",
 };
 
@@ -34,6 +35,8 @@ const COLUMNS_LEFT_OUT: readonly string[] = [
   "tenant.config_version", // of caches
   "delivery.step", // of the schedule
   "webhook_endpoint.previous_until", // of a secret
+  "livekit_egress.stage", // of its status
+  "livekit_egress.updated_ns", // which of two states counts
   "webhook_endpoint.slow_until", // of the schedule
 ];
 

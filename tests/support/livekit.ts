@@ -2,6 +2,7 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { jwtVerify, SignJWT } from "jose";
+import { systemClock } from "@/lib/clock.ts";
 import type { LiveKit } from "@/lib/providers/livekit/livekit.ts";
 
 /** For houses that have no project. */
@@ -261,7 +262,7 @@ export function startLiveKit(options: FakeLiveKitOptions = {}): FakeLiveKit {
     async tell(event, { to, secret = apiSecret, sends, ttlSeconds = 300 }) {
       const body = JSON.stringify(event);
       const sha256 = createHash("sha256").update(body).digest("base64");
-      const now = Math.floor(Date.now() / 1_000);
+      const now = Math.floor(systemClock.date().getTime() / 1_000);
       const token = await new SignJWT({ sha256 })
         .setProtectedHeader({ alg: "HS256", typ: "JWT" })
         .setIssuer(apiKey).setNotBefore(now - 60).setExpirationTime(now + ttlSeconds)

@@ -38,10 +38,10 @@ const job: IdOf = (ids) => ids.job;
 const egress: IdOf = (ids) => ids.egress;
 /** What a world has at LiveKit; `matrix_kit.ts` puts it there. */
 export const LIVEKIT_NAMES = {
-  room: (ids) => `room_${uuid(ids.agent)}`,
-  identity: (ids) => `caller_${uuid(ids.agent)}`,
-  trunk: (ids) => `ST_${uuid(ids.agent)}`,
-  rule: (ids) => `SDR_${uuid(ids.agent)}`,
+  room: (ids) => `room_${ids.agent}`,
+  identity: (ids) => `caller_${ids.agent}`,
+  trunk: (ids) => `ST_${ids.agent}`,
+  rule: (ids) => `SDR_${ids.agent}`,
 } as const satisfies Record<string, IdOf>;
 const { room, identity, trunk, rule } = LIVEKIT_NAMES;
 

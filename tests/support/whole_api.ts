@@ -18,6 +18,7 @@ import { loadLiveKit } from "@/lib/providers/livekit/server_api.ts";
 import { Secret } from "@/lib/secret.ts";
 import { newApp } from "@/routes/app.ts";
 import { fakeRef } from "@/tests/routes/fakes.ts";
+import { startLiveKit } from "./livekit.ts";
 import { answeredEnd, DEADLINE_MS, insertedCall, newStaffedTenant } from "./rows.ts";
 
 export interface WholeApi {
@@ -76,11 +77,16 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     () => Response.json({ error: "No such key" }, { status: 401 }),
   );
   const url = `http://127.0.0.1:${provider.addr.port}`;
+  const livekit = startLiveKit();
   const config = readConfig({
     TWILIO_API_URL: url,
     DEEPGRAM_URL: url,
     OPENAI_BASE_URL: url,
+    ANTHROPIC_URL: url,
     ELEVENLABS_URL: url,
+    LIVEKIT_URL: livekit.url,
+    LIVEKIT_API_KEY: livekit.apiKey,
+    LIVEKIT_API_SECRET: livekit.apiSecret,
   });
   const house = openHouse({
     config,
@@ -130,6 +136,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     async close() {
       await house.close();
       await provider.shutdown();
+      await livekit.close();
     },
   };
 }

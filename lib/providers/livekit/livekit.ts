@@ -10,7 +10,10 @@ export interface LiveKit {
   accessToken(grant: JoinGrant): Promise<string>;
   /** Throws AppError("unauthenticated") for one that this project has not signed, or not this body. */
   readWebhook(body: string, authorization: string): Promise<LiveKitEvent>;
-  /** What follows throws AppError("provider_failed"), or "not_found" for what is not there. A room that is there already comes back. */
+  /**
+   * What follows throws AppError("provider_failed"), "not_found" for what is not there, "invalid" or "conflict"
+   * for what LiveKit does not take so. A room that is there already comes back.
+   */
   createRoom(room: NewRoom, signal: AbortSignal): Promise<Room>;
   listRooms(signal: AbortSignal): Promise<Room[]>;
   deleteRoom(name: string, signal: AbortSignal): Promise<void>;

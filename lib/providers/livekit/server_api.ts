@@ -2,7 +2,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type * as Sdk from "livekit-server-sdk";
-import { AppError, messageOf } from "@/lib/errors.ts";
+import { AppError, type ErrorCode, messageOf } from "@/lib/errors.ts";
 import type {
   DispatchRule,
   Egress,
@@ -210,10 +210,19 @@ function isRead(method: string): boolean {
   return method.startsWith("List");
 }
 
+/** What the asker can do something about, by its code. */
+const OURS: Readonly<Record<string, ErrorCode>> = {
+  invalid_argument: "invalid",
+  already_exists: "conflict",
+  failed_precondition: "conflict",
+};
+
 /** Twirp's error: https://twitchtv.github.io/twirp/docs/errors.html. Its sentence may name a number, so its code stands for it. */
 function refusal(what: string, status: number, text: string): AppError {
   const code = codeOf(text);
   if (code === "not_found") return new AppError("not_found", `LiveKit knows none: ${what}`);
+  const ours = OURS[code];
+  if (ours !== undefined) return new AppError(ours, `LiveKit refuses ${what}: code ${code}`);
   const sip = /"sip_status_code"\s*:\s*"(\d{3})"/.exec(text)?.[1];
   const why = `status ${status}, code ${code}${sip === undefined ? "" : `, SIP ${sip}`}`;
   return failed(what, why, { status, retryable: status === 429 || status >= 500 });

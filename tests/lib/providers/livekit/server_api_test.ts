@@ -184,7 +184,15 @@ Deno.test("LiveKit: what it refuses, breaks off or garbles is a provider's failu
     await assert.rejects(read, failure("provider_failed", { retryable: false }));
     await assert.rejects(read, failure("provider_failed", { retryable: true }));
     await assert.rejects(write, failure("provider_failed", { retryable: false })); // it may have been made
-    assert.equal(server.requests.length, 6, "nothing is asked twice");
+    server.failNext(
+      { type: "error", status: 400, code: "invalid_argument" },
+      { type: "error", status: 409, code: "already_exists" },
+      { type: "error", status: 412, code: "failed_precondition" },
+    );
+    await assert.rejects(write, failure("invalid"));
+    await assert.rejects(write, failure("conflict"));
+    await assert.rejects(write, failure("conflict"));
+    assert.equal(server.requests.length, 9, "nothing is asked twice");
   }));
 
 Deno.test("LiveKit: a key that it does not know, and a caller who is gone", () =>

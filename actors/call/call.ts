@@ -308,6 +308,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         });
       case "ending":
       case "saving":
+        // Dialed once: the carrier asks here as well when the number it dialed is done.
+        if (state.phase === "saving" && state.lastWord?.type === "transfer") {
+          return { type: "hangUp" };
+        }
         return state.lastWord ?? { type: "hangUp" };
     }
   }

@@ -165,6 +165,7 @@ export function openHouse(options: HouseOptions): House {
     livekit: (tenantId, version) => equipment.livekit(tenantId, version),
     houseLiveKit: () => equipment.houseLiveKit(),
     outboundAllow: config.outboundAllow,
+    accounts: config.providers,
     outbound: outboundHttp({ allow: config.outboundAllow, clock }),
     configChanged: (tenantId) => void door.send({ type: "configChanged", tenantId }),
     acted: () => void seals.send({ type: "wake" }),
@@ -266,7 +267,7 @@ export function openHouse(options: HouseOptions): House {
       office: (visit) => office(services, visit),
       log,
       newCallId: () => newId("call"),
-      outfit: (account, version) => equipment.outfit(tenantId, account, version),
+      outfit: (account, version, wishes) => equipment.outfit(tenantId, account, version, wishes),
       admit: async ({ callId, configVersion }, signal) => {
         const plan = await plans.read(tenantId, configVersion);
         await tenantOf(tenantId).ask<null>(

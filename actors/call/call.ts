@@ -11,10 +11,10 @@ import type {
   PlaceCall,
 } from "@/lib/providers/carrier/carrier.ts";
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
-import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
+import type { SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import { senseIn } from "@/lib/speech/sense.ts";
-import { type Graph, languageOf } from "@/lib/workflow/graph.ts";
+import { type Graph, languageOf, startOf } from "@/lib/workflow/graph.ts";
 import { render } from "@/lib/workflow/template.ts";
 import { Vad } from "@/lib/audio/vad.ts";
 import type { Log } from "@/lib/log.ts";
@@ -40,7 +40,7 @@ import { rebuild } from "./rebuild.ts";
 import { noticesOf, wordsOf } from "./screen.ts";
 import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./speaker.ts";
 import type { Ticker } from "./ticker.ts";
-import { hearingOf } from "./tuning.ts";
+import { hearingAt, voiceAt } from "./tuning.ts";
 import { deadlineOf } from "./turns.ts";
 
 export type CallMessage =
@@ -189,13 +189,12 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   /** Their ids fit into an operator's path as they are: `call_….listener`. */
   function spawnChildren(ctx: Context<CallMessage>): Children {
     const self = ctx.self;
-    const language = languageOf(graph);
-    const options = { language, voice: graph.voice };
+    const start = startOf(graph).id;
     return {
       listener: ctx.spawn(listenerKind, `${ctx.self.id}.listener`, () =>
         listener({
           stt: deps.stt,
-          options: { ...hearingOf(graph), ...(isWeb ? { source: "microphone" } : {}) },
+          options: hearing(start),
           call: self,
           vad: graph.turns.bargeIn.bySound ? new Vad() : null,
           isEarly: settings.direction === "inbound",
@@ -203,7 +202,13 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       speaker: ctx.spawn(
         speakerKind,
         `${ctx.self.id}.speaker`,
-        () => speaker({ tts: deps.tts, options, ticker: deps.ticker, call: self }),
+        () =>
+          speaker({
+            tts: deps.tts,
+            options: voiceAt(graph, start),
+            ticker: deps.ticker,
+            call: self,
+          }),
       ),
       model: ctx.spawn(
         modelKind,
@@ -212,6 +217,15 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       ),
       leg: null,
     };
+  }
+
+  function hearing(nodeId: string): TranscribeOptions {
+    return { ...hearingAt(graph, nodeId), ...(isWeb ? { source: "microphone" } : {}) };
+  }
+
+  /** Has the caller listened to as the node that the conversation is at wants it. */
+  function tune({ children, dialogue }: State): void {
+    children.listener.send({ type: "tune", options: hearing(dialogue.workflow.node) });
   }
 
   function record(state: State, event: CallEvent, ctx: Context<CallMessage>): State {
@@ -249,6 +263,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     const [dialogue, effects] = takeEvent(before, event, scenario, ctx.now());
     let next: State = { ...state, dialogue };
     for (const effect of effects) next = perform(next, effect, ctx);
+    if (dialogue.workflow.node !== before.workflow.node) tune(next);
     if (dialogue.turn.floor !== before.turn.floor) {
       show(next, { type: "state", floor: dialogue.turn.floor });
     }
@@ -262,7 +277,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     const { speaker, model, listener, leg } = state.children;
     switch (effect.type) {
       case "begin":
-        if (leg !== null) speaker.send({ ...effect, leg });
+        if (leg !== null) {
+          const voice = voiceAt(graph, state.dialogue.workflow.node);
+          speaker.send({ ...effect, leg, voice });
+        }
         return state;
       case "text":
       case "finish":
@@ -486,6 +504,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           return store(rebuilt, { outcome: ended.outcome, reason: ended.reason }, ctx);
         }
         if (epoch > 0) startDuration(ctx);
+        tune(rebuilt);
         return fail(rebuilt, "call", { code: "crashed", message: "Rebuilt" }, ctx);
       },
       dial(state, { from, to, reply }, ctx) {
@@ -612,6 +631,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         return tell(state, message, ctx);
       },
       sounded: (state, message, ctx) => tell(state, message, ctx),
+      listenerLost: (state) => tune(state),
       deaf(state, { error }, ctx) {
         return apologise(fail(state, "listener", error, ctx), "provider_failed", ctx);
       },

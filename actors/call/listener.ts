@@ -12,6 +12,8 @@ export type ListenerMessage =
   | { type: "frame"; audio: Uint8Array }
   /** From the call: feed silence in place of the caller, or hear them again. */
   | { type: "listen"; isDeaf: boolean }
+  /** From the call: what to listen for from here on. A session that is open is ended between two utterances. */
+  | { type: "tune"; options: TranscribeOptions }
   /** From the leg: words that need no recogniser. Not final: they may still change. */
   | { type: "typed"; text: string; isFinal: boolean }
   | { type: "recognised"; item: StreamItem<Recognition> };
@@ -23,7 +25,9 @@ export type FromListener =
   /** The caller has made sounds of speech for so long; told a few times a second, where it was asked for. */
   | { type: "sounded"; forMs: number }
   /** The recogniser will not work, and trying again would not help. */
-  | { type: "deaf"; error: AppError };
+  | { type: "deaf"; error: AppError }
+  /** The listener crashed and is back, tuned as it was made. */
+  | { type: "listenerLost" };
 
 export const listenerKind: Kind<ListenerMessage> = {
   name: "listener",
@@ -54,13 +58,20 @@ interface State {
   readonly audio: AsyncQueue<Uint8Array>;
   readonly isOpen: boolean;
   readonly isDeaf: boolean;
+  /** What the session listens for, or the next one will. */
+  readonly options: TranscribeOptions;
+  /** The caller is in the middle of an utterance. */
+  readonly isSpeaking: boolean;
+  /** The session was opened with other options. */
+  readonly isStale: boolean;
+  /** Since the session's first. */
   readonly fedBytes: number;
   /** When the last frame came in. */
   readonly fedAt: number;
 }
 
 export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
-  const { stt, options, call, isEarly, vad } = deps;
+  const { stt, call, isEarly, vad } = deps;
 
   /** While the caller is not listened to, nobody hears them. */
   function hark(audio: Uint8Array): void {
@@ -71,16 +82,26 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   function open(state: State, ctx: Context<ListenerMessage>): State {
     ctx.stream(
       "recogniser",
-      (signal) => stt.transcribe(state.audio, options, signal),
+      (signal) => stt.transcribe(state.audio, state.options, signal),
       (item) => ({ type: "recognised", item }),
     );
-    return { ...state, isOpen: true };
+    return { ...state, isOpen: true, isStale: false, isSpeaking: false };
+  }
+
+  /** Opens a session in place of the one there is; what that one has not taken, this one gets. */
+  function reopen(state: State, ctx: Context<ListenerMessage>): State {
+    if (!state.isStale || state.isSpeaking) return state;
+    ctx.cancel("recogniser");
+    return open({ ...state, fedBytes: state.audio.length * FRAME_BYTES }, ctx);
   }
 
   return {
-    init(ctx) {
+    init(ctx, restart) {
       const audio = newAsyncQueue<Uint8Array>(UNTAKEN_MAX_FRAMES);
-      const state = { audio, isOpen: false, isDeaf: false, fedBytes: 0, fedAt: ctx.now() };
+      const closed = { isOpen: false, isDeaf: false, isSpeaking: false, isStale: false };
+      const { options } = deps;
+      const state = { ...closed, audio, options, fedBytes: 0, fedAt: ctx.now() };
+      if (restart !== undefined) call.send({ type: "listenerLost" });
       return isEarly ? open(state, ctx) : state;
     },
     on: {
@@ -92,6 +113,10 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now() };
       },
       listen: (state, { isDeaf }) => ({ ...state, isDeaf }),
+      tune(state, { options }, ctx) {
+        if (isSame(options, state.options)) return state;
+        return reopen({ ...state, options, isStale: state.isOpen }, ctx);
+      },
       typed(state, { text, isFinal }, ctx) {
         const endMs = state.fedBytes / BYTES_PER_MS;
         const endedAt = ctx.now();
@@ -102,7 +127,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         tell({ type: "final", text, startMs: endMs, endMs, confidence: 1 });
         tell({ type: "utteranceEnded", lastWordEndMs: endMs });
       },
-      recognised(state, { item }) {
+      recognised(state, { item }, ctx) {
         switch (item.type) {
           case "item":
             call.send({
@@ -110,12 +135,13 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
               recognition: item.value,
               endedAt: arrivalOf(state, item.value),
             });
-            return;
+            return reopen({ ...state, isSpeaking: item.value.type !== "utteranceEnded" }, ctx);
           case "ended":
             throw new Error("Recogniser ended while the call goes on");
           case "failed":
             if (item.error.retryable) throw item.error; // restarted in place, with a new session
             call.send({ type: "deaf", error: item.error });
+            return state;
         }
       },
     },
@@ -129,6 +155,10 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
     }),
     stopped: ({ audio }) => audio.end(),
   };
+}
+
+function isSame(a: TranscribeOptions, b: TranscribeOptions): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 const SILENT_FRAME = new Uint8Array(FRAME_BYTES).fill(SILENCE);

@@ -21,7 +21,14 @@ export type SpeakerMessage =
    * From the call: a new utterance to this leg. One at a time: it takes the place of the one before. A held
    * one is made and not played: a caller who goes on is never to know of it.
    */
-  | { type: "begin"; generation: number; isHeld: boolean; leg: Pick<Ref<LegMessage>, "send"> }
+  | {
+    type: "begin";
+    generation: number;
+    isHeld: boolean;
+    leg: Pick<Ref<LegMessage>, "send">;
+    /** Absent: as the speaker was made. */
+    voice?: SynthesisOptions;
+  }
   /** Play the held one. */
   | { type: "release"; generation: number }
   /** Forget the held one: there is nothing to clear. */
@@ -187,14 +194,14 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
       return { speaking: null };
     },
     on: {
-      begin(state, { generation, leg, isHeld }, ctx) {
+      begin(state, { generation, leg, isHeld, voice = options }, ctx) {
         drop(state, ctx);
         const clauses = newAsyncQueue<string>(CLAUSES_MAX);
         const playout = new Playout();
         playout.mark(0, markName(generation, { type: "start" }));
         ctx.stream(
           "synthesis",
-          (signal) => tts.synthesize(clauses, options, signal),
+          (signal) => tts.synthesize(clauses, voice, signal),
           (item) => ({ type: "synthesised", generation, item }),
         );
         const none = { wordCount: 0, announced: [], audioBytes: 0, leadBytes: 0 };

@@ -1,16 +1,32 @@
-/** What a call's recogniser is told of its agent. */
+/** What a call's recogniser and voice are told at a node of its agent. */
 
 import type { Judgement, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
-import { type Graph, languageOf, type TurnSettings } from "@/lib/workflow/graph.ts";
+import type { SynthesisOptions } from "@/lib/providers/tts/tts.ts";
+import { type Graph, languageOf, nodeOf, type TurnSettings } from "@/lib/workflow/graph.ts";
 import { endpointingMsOf } from "./scene.ts";
 
-export function hearingOf(graph: Graph): TranscribeOptions {
-  const { turns, keyterms } = graph;
+/** A recogniser takes no more. */
+const KEYTERMS_MAX = 100;
+
+export function hearingAt(graph: Graph, nodeId: string): TranscribeOptions {
+  const { turns } = graph;
+  const node = nodeOf(graph, nodeId);
+  const own = node.type === "end" ? [] : node.keyterms;
   return {
-    language: languageOf(graph),
-    keyterms,
+    language: node.language ?? languageOf(graph),
+    keyterms: [...new Set([...own, ...graph.keyterms])].slice(0, KEYTERMS_MAX),
     endpointingMs: endpointingMsOf(turns),
     ...(turns.endpointing === "provider" ? { judgement: judgementOf(turns) } : {}),
+  };
+}
+
+export function voiceAt(graph: Graph, nodeId: string): SynthesisOptions {
+  const node = nodeOf(graph, nodeId);
+  const speed = node.speed ?? graph.speed;
+  return {
+    voice: node.voice ?? graph.voice,
+    language: node.language ?? languageOf(graph),
+    ...(speed === null ? {} : { speed }),
   };
 }
 

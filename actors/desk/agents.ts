@@ -17,9 +17,12 @@ import {
   updateAgentArchived,
 } from "@/db/agents.ts";
 import type { Sql } from "@/db/client.ts";
+import { listCredentialsNamed } from "@/db/credentials.ts";
 import { countAgentNumbers } from "@/db/phone_numbers.ts";
+import { CREDENTIAL_IN_USE, type CredentialProvider } from "@/lib/credentials.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId, uuidOf } from "@/lib/ids.ts";
+import { lacking, type ProviderAccounts } from "@/lib/provider_choice.ts";
 import { checkGraph, type Fault, type Graph } from "@/lib/workflow/graph.ts";
 import { errand } from "./errand.ts";
 
@@ -131,26 +134,31 @@ export const agentErrands = {
 
   /** Everything that is wrong with the draft, or with the published version where nothing is drawn. */
   validateAgent: errand("agents:read", async (
-    { read, tenantId },
+    { read, tenantId, accounts },
     agentId: string,
   ): Promise<{ isValid: boolean; faults: Fault[] }> => {
-    const graph = await read(async (sql) => {
+    const [graph, brought] = await read(async (sql) => {
+      const own = await broughtTo(sql, tenantId);
       const { draft, publishedVersion } = await found(
         agentId,
         getDraftedAgent(sql, tenantId, agentId),
       );
-      if (draft !== null || publishedVersion === null) return draft;
+      if (draft !== null || publishedVersion === null) return [draft, own];
       const number = publishedVersion;
-      return (await getAgentVersion(sql, tenantId, agentId, number, asIs))?.graph ?? null;
+      const version = await getAgentVersion(sql, tenantId, agentId, number, asIs);
+      return [version?.graph ?? null, own];
     });
     if (graph === null) throw noDraft();
-    const { faults } = checkGraph(graph);
-    return { isValid: faults.length === 0, faults: [...faults] };
+    const checked = checkGraph(graph);
+    const faults = checked.graph === null
+      ? [...checked.faults]
+      : providerFaults(checked.graph, accounts, brought);
+    return { isValid: faults.length === 0, faults };
   }),
 
   /** The draft becomes the next version, and answers the calls that ring from now on. */
   publishAgent: errand("agents:write", async (
-    { act, tenantId, by },
+    { act, tenantId, by, accounts },
     input: Expected,
   ): Promise<AgentVersionView> => {
     const { agentId } = input;
@@ -158,6 +166,10 @@ export const agentErrands = {
       const { name, draft } = await editable(sql, tenantId, input);
       if (draft === null) throw noDraft();
       const graph = checked(draft);
+      const missing = graph.providers === null
+        ? []
+        : providerFaults(graph, accounts, await broughtTo(sql, tenantId));
+      refuse(missing);
       const number = await publishAgentVersion(sql, tenantId, {
         id: newId("version"),
         agentId,
@@ -276,8 +288,35 @@ const COPY = " (copy)";
 function checked(draft: Draft): Graph {
   const { graph, faults } = checkGraph(draft);
   if (graph !== null) return graph;
+  throw invalid(faults);
+}
+
+function refuse([first, ...rest]: readonly Fault[]): void {
+  if (first !== undefined) throw invalid([first, ...rest]);
+}
+
+/** The providers that the tenant has an account of. */
+async function broughtTo(sql: Sql, tenantId: string): Promise<ReadonlySet<CredentialProvider>> {
+  const rows = await listCredentialsNamed(sql, tenantId, CREDENTIAL_IN_USE);
+  return new Set(rows.map(({ provider }) => provider));
+}
+
+/** A call of such an agent would not be held. */
+function providerFaults(
+  { providers }: Graph,
+  house: ProviderAccounts,
+  brought: ReadonlySet<CredentialProvider>,
+): Fault[] {
+  return lacking(providers, house, brought).map(({ kind, provider, credential }) => ({
+    path: `providers.${kind}`,
+    nodeId: null,
+    message: `Provider "${provider}" is not configured: bring a credential of ${credential}`,
+  }));
+}
+
+function invalid(faults: readonly [Fault, ...Fault[]]): AppError {
   const [{ path, message }] = faults;
-  throw new AppError("invalid", `Agent is not valid at "${path}": ${message}`, {
+  return new AppError("invalid", `Agent is not valid at "${path}": ${message}`, {
     field: path,
     errors: faults.map((fault) => ({ in: "body", field: fault.path, message: fault.message })),
   });

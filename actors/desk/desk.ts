@@ -10,7 +10,7 @@ import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
 import { type Graph, withDefaults } from "@/lib/workflow/graph.ts";
-import type { Account, Outfit } from "./equipment.ts";
+import type { Account, AgentWishes, Outfit } from "./equipment.ts";
 import type { Errand } from "./errand.ts";
 import { once } from "./idempotency.ts";
 import type { Office, RequestFacts, Visit } from "./office.ts";
@@ -179,7 +179,11 @@ export interface DeskDeps {
     signal: AbortSignal,
   ): Promise<void>;
   /** As `Equipment.outfit`. */
-  outfit(account: Account | null, version: number | null): Promise<Outfit | AppError>;
+  outfit(
+    account: Account | null,
+    version: number | null,
+    wishes: AgentWishes | null,
+  ): Promise<Outfit | AppError>;
   /** Takes one of the machine's lines, synchronously; null when all are taken. */
   takeLine(): Line | null;
   /** Null when this machine has begun to drain. The line is released when the call has ended. */
@@ -318,8 +322,8 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   /** The agent, a slot and the row of a new call, then its actor. */
   function answering(ring: Ring, line: Line, reply: Reply<CallAnswer>): Work {
     return async (signal) => {
-      const outfit = await deps.outfit(ring.account, ring.configVersion);
       const agent = ring.agentId === null ? null : await deps.agent(ring.agentId, signal);
+      const outfit = await deps.outfit(ring.account, ring.configVersion, agent?.graph ?? null);
       if (outfit instanceof AppError) {
         if (agent !== null) await recordRefusal(ring, agent, outfit, signal);
         throw outfit;
@@ -434,9 +438,9 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     reply: Reply<{ callId: string }>,
   ): Work {
     return async (signal) => {
-      const outfit = await deps.outfit(null, request.configVersion);
-      if (outfit instanceof AppError) throw outfit;
       const agent = await deps.agent(request.agentId, signal);
+      const outfit = await deps.outfit(null, request.configVersion, agent?.graph ?? null);
+      if (outfit instanceof AppError) throw outfit;
       if (agent === null) {
         const message = `Cannot place a call: there is no agent "${request.agentId}"`;
         throw new AppError("not_found", message, { field: "agentId" });

@@ -8,17 +8,26 @@ import type { CallDeps } from "@/actors/call/call.ts";
 import { isServed } from "@/lib/access.ts";
 import type { Clock } from "@/lib/clock.ts";
 import type { Config, SipGate } from "@/lib/config.ts";
-import {
-  CREDENTIAL_IN_USE,
-  type CredentialProvider,
-  type CredentialValues,
-} from "@/lib/credentials.ts";
+import { CREDENTIAL_IN_USE, type CredentialValues } from "@/lib/credentials.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { missingOf } from "@/lib/features.ts";
 import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
 import { isProjectUrl } from "@/lib/providers/livekit/address.ts";
-import type { VoiceDefaults } from "@/lib/workflow/graph.ts";
+import {
+  accountOf,
+  type Brought,
+  type LlmConfig,
+  llmConfig,
+  type LlmProvider,
+  type ProviderAccounts,
+  type SttConfig,
+  sttConfig,
+  type TtsConfig,
+  ttsConfig,
+  withBrought,
+} from "@/lib/provider_choice.ts";
+import type { Graph, VoiceDefaults } from "@/lib/workflow/graph.ts";
 import type { Breakers } from "@/lib/providers/failover/breaker.ts";
 import type { Guarded } from "@/lib/providers/failover/guarded.ts";
 import { failoverModel } from "@/lib/providers/failover/model.ts";
@@ -65,12 +74,14 @@ export interface LiveKitProject {
 export interface Equipment {
   /**
    * For a call of the tenant by an account; a null account is its own where it has one. `version` as in
-   * `ConfigCache.read`. An AppError says why it may hold none: `tenant_suspended`, or `not_configured`.
+   * `ConfigCache.read`; null wishes: no agent has any. An AppError says why it may hold none:
+   * `tenant_suspended`, or `not_configured`.
    */
   outfit(
     tenantId: string,
     account: Account | null,
     version: number | null,
+    wishes?: AgentWishes | null,
   ): Promise<Outfit | AppError>;
   /** Its LiveKit project, else the house's. Throws AppError("not_configured") that names what is missing. */
   livekit(tenantId: string, version: number | null): Promise<LiveKitProject>;
@@ -95,7 +106,8 @@ export interface EquipmentOptions {
 }
 
 interface Held extends Versioned {
-  readonly speech: Speech | AppError;
+  /** The same of the same wishes. */
+  speech(wishes: AgentWishes): Speech | AppError;
   readonly own: { readonly carrier: Carrier; readonly authToken: Secret } | null;
   /** Null: it has brought none. */
   readonly livekit: LiveKitProject | null;
@@ -108,7 +120,10 @@ interface ModelChoice {
   readonly allowed: readonly string[] | null;
 }
 
-type Brought = Partial<Record<CredentialProvider, CredentialValues>>;
+/** What an agent itself says of whom it is held with. */
+export type AgentWishes = Pick<Graph, "providers" | "model">;
+
+const NO_WISHES: AgentWishes = { providers: null, model: null };
 
 export function newEquipment(options: EquipmentOptions): Equipment {
   const { database, vault, config, clock, carrier } = options;
@@ -133,15 +148,22 @@ export function newEquipment(options: EquipmentOptions): Equipment {
     const { defaults, language }: TenantSettings = tenant.settings;
     const model = { wanted: defaults?.model ?? null, allowed: tenant.models };
     const isPlain = rows.length === 0 && model.wanted === null && model.allowed === null;
-    const speech = isServed(status)
-      ? isPlain ? house : speechOf(config, brought, model, {
-        ...wrapping,
-        whose: `${tenantId}@${configVersion}`, // a new key begins anew
-      })
-      : new AppError("tenant_suspended", "The company's access is off");
+    const whose = `${tenantId}@${configVersion}`; // a new key begins anew
+    const made = new Map<string, Speech | AppError>();
     return {
       configVersion,
-      speech,
+      speech(wishes) {
+        if (!isServed(status)) {
+          return new AppError("tenant_suspended", "The company's access is off");
+        }
+        const { providers, model: own } = wishes;
+        if (isPlain && providers === null && own === null) return house;
+        const key = JSON.stringify([providers, own]);
+        const speech = made.get(key) ??
+          speechOf(config, brought, model, { ...wrapping, whose }, wishes);
+        made.set(key, speech);
+        return speech;
+      },
       own: ownCarrier(brought.twilio),
       livekit: ownLiveKit(brought.livekit),
       defaults: {
@@ -187,8 +209,10 @@ export function newEquipment(options: EquipmentOptions): Equipment {
       return (await cache.read(tenantId, version)).livekit ?? ofHouse();
     },
     houseLiveKit: ofHouse,
-    async outfit(tenantId, account, version) {
-      const { speech, own, defaults } = await cache.read(tenantId, version);
+    async outfit(tenantId, account, version, wishes) {
+      const held = await cache.read(tenantId, version);
+      const { own, defaults } = held;
+      const speech = held.speech(wishes ?? NO_WISHES);
       if (speech instanceof AppError) return speech;
       if (account === "house" || (account === null && own === null)) {
         return { ...speech, carrier, account: "house", defaults };
@@ -225,6 +249,7 @@ function speechOf(
   brought: Brought,
   model: ModelChoice,
   { clock, breakers, whose = "house" }: Wrapping,
+  wishes: AgentWishes = NO_WISHES,
 ): Speech | AppError {
   const houseKeys = new Set(Object.values(config.providers).map(({ apiKey }) => apiKey));
   /** Who shares a breaker: whoever asks the same provider with the same account. */
@@ -239,10 +264,15 @@ function speechOf(
     });
   }
   const { fallbacks } = config;
+  const accounts = withBrought(config.providers, brought);
+  const { stt: ears, llm = null, tts: mouth } = wishes.providers ?? {};
   try {
-    const recognisers = guard([sttOf(config, brought), ...fallbacks.stt], newStt);
-    const models = guard([llmOf(config, brought, model), ...fallbacks.llm], newLlm);
-    const voices = guard([ttsOf(config, brought), ...fallbacks.tts], newTts);
+    const stt = ears ? sttConfig(ears, accounts) : sttOf(config, brought, accounts);
+    const choice = { ...model, llm, own: wishes.model };
+    const tts = mouth ? ttsConfig(mouth, accounts) : ttsOf(config, brought, accounts);
+    const recognisers = guard([stt, ...fallbacks.stt], newStt);
+    const models = guard([llmOf(config, brought, accounts, choice), ...fallbacks.llm], newLlm);
+    const voices = guard([tts, ...fallbacks.tts], newTts);
     return {
       stt: failoverRecogniser({ clock, recognisers }),
       llm: failoverModel({ clock, models }),
@@ -254,22 +284,41 @@ function speechOf(
   }
 }
 
-function sttOf({ stt, providers }: Config, { deepgram }: Brought): Config["stt"] {
+function sttOf({ stt }: Config, { deepgram }: Brought, accounts: ProviderAccounts): SttConfig {
   if (deepgram === undefined) return stt;
-  const { url, model } = providers.deepgram;
-  return { provider: "deepgram", url, model, apiKey: apiKeyOf(deepgram) };
+  if (stt.provider === "simulated") return sttConfig("deepgram", accounts);
+  return { ...stt, apiKey: accounts.deepgram.apiKey };
 }
 
+/** Throws AppError("not_configured") for a provider whose models the tenant may not use. */
 function llmOf(
-  { llm, providers }: Config,
-  { openai }: Brought,
-  choice: ModelChoice,
-): Config["llm"] {
-  const chosen = openai === undefined
-    ? llm
-    : { provider: "openai" as const, ...providers.openai, apiKey: apiKeyOf(openai) };
+  { llm: house }: Config,
+  brought: Brought,
+  accounts: ProviderAccounts,
+  choice: ModelChoice & { readonly llm: LlmProvider | null; readonly own: string | null },
+): LlmConfig {
+  const { llm, own, wanted, allowed } = choice;
+  if (llm !== null) {
+    // The tenant's choice is of another provider's models.
+    const named = llmConfig(llm, accounts);
+    if (named.provider === "simulated") return named;
+    const model = own ?? named.model;
+    if (allowed === null || allowed.includes(model)) return { ...named, model };
+    throw new AppError("not_configured", `The company may not use the model "${model}"`, {
+      field: "model",
+    });
+  }
+  const account = accountOf(house.provider);
+  const name = account !== null && brought[account] !== undefined
+    ? house.provider
+    : brought.openai !== undefined
+    ? "openai"
+    : brought.anthropic !== undefined
+    ? "anthropic"
+    : null;
+  const chosen = name === null ? house : llmConfig(name, accounts);
   if (chosen.provider === "simulated") return chosen;
-  return { ...chosen, model: modelOf(chosen.model, choice) };
+  return { ...chosen, model: modelOf(chosen.model, { wanted: own ?? wanted, allowed }) };
 }
 
 /** The tenant's, else the house's; where operators allow neither, the first that they do. */
@@ -279,22 +328,14 @@ function modelOf(house: string, { wanted, allowed }: ModelChoice): string {
   return allowed.includes(house) ? house : allowed[0] ?? house;
 }
 
-/** A Deepgram account speaks too, where the house has no other voice: a voice is chosen, not fallen upon. */
-function ttsOf({ tts, providers }: Config, { elevenlabs, deepgram }: Brought): Config["tts"] {
-  if (elevenlabs !== undefined) {
-    const voice = elevenlabs["voice"] ?? providers.elevenlabs.voice;
-    return {
-      provider: "elevenlabs",
-      ...providers.elevenlabs,
-      voice,
-      apiKey: apiKeyOf(elevenlabs),
-    };
-  }
-  if (deepgram === undefined || tts.provider === "elevenlabs") return tts;
-  const { url, voice: model } = providers.deepgram;
-  return { provider: "aura", url, model, apiKey: apiKeyOf(deepgram) };
-}
-
-function apiKeyOf({ apiKey = "" }: CredentialValues): Secret {
-  return new Secret(apiKey);
+/**
+ * An account speaks too, where it is the house's kind of voice, or where the house has no other and it is
+ * Deepgram's: a voice is chosen, not fallen upon.
+ */
+function ttsOf({ tts }: Config, brought: Brought, accounts: ProviderAccounts): TtsConfig {
+  if (brought.elevenlabs !== undefined) return ttsConfig("elevenlabs", accounts);
+  const account = accountOf(tts.provider);
+  if (account !== null && brought[account] !== undefined) return ttsConfig(tts.provider, accounts);
+  const isFree = tts.provider === "simulated" && brought.deepgram !== undefined;
+  return isFree ? ttsConfig("aura", accounts) : tts;
 }

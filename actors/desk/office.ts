@@ -15,6 +15,7 @@ import type { Passwords } from "@/lib/passwords.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import type { Outbound } from "@/lib/outbound.ts";
 import type { CheckCredential } from "@/lib/providers/credential_check.ts";
+import type { ProviderAccounts } from "@/lib/provider_choice.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { DeskMessage } from "./desk.ts";
 import type { LiveKitProject } from "./equipment.ts";
@@ -62,6 +63,8 @@ export interface Services extends Committed {
   houseLiveKit(): LiveKitProject;
   /** The `host:port` that tenants' URLs may reach although they are private. */
   readonly outboundAllow: readonly string[];
+  /** The house's own accounts of providers. */
+  readonly accounts: ProviderAccounts;
   /** The way to addresses that tenants chose. */
   readonly outbound: Outbound;
   /** Sends a webhook that the caller has leased, now, and records how it came out. */

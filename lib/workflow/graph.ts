@@ -2,10 +2,16 @@
 
 import { z } from "zod";
 import { AppError } from "@/lib/errors.ts";
+import {
+  LLM_PROVIDERS,
+  type ProviderWishes,
+  STT_PROVIDERS,
+  TTS_PROVIDERS,
+} from "@/lib/provider_choice.ts";
 
 /**
  * A whole agent. Texts that are spoken, and the persona and instructions, may hold `{{variable}}`
- * (see template.ts). Nothing here names a provider.
+ * (see template.ts).
  */
 export interface Graph {
   readonly name: string;
@@ -13,6 +19,12 @@ export interface Graph {
   readonly language: string | null;
   /** The speech provider's voice id; null takes the tenant's, and the one of the deployment where it has none. */
   readonly voice: string | null;
+  /** As a part of the voice's own pace, 0.7 to 1.2; null: its own. */
+  readonly speed: number | null;
+  /** Whom its calls are held with; null: whoever the tenant's are. One that is named must be configured. */
+  readonly providers: ProviderWishes | null;
+  /** The language model's name at its provider; null: the tenant's, and the one of the deployment. */
+  readonly model: string | null;
   /** Who the agent is: stands before the instructions of every node. */
   readonly persona: string;
   /** Words the recogniser should listen for. */
@@ -105,8 +117,15 @@ export interface AgentNode extends Talk {
   readonly type: "agent";
 }
 
+/** How a node speaks and is spoken to where it is not as the rest of the agent. Null: as the agent. */
+export interface NodeVoice {
+  readonly language: string | null;
+  readonly voice: string | null;
+  readonly speed: number | null;
+}
+
 /** A part of the conversation that the model leads. */
-export interface Talk {
+export interface Talk extends NodeVoice {
   readonly id: string;
   /** For the model: what to do here. */
   readonly instructions: string;
@@ -114,9 +133,11 @@ export interface Talk {
   readonly variables: readonly Variable[];
   /** False: what is said here is said to its end, and the caller is not heard meanwhile. */
   readonly isInterruptible: boolean;
+  /** What the recogniser should listen for here, beside the agent's. */
+  readonly keyterms: readonly string[];
 }
 
-export interface EndNode {
+export interface EndNode extends NodeVoice {
   readonly type: "end";
   readonly id: string;
   readonly farewell: string;
@@ -184,11 +205,24 @@ const VariableJson = z.discriminatedUnion("type", [
   }),
 ]) satisfies z.ZodType<Variable>;
 
+const language = z.string().regex(/^[a-zA-Z]{2,8}(-[a-zA-Z0-9]{1,8}){0,7}$/);
+const voice = z.string().trim().min(1).max(100);
+const speed = z.number().min(0.7).max(1.2); // what all providers take: ElevenLabs' range
+const keyterms = z.array(z.string().trim().min(1).max(100)).max(KEYTERMS_MAX).default([]);
+
+const nodeVoice = {
+  language: language.nullable().default(null),
+  voice: voice.nullable().default(null),
+  speed: speed.nullable().default(null),
+};
+
 const talk = {
+  ...nodeVoice,
   id,
   instructions: prompt,
   variables: z.array(VariableJson).max(VARIABLES_MAX).default([]),
   isInterruptible: z.boolean().default(true),
+  keyterms,
 };
 
 const NodeJson = z.discriminatedUnion("type", [
@@ -198,7 +232,7 @@ const NodeJson = z.discriminatedUnion("type", [
     greeting: z.string().trim().max(SENTENCE_MAX),
   }),
   z.strictObject({ ...talk, type: z.literal("agent") }),
-  z.strictObject({ type: z.literal("end"), id, farewell: sentence, outcome: id }),
+  z.strictObject({ type: z.literal("end"), id, farewell: sentence, outcome: id, ...nodeVoice }),
 ]) satisfies z.ZodType<Node>;
 
 const EdgeJson = z.strictObject({
@@ -254,10 +288,17 @@ const TurnsJson = z.strictObject({
 /** An agent as it is written; `parseGraph` checks what a schema cannot say. */
 export const GraphJson = z.strictObject({
   name: z.string().trim().min(1).max(100),
-  language: z.string().regex(/^[a-zA-Z]{2,8}(-[a-zA-Z0-9]{1,8}){0,7}$/).nullable().default(null),
-  voice: z.string().trim().min(1).max(100).nullable().default(null),
+  language: language.nullable().default(null),
+  voice: voice.nullable().default(null),
+  speed: speed.nullable().default(null),
+  providers: z.strictObject({
+    stt: z.enum(STT_PROVIDERS).nullable().default(null),
+    llm: z.enum(LLM_PROVIDERS).nullable().default(null),
+    tts: z.enum(TTS_PROVIDERS).nullable().default(null),
+  }).nullable().default(null),
+  model: z.string().trim().min(1).max(100).nullable().default(null),
   persona: prompt,
-  keyterms: z.array(z.string().trim().min(1).max(100)).max(KEYTERMS_MAX).default([]),
+  keyterms,
   idlePrompt: sentence.default("Are you still there?"),
   idleFarewell: sentence.default("I cannot hear you, so I will hang up now. Goodbye."),
   timeUpSentence: sentence.default("I am sorry, we are out of time. Please call again. Goodbye."),
@@ -274,7 +315,13 @@ export type VoiceDefaults = Pick<Graph, "language" | "voice">;
 
 /** An agent as a call of its tenant holds it. */
 export function withDefaults(graph: Graph, { language, voice }: VoiceDefaults): Graph {
-  return { ...graph, language: graph.language ?? language, voice: graph.voice ?? voice };
+  // The tenant's voice is one of its own provider's.
+  const isOther = graph.providers !== null && graph.providers.tts !== null;
+  return {
+    ...graph,
+    language: graph.language ?? language,
+    voice: graph.voice ?? (isOther ? null : voice),
+  };
 }
 
 const HOUSE_LANGUAGE = "en";

@@ -7,6 +7,7 @@ import { demoAgent } from "@/lib/workflow/demo.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { errandRunner } from "@/tests/support/errands.ts";
+import { openVault } from "@/tests/support/services.ts";
 import { DEADLINE_MS, newCall, newTenant } from "@/tests/support/rows.ts";
 
 const { open } = await testDatabase();
@@ -216,4 +217,19 @@ Deno.test("another tenant's agent is not there, in any errand", async () => {
       () => other.run("assignPhoneNumber", { numberId: number.id, agentId }),
     ]
   ) await assert.rejects(asked(), { code: "not_found" });
+});
+
+Deno.test("an agent that names a provider nobody has an account of is refused, until one is brought", async () => {
+  await using test = await setUp();
+  const graph = { ...GRAPH, providers: { llm: "anthropic", tts: "simulated" } };
+  const { id } = await test.run("createAgent", { name: "Front desk", graph });
+  const checked = await test.run("validateAgent", id);
+  assert.deepEqual(checked.faults.map(({ path }) => path), ["providers.llm"]);
+  const publish = () => test.run("publishAgent", { agentId: id, expected: null });
+  await assert.rejects(publish(), { code: "invalid", field: "providers.llm" });
+  const { run } = errandRunner(test.database, test.tenantId, { services: { vault: openVault } });
+  const values = { apiKey: "sk-ant-0123456789" };
+  await run("createCredential", { provider: "anthropic", values, check: false });
+  assert.equal((await test.run("validateAgent", id)).isValid, true);
+  assert.equal((await publish()).number, 1);
 });

@@ -1,7 +1,7 @@
 /** What a tenant's calls are held with: its own accounts from the next call on, and the house's where it has none. */
 
 import assert from "node:assert/strict";
-import { type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
+import { type AgentWishes, type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
 import type { Database } from "@/db/client.ts";
 import { bumpConfigVersion, getTenant, updateTenantModels } from "@/db/tenants.ts";
 import { newVault } from "@/db/vault.ts";
@@ -11,6 +11,7 @@ import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
+import type { ProviderWishes } from "@/lib/provider_choice.ts";
 import { Secret } from "@/lib/secret.ts";
 import { loadLiveKit } from "@/lib/providers/livekit/server_api.ts";
 import { testDatabase } from "@/tests/support/database.ts";
@@ -286,4 +287,49 @@ Deno.test("what an agent leaves open is spoken as its tenant says: its defaults,
   assert.deepEqual(await defaultsNow(), { language: "fr", voice: "v1" });
   await set({ defaults: { language: null } });
   assert.deepEqual(await defaultsNow(), { language: "de", voice: "v1" });
+});
+
+Deno.test("an agent is held with the providers and the model that it names, or not at all", async () => {
+  await using database = await open();
+  const { machine, tenantId, run, version, inTenant } = await setUp(database, {
+    OPENAI_API_KEY: GOOD,
+  });
+  const equipment = machine();
+  const held = async (wishes: AgentWishes) => {
+    const outfit = await equipment.outfit(tenantId, null, await version(), wishes);
+    if (outfit instanceof AppError) return [outfit.code, outfit.field];
+    return [outfit.stt.provider, outfit.llm.provider, outfit.tts.provider];
+  };
+  const named = (providers: Partial<ProviderWishes>, model: string | null = null): AgentWishes => (
+    { model, providers: { stt: null, llm: null, tts: null, ...providers } }
+  );
+  assert.deepEqual(await held(named({})), ["simulated", "openai", "simulated"]);
+  const responses = named({ llm: "openai_responses", tts: "openai" });
+  assert.deepEqual(await held(responses), ["simulated", "openai-responses", "openai-speech"]);
+  assert.deepEqual(await held(named({ llm: "simulated" })), Array(3).fill("simulated"));
+  const claude = named({ llm: "anthropic" });
+  assert.deepEqual(await held(claude), ["not_configured", "ANTHROPIC_API_KEY"]);
+  const flux = named({ stt: "deepgram_flux" });
+  assert.deepEqual(await held(flux), ["not_configured", "DEEPGRAM_API_KEY"]);
+  const values = { apiKey: GOOD };
+  await run("createCredential", { provider: "anthropic", values });
+  await run("createCredential", { provider: "deepgram", values });
+  assert.equal((await held(claude))[1], "anthropic");
+  assert.equal((await held(flux))[0], "deepgram-flux");
+  assert.equal((await held(named({ stt: "deepgram_nova" })))[0], "deepgram-nova");
+  await inTenant(async (sql) => {
+    await updateTenantModels(sql, tenantId, ["claude-a"]);
+    await bumpConfigVersion(sql, tenantId);
+  });
+  assert.equal((await held(named({ llm: "anthropic" }, "claude-a")))[1], "anthropic");
+  assert.deepEqual(await held(claude), ["not_configured", "model"]); // the house's is not allowed
+});
+
+Deno.test("a tenant that brings an account of Anthropic alone is answered by it", async () => {
+  await using database = await open();
+  const { machine, tenantId, run, version } = await setUp(database);
+  await run("createCredential", { provider: "anthropic", values: { apiKey: GOOD } });
+  assert.equal((await providersOf(machine(), tenantId, await version()))[1], "anthropic");
+  await run("createCredential", { provider: "openai", values: { apiKey: GOOD } });
+  assert.equal((await providersOf(machine(), tenantId, await version()))[1], "openai");
 });

@@ -3,6 +3,7 @@
 import type { Database } from "@/db/client.ts";
 import type { Services } from "@/actors/desk/office.ts";
 import type { Clock } from "@/lib/clock.ts";
+import { readConfig } from "@/lib/config.ts";
 import { memoryLimiter } from "@/lib/limits/memory.ts";
 import { silentLog } from "@/lib/log.ts";
 
@@ -27,6 +28,7 @@ export function testServices(
     publicUrl: "https://voice.example.com",
     vault: openVault,
     pepper: null,
+    accounts: readConfig({}).providers,
     limiter: memoryLimiter(options.clock),
     liveCalls: () => Promise.resolve(0),
     outbound: {

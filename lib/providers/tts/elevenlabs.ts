@@ -38,7 +38,7 @@ export function elevenlabs(options: ElevenLabsOptions): TextToSpeech {
   const { apiKey, baseUrl, clock, model, voiceSettings } = options;
   return {
     provider: PROVIDER,
-    async *synthesize(text, { voice, language }, signal) {
+    async *synthesize(text, { voice, language, speed }, signal) {
       const voiceId = encodeURIComponent(voice ?? options.voice);
       const query = new URLSearchParams({
         model_id: model,
@@ -58,7 +58,9 @@ export function elevenlabs(options: ElevenLabsOptions): TextToSpeech {
 
       send({
         text: " ",
-        ...(voiceSettings ? { voice_settings: toVoiceSettings(voiceSettings) } : {}),
+        ...(voiceSettings !== undefined || speed !== undefined
+          ? { voice_settings: toVoiceSettings({ ...voiceSettings, ...(speed ? { speed } : {}) }) }
+          : {}),
       });
       const feeding = feed(text, {
         socket,

@@ -57,6 +57,7 @@ function setUpWith(
     stops,
     opened: () => opened,
     frame: (fill: number) => ref.send({ type: "frame", audio: new Uint8Array(160).fill(fill) }),
+    tune: (language: string) => ref.send({ type: "tune", options: { ...OPTIONS, language } }),
     ignore: () => ref.send({ type: "listen", isDeaf: true }),
     view: () => Object(system.inspect("listener", "listener")?.view),
     stop: () => system.stop("listener", "listener", "test"),
@@ -117,7 +118,7 @@ Deno.test("a recogniser that is lost is replaced in place, and hears what came i
   await clock.advance(600);
   assert.equal(opened(), 2);
   assert.deepEqual(taken, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  assert.deepEqual(told, []);
+  assert.deepEqual(told, [{ type: "listenerLost" }]);
   stop();
   await settle();
 });
@@ -260,4 +261,40 @@ Deno.test("an ear of our own tells of sounds a few times a second, and of none w
   assert.equal(test.told.length, 5);
   test.stop();
   await test.settle();
+});
+
+Deno.test("what is listened for changes between two utterances, and no frame is lost by it", async () => {
+  const asked: string[] = [];
+  const taken: number[] = [];
+  const finish = Promise.withResolvers<void>();
+  const first: Transcribe = async function* (_audio, { language }, signal) {
+    asked.push(language);
+    yield { type: "speechStarted", atMs: 0 };
+    await Promise.race([finish.promise, untilAborted(signal)]);
+    yield FINAL;
+    yield { type: "utteranceEnded", lastWordEndMs: 40 };
+    await untilAborted(signal);
+  };
+  const second: Transcribe = (audio, options, signal) => {
+    asked.push(options.language);
+    return taking(taken)(audio, options, signal);
+  };
+  const { frame, tune, told, stop, settle } = setUp(first, second);
+  await settle();
+  tune("en"); // as it is
+  tune("es");
+  for (let i = 0; i < 3; i++) frame(i);
+  await settle();
+  assert.deepEqual(asked, ["en"]); // the caller is speaking
+  finish.resolve();
+  await settle();
+  frame(3);
+  await settle();
+  assert.deepEqual(asked, ["en", "es"]);
+  assert.deepEqual(taken, [0, 1, 2, 3]);
+  assert.deepEqual(told.map((it) => it.type === "heard" ? it.recognition.type : it.type), [
+    ...["speechStarted", "final", "utteranceEnded"],
+  ]);
+  stop();
+  await settle();
 });

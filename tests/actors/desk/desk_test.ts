@@ -71,6 +71,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       heard: ignored,
       sounded: ignored,
       deaf: ignored,
+      listenerLost: ignored,
       wordsPlaced: ignored,
       synthesisBegan: ignored,
       playoutBegan: ignored,

@@ -30,7 +30,12 @@ Deno.test("a graph gets its defaults", () => {
     ...agent,
     variables: [{ ...variable, ask: null, required: true }],
     isInterruptible: true,
+    keyterms: [],
+    language: null,
+    voice: null,
+    speed: null,
   });
+  assert.deepEqual([graph.providers, graph.model, graph.speed], [null, null, null]);
   assert.equal(graph.turns.endpointing, "fixed");
   assert.equal(graph.turns.silenceMs, 400);
   assert.equal(graph.fillers, null);

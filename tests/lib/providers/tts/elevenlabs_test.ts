@@ -127,6 +127,18 @@ Deno.test("a model that takes no language is not told one, an agent without a vo
   await server.close();
 });
 
+Deno.test("a pace that the agent asks for goes with the voice's settings", async () => {
+  const { server, tts } = await setUp();
+  const options = { voice: null, language: "en", speed: 0.9 };
+  await Array.fromAsync(tts.synthesize(pieces("Hi."), options, never()));
+  assert.deepEqual(server.received[0]?.voice_settings, {
+    stability: 0.4,
+    similarity_boost: 0.8,
+    speed: 0.9,
+  });
+  await server.close();
+});
+
 const OPTIONS = { voice: null, language: "en" };
 
 Deno.test("both spellings of durations mean the same", async () => {

@@ -81,6 +81,7 @@ Deno.test("a caller is handed over: the agent says so, the carrier dials, and th
     ]);
     const heard = phoned.streams.flatMap((it) => playedWords(it).map(({ text }) => text)).join(" ");
     assert.match(heard, /I connect you\.$/);
+    await (await kit.rest(`/api/v1/calls/${callId}/stream`)).text(); // it ends when the end is stored
     const call = await (await kit.rest(`/api/v1/calls/${callId}`)).json();
     assert.deepEqual([call.status, call.outcome, call.reason], [
       "ended",

@@ -271,7 +271,10 @@ function speechOf(
     const choice = { ...model, llm, own: wishes.model };
     const tts = mouth ? ttsConfig(mouth, accounts) : ttsOf(config, brought, accounts);
     const recognisers = guard([stt, ...fallbacks.stt], newStt);
-    const models = guard([llmOf(config, brought, accounts, choice), ...fallbacks.llm], newLlm);
+    const others = fallbacks.llm.filter((it) =>
+      it.provider === "simulated" || (choice.allowed?.includes(it.model) ?? true)
+    );
+    const models = guard([llmOf(config, brought, accounts, choice), ...others], newLlm);
     const voices = guard([tts, ...fallbacks.tts], newTts);
     return {
       stt: failoverRecogniser({ clock, recognisers }),

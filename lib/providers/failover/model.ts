@@ -30,6 +30,7 @@ const GO_ON = "Your answer was cut off by a fault of the line. Go on exactly whe
 
 interface Attempt {
   readonly nth: number;
+  readonly startedAt: number;
   readonly deltas: AsyncIterator<ModelDelta>;
   /** Of its next item, which is asked for once. */
   next: Promise<Settled>;
@@ -68,7 +69,13 @@ export function failoverModel({ clock, models }: ModelFailoverOptions): Language
     const { provider } = of(nth);
     const deltas = provider.respond(prompt, AbortSignal.any([signal, stop.signal]))
       [Symbol.asyncIterator]();
-    const attempt: Attempt = { nth, deltas, next: Promise.resolve() as never, stop };
+    const attempt: Attempt = {
+      nth,
+      startedAt: clock.now(),
+      deltas,
+      next: Promise.resolve() as never,
+      stop,
+    };
     advance(attempt);
     return attempt;
   }
@@ -84,7 +91,10 @@ export function failoverModel({ clock, models }: ModelFailoverOptions): Language
   function drop(attempt: Attempt): void {
     attempt.stop.abort(new AppError("provider_failed", "Another model was faster"));
     attempt.next.then(() => {});
-    of(attempt.nth).breaker.abandoned();
+    const { breaker } = of(attempt.nth);
+    // Whoever let another be faster by so much has failed the caller.
+    if (clock.now() - attempt.startedAt > FIRST_TOKEN_MS) breaker.failed();
+    else breaker.abandoned();
   }
 
   /** Settles with whoever says something next, or null after so long. */

@@ -15,6 +15,9 @@ const UNTAKEN_MAX_FRAMES = 250;
 const SHORT_MS = 10_000;
 const FAILURES_MAX = 4;
 const PAUSE_MIN_MS = 50;
+/** While all breakers are open: the shortest of their waits is two seconds. */
+const ALL_OPEN_LOOK_MS = 250;
+const ALL_OPEN_MAX_MS = 5_000;
 
 export interface RecogniserFailoverOptions {
   readonly clock: Clock;
@@ -36,15 +39,17 @@ export function failoverRecogniser(
     let failures = 0;
     let last = -1;
     for (;;) {
-      const nth = choose(recognisers, last);
-      if (nth === null) throw unavailable();
+      const nth = await whoever(last, signal);
       last = nth === 0 ? -1 : nth; // the first is asked again as soon as its breaker lets it
       const { provider, breaker } = recognisers[nth] as Guarded<SpeechToText>; // it was just found there
       const startedAt = clock.now();
       const session = line.open(heardMs);
       const again = heardMs; // what a new session may hear twice ends there
+      let works = false;
       try {
         for await (const it of provider.transcribe(session.audio, options, signal)) {
+          if (!works) breaker.succeeded(); // most sessions end by an abort, which says nothing
+          works = true;
           const recognition = moved(it, session.fromMs);
           if (recognition.type === "final") {
             if (recognition.endMs <= again) continue; // told before
@@ -52,13 +57,14 @@ export function failoverRecogniser(
           }
           yield recognition;
         }
-        if (line.hasEnded) return breaker.succeeded();
+        if (line.hasEnded) return;
         throw new AppError("provider_failed", `Provider "${provider.provider}" ended early`, {
           retryable: true,
         });
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         note(breaker, error);
+        works = true; // it is told
         failures = clock.now() - startedAt < SHORT_MS ? failures + 1 : 1;
         if (!mayHelp(error, recognisers.length === 1) || failures >= FAILURES_MAX) throw error;
         last = nth;
@@ -66,8 +72,20 @@ export function failoverRecogniser(
           await sleep(clock, PAUSE_MIN_MS * 2 ** failures, signal);
         }
       } finally {
+        if (!works) breaker.abandoned();
         session.close();
       }
+    }
+  }
+
+  /** Whom to ask. While all are left alone it waits: a call that hears nothing for seconds is better than none. */
+  async function whoever(last: number, signal: AbortSignal): Promise<number> {
+    const until = clock.now() + ALL_OPEN_MAX_MS;
+    for (;;) {
+      const nth = choose(recognisers, last);
+      if (nth !== null) return nth;
+      if (clock.now() >= until) throw unavailable();
+      await sleep(clock, ALL_OPEN_LOOK_MS, signal);
     }
   }
 

@@ -15,8 +15,13 @@ import { type Guarded, mayHelp, note } from "./guarded.ts";
 
 /** From the first words to the first sound of them. */
 export const FIRST_BYTE_MS = 1_000;
-/** Between two pieces, while words wait for their sound. */
-export const GAP_MS = 1_500;
+/** Without enough sound, and without new words, while words wait for theirs. Voices hold a clause back for its end. */
+export const GAP_MS = 2_000;
+/** Less sound than this in that time is none. */
+const LEAST_BYTES = 100 * BYTES_PER_MS;
+const LOOK_MS = 100;
+/** A voice may tell of a clause's last word only with what follows it. */
+const UNTOLD_WORDS = 1;
 const ATTEMPTS_MAX = 3;
 /** Clauses of one utterance. */
 const CLAUSES_MAX = 1_000;
@@ -46,11 +51,14 @@ export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSp
       const stop = new AbortController();
       const either = AbortSignal.any([signal, stop.signal]);
       const fromMs = audioBytes / BYTES_PER_MS;
-      // Of a voice that does not know its words' times all sound is given; who goes on begins behind it.
       const waiting: SpokenWord[] = [];
       try {
-        const pieces = provider.synthesize(script.from(spoken), options, either);
-        for await (const piece of inTime(pieces, { clock, script, stop, provider })) {
+        // Voices are the provider's own: another one has none of that name.
+        const isOther = provider.provider !== voices[0]?.provider.provider;
+        const spokenAs = isOther ? { ...options, voice: null } : options;
+        const pieces = provider.synthesize(script.from(spoken), spokenAs, either);
+        const sounded = () => spoken;
+        for await (const piece of inTime(pieces, { clock, script, stop, provider, sounded })) {
           if (piece.type === "words") {
             waiting.push(...piece.words.map((word) => moved(word, fromMs)));
             continue;
@@ -93,8 +101,8 @@ function moved(word: SpokenWord, byMs: number): SpokenWord {
 }
 
 interface Script {
-  /** True while words have been given that are not known to be over. */
-  readonly hasText: boolean;
+  /** True when no more of it comes. */
+  readonly hasEnded: boolean;
   readonly words: number;
   /** Its clauses without the first so many words, as they come. */
   from(word: number): AsyncIterable<string>;
@@ -120,8 +128,8 @@ function read(text: AsyncIterable<string>): Script {
   })().catch(() => {}); // who gives the text to be said does not fail; if it did, it is over
 
   return {
-    get hasText() {
-      return words > 0;
+    get hasEnded() {
+      return hasEnded;
     },
     get words() {
       return words;
@@ -146,38 +154,50 @@ interface Timing {
   readonly script: Script;
   readonly stop: AbortController;
   readonly provider: TextToSpeech;
+  /** Words of the script whose sound has been given out. */
+  sounded(): number;
 }
 
 /** The pieces, or a failure once words have waited too long for their sound. */
 async function* inTime(
   pieces: AsyncIterable<Speech>,
-  { clock, script, stop, provider }: Timing,
+  { clock, script, stop, provider, sounded }: Timing,
 ): AsyncGenerator<Speech> {
   const iterator = pieces[Symbol.asyncIterator]();
-  let ms = FIRST_BYTE_MS;
-  let told = 0; // words that it has told of
-  for (;;) {
-    let cancel: Cancel = () => {};
-    const late = new Promise<never>((_, reject) => {
-      const look = (): void => {
-        // With nothing to say, it may be silent.
-        if (script.words <= told) return void (cancel = clock.timer(ms, look));
-        const error = providerError(provider.provider, `no sound came within ${ms} ms`);
-        stop.abort(error);
-        reject(error);
-      };
-      cancel = clock.timer(ms, look);
-    });
-    late.catch(() => {});
-    try {
+  let bytes = 0;
+  /** How things stood when the wait began, or last went on; null while nothing is waited for. */
+  let since: { readonly at: number; readonly bytes: number; readonly words: number } | null = null;
+  let cancel: Cancel = () => {};
+  const late = new Promise<IteratorResult<Speech, void>>((resolve, reject) => {
+    const look = (): void => {
+      const { words } = script;
+      const left = words - sounded();
+      // Once all has been given, a voice has nothing more to hold back for, and is to end.
+      const isWaiting = script.hasEnded || left > (bytes === 0 ? 0 : UNTOLD_WORDS);
+      const goesOn = since === null || words > since.words || bytes - since.bytes >= LEAST_BYTES;
+      if (!isWaiting) since = null;
+      else if (goesOn) since = { at: clock.now(), bytes, words };
+      const limitMs = bytes === 0 ? FIRST_BYTE_MS : GAP_MS;
+      if (since === null || clock.now() - since.at < limitMs) {
+        return void (cancel = clock.timer(LOOK_MS, look));
+      }
+      if (left <= 0) return resolve({ done: true, value: undefined });
+      const error = providerError(provider.provider, `no sound came within ${limitMs} ms`);
+      stop.abort(error);
+      reject(error);
+    };
+    look();
+  });
+  late.catch(() => {});
+  try {
+    for (;;) {
       const { done, value } = await Promise.race([iterator.next(), late]);
       if (done) return;
-      if (value.type === "audio") ms = GAP_MS;
-      else told += value.words.length;
+      if (value.type === "audio") bytes += value.audio.length;
       yield value;
-    } finally {
-      cancel();
     }
+  } finally {
+    cancel();
   }
 }
 

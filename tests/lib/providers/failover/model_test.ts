@@ -138,3 +138,11 @@ Deno.test("second requests are a tenth of all, beyond the first few", async () =
   for (let nth = 0; nth < 30; nth++) assert.equal((await answer()).text, "First.");
   assert.ok(prompts.filter(([nth]) => nth === 1).length <= 5 + 3);
 });
+
+Deno.test("a model that hangs is left alone after five turns at the most", async () => {
+  const { answer, prompts, breakers } = setUp([[60_000, "Never."]], [[100, "Second."]]);
+  for (let nth = 0; nth < 6; nth++) assert.equal((await answer()).text, "Second.");
+  const asked = prompts.filter(([nth]) => nth === 0).length;
+  assert.ok(asked <= 6, `${asked}`);
+  assert.ok(breakers.view().some(({ name, opened }) => name === "m0" && opened > 0));
+});

@@ -93,3 +93,34 @@ Deno.test("one that drops again and again is given up on", async () => {
   const { error } = await listen(LINES, [drops]);
   assert.equal(error, LOST);
 });
+
+Deno.test("a breaker that drops have opened closes with the first word that is recognised again", async () => {
+  const clock = manualClock();
+  const breakers = newBreakers(clock);
+  const breaker = breakers.of("r");
+  for (let nth = 0; nth < 5; nth++) breaker.failed();
+  const recogniser = failoverRecogniser({
+    clock,
+    recognisers: [{ provider: simulatedStt({ clock }), breaker }],
+  });
+  const audio = newAsyncQueue<Uint8Array>(10_000);
+  const caller = new AbortController();
+  const heard: string[] = [];
+  const done = (async () => {
+    for await (const it of recogniser.transcribe(audio, OPTIONS, caller.signal)) {
+      heard.push(it.type);
+    }
+  })().catch(() => {});
+  const sound = [...speak("Hello there.").audio, ...new Uint8Array(8_000).fill(0xff)];
+  await clock.advance(2_500); // alone, it is waited for
+  for (let at = 0; at + FRAME_BYTES <= sound.length; at += FRAME_BYTES) {
+    audio.push(Uint8Array.from(sound.slice(at, at + FRAME_BYTES)));
+    await clock.advance(20);
+  }
+  assert.ok(heard.includes("final"));
+  assert.equal(breakers.view()[0]?.phase, "closed");
+  caller.abort(); // as most sessions end
+  await clock.advance(100);
+  await done;
+  assert.equal(breakers.view()[0]?.phase, "closed");
+});

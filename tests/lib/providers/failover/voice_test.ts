@@ -139,3 +139,88 @@ Deno.test("however voices break, words come once and in order, each before its s
     { numRuns: 60, seed: 4 },
   );
 });
+
+/** Voices as given, by what each does with its text. */
+async function hearOf(
+  text: () => AsyncGenerator<string>,
+  clock: ReturnType<typeof manualClock>,
+  ...voices: readonly TextToSpeech["synthesize"][]
+) {
+  const breakers = newBreakers(clock);
+  const asked: [nth: number, voice: string | null][] = [];
+  const voice = failoverVoice({
+    clock,
+    voices: voices.map((synthesize, nth) => ({
+      provider: {
+        provider: `v${nth}`,
+        synthesize(text, options, signal) {
+          asked.push([nth, options.voice]);
+          return synthesize(text, options, signal);
+        },
+      },
+      breaker: breakers.of(`v${nth}`),
+    })),
+  });
+  const words: string[] = [];
+  const options = { voice: "ada", language: "en" };
+  const done = (async () => {
+    const { signal } = new AbortController();
+    for await (const piece of voice.synthesize(text(), options, signal)) {
+      if (piece.type === "words") words.push(...piece.words.map(({ text }) => text));
+    }
+  })();
+  await clock.advance(30_000);
+  await done;
+  return { asked, words, breakers };
+}
+
+const working = (clock: ReturnType<typeof manualClock>): TextToSpeech["synthesize"] =>
+  async function* (text, _options, signal) {
+    let atMs = 0;
+    for await (const clause of text) {
+      await sleep(clock, 200, signal);
+      for (const word of clause.trim().split(/\s+/)) {
+        yield { type: "words", words: [{ text: word, startMs: atMs, endMs: atMs += WORD_MS }] };
+        yield { type: "audio", audio: new Uint8Array(WORD_MS * 8) };
+      }
+    }
+  };
+
+Deno.test("a voice is not hurried by words that come late", async () => {
+  const clock = manualClock();
+  async function* late(): AsyncGenerator<string> {
+    await sleep(clock, 950);
+    yield "We are ";
+    await sleep(clock, 2_950);
+    yield "open.";
+  }
+  const { asked, words } = await hearOf(late, clock, working(clock), working(clock));
+  assert.deepEqual(asked, [[0, "ada"]]);
+  assert.deepEqual(words, ["We", "are", "open."]);
+});
+
+Deno.test("a voice that trickles, or tells words and gives no sound, is gone on for by another in a voice of its own", async () => {
+  const trickles = (clock: ReturnType<typeof manualClock>): TextToSpeech["synthesize"] =>
+    async function* (_text, _options, signal) {
+      for (;;) {
+        await sleep(clock, 900, signal);
+        yield { type: "audio", audio: new Uint8Array(1) };
+      }
+    };
+  const hangs = (clock: ReturnType<typeof manualClock>): TextToSpeech["synthesize"] =>
+    async function* (_text, _options, signal) {
+      yield { type: "words", words: [{ text: "We", startMs: 0, endMs: 100 }] };
+      yield { type: "words", words: [{ text: "are", startMs: 100, endMs: 200 }] };
+      yield { type: "audio", audio: new Uint8Array(80) };
+      await sleep(clock, 60_000, signal);
+    };
+  for (const broken of [trickles, hangs]) {
+    const clock = manualClock();
+    const text = async function* (): AsyncGenerator<string> {
+      yield "We are open.";
+    };
+    const { asked, words } = await hearOf(text, clock, broken(clock), working(clock));
+    assert.deepEqual(asked, [[0, "ada"], [1, null]]);
+    assert.deepEqual(words, ["We", "are", "open."]);
+  }
+});

@@ -47,6 +47,13 @@ export interface Config {
     readonly apiSecret: Secret | null;
     readonly sip: SipGate | null;
   };
+  /** The process that joins LiveKit's rooms: where it is, what it is shown, and where it listens itself. */
+  readonly rooms: {
+    readonly url: string | null;
+    readonly token: Secret | null;
+    readonly hostname: string;
+    readonly port: number;
+  };
   /** What calls are held with. A null key: the provider was chosen, and answers `not_configured`. */
   readonly stt: SttConfig;
   readonly llm: LlmConfig;
@@ -212,6 +219,12 @@ const Settings = z.object({
   LIVEKIT_SIP_USERNAME: text.optional(),
   LIVEKIT_SIP_PASSWORD: secret.optional(),
 
+  ROOMS_URL: address("ws:", "wss:", "http:", "https:").optional(),
+  ROOMS_TOKEN: text.min(16, { error: "must have at least 16 characters" })
+    .transform((value) => new Secret(value)).optional(),
+  ROOMS_HOST: text.default("127.0.0.1"),
+  ROOMS_PORT: port.default(8100),
+
   STT_PROVIDER: oneOf(...STT_PROVIDERS).optional(),
   STT_FALLBACK: listOf(...STT_PROVIDERS),
   DEEPGRAM_URL: address("http:", "https:").default("https://api.deepgram.com"),
@@ -312,6 +325,12 @@ function toConfig(set: Settings): Config {
       apiKey: set.LIVEKIT_API_KEY ?? null,
       apiSecret: set.LIVEKIT_API_SECRET ?? null,
       sip: toSipGate(set),
+    },
+    rooms: {
+      url: set.ROOMS_URL ?? null,
+      token: set.ROOMS_TOKEN ?? null,
+      hostname: set.ROOMS_HOST,
+      port: set.ROOMS_PORT,
     },
     ...toProviders(set),
     maxCalls: set.MAX_CALLS,

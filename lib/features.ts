@@ -5,7 +5,7 @@ import { accountOf, KEY_SETTINGS } from "./provider_choice.ts";
 
 export interface Feature {
   readonly name:
-    | ("carrier" | "livekit" | "stt" | "llm" | "tts")
+    | ("carrier" | "livekit" | "rooms" | "stt" | "llm" | "tts")
     | ("logins" | "apiKeys" | "credentials" | "webhooks" | "signup")
     | ("mail" | "sharedLimits" | "database");
   /** What provides it: `twilio`, `simulated`, `embedded`; null when nothing does. */
@@ -16,7 +16,7 @@ export interface Feature {
 
 /** `hasKeys`: whether the house has its key-encryption key and its pepper, set or made. */
 export function featuresOf(config: Config, hasKeys: boolean): Feature[] {
-  const { twilio, livekit, auth, mail, redis } = config;
+  const { twilio, livekit, rooms, auth, mail, redis } = config;
   const carrier = twilio.accountSid === null
     ? "TWILIO_ACCOUNT_SID"
     : twilio.authToken === null
@@ -35,6 +35,7 @@ export function featuresOf(config: Config, hasKeys: boolean): Feature[] {
       provider: missingOf(livekit) === null ? "livekit" : null,
       missing: missingOf(livekit),
     },
+    roomsFeature(rooms),
     speech("stt", config.stt),
     speech("llm", config.llm),
     speech("tts", config.tts),
@@ -51,6 +52,11 @@ export function missingOf({ url, apiKey, apiSecret }: Config["livekit"]): string
   if (url === null) return "LIVEKIT_URL";
   if (apiKey === null) return "LIVEKIT_API_KEY";
   return apiSecret === null ? "LIVEKIT_API_SECRET" : null;
+}
+
+function roomsFeature({ url, token }: Config["rooms"]): Feature {
+  const missing = url === null ? "ROOMS_URL" : token === null ? "ROOMS_TOKEN" : null;
+  return { name: "rooms", provider: missing === null ? "livekit" : null, missing };
 }
 
 function speech(

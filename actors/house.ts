@@ -32,11 +32,15 @@ import {
 import { type Breakers, newBreakers } from "@/lib/providers/failover/breaker.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
 import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
+import { roomCarrier } from "@/lib/providers/carrier/room.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
 import { web } from "@/lib/providers/carrier/web.ts";
 import { webMedia } from "@/lib/providers/carrier/web_media.ts";
+import { roomMedia } from "@/lib/rooms/messages.ts";
+import { openRoom } from "@/lib/rooms/open.ts";
 import { callKind } from "@/actors/call/call.ts";
 import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
+import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
@@ -164,6 +168,15 @@ export function openHouse(options: HouseOptions): House {
     askProvider: askProviderOf(options),
     livekit: (tenantId, version) => equipment.livekit(tenantId, version),
     houseLiveKit: () => equipment.houseLiveKit(),
+    rooms: newRooms({
+      ...roomsProcessOf(config, clock),
+      livekit: (tenantId, version) => equipment.livekit(tenantId, version),
+      desk: (tenantId) => system.at(deskKind, tenantId),
+      attach: (path) => switchboard.attach(path),
+      connected: (callId, socket) => switchboard.connected(callId, socket),
+      clock,
+      log,
+    }),
     outboundAllow: config.outboundAllow,
     accounts: config.providers,
     outbound: outboundHttp({ allow: config.outboundAllow, clock }),
@@ -213,8 +226,10 @@ export function openHouse(options: HouseOptions): House {
       const answerUrl = `${publicUrl}${resumePath}`;
       const urls = { answerUrl, statusUrl: `${publicUrl}${path}/status` };
       const deps = { ...outfit, nodeId, ticker, newToken, urls, resumePath, log };
-      if (channel !== "web") return { ...deps, newProtocol: twilioMedia };
-      return { ...deps, carrier: web(), newProtocol: webMedia };
+      if (channel === "web") return { ...deps, carrier: web(), newProtocol: webMedia };
+      if (channel !== "room") return { ...deps, newProtocol: twilioMedia };
+      const project = async () => (await equipment.livekit(tenantId, null)).api;
+      return { ...deps, carrier: roomCarrier(project), newProtocol: roomMedia };
     },
   });
 
@@ -345,6 +360,16 @@ async function planOf(database: Database, tenantId: string): Promise<TenantPlan>
 function limiterOf({ redis, machines }: Config, clock: Clock, log: Log): MeteredLimiter {
   if (redis === null) return memoryLimiter(clock, machines);
   return sharedLimiter({ count: redisCount(upstash(redis), clock), machines, clock, log });
+}
+
+function roomsProcessOf(
+  { rooms: { url, token } }: Config,
+  clock: Clock,
+): Pick<RoomsDeps, "openRoom" | "missing"> {
+  if (url === null) return { openRoom: null, missing: "ROOMS_URL" };
+  if (token === null) return { openRoom: null, missing: "ROOMS_TOKEN" };
+  const process = { url, token };
+  return { openRoom: (join, signal) => openRoom(process, join, { clock, signal }), missing: "" };
 }
 
 function missingKeys({ keys }: HouseOptions): Services["auth"]["missing"] {

@@ -15,7 +15,9 @@ const Call = z.object({
   id: id("call"),
   agentId: id("agent"),
   direction: Direction,
-  channel: z.enum(["phone", "web"]).meta({ description: "web: from a page in a browser" }),
+  channel: z.enum(["phone", "web", "room"]).meta({
+    description: "web: from a page in a browser; room: in a LiveKit room",
+  }),
   from: z.string(),
   to: z.string(),
   placedBy: z.string().nullable().meta({

@@ -30,6 +30,9 @@ const NewToken = z.strictObject({
   canSpeak: z.boolean().default(true),
   canListen: z.boolean().default(true),
   canSendData: z.boolean().default(false),
+  agentId: idField("agent").nullable().default(null).meta({
+    description: "Who joins them when they are in the room (its webhook tells); null: nobody",
+  }),
 });
 const Token = z.object({ token: z.string(), url: z.string(), room: z.string(), expiresAt: Time })
   .openapi("LiveKitToken");
@@ -108,12 +111,17 @@ const NewDial = z.strictObject({
   identity: Identity,
   name: Name,
   keys: z.string().regex(/^[0-9*#A-Dw]{0,32}$/, "Keys; w waits half a second").default(""),
-  ringingSeconds: z.int().min(5).max(80).default(30),
+  ringingSeconds: z.int().min(5).max(50).default(30),
   maxSeconds: z.int().min(10).max(86_400).default(3_600),
   agentId: idField("agent").nullable().default(null),
 });
 const Dialed = z.object({ participantId: z.string(), identity: z.string(), sipCallId: z.string() })
   .openapi("LiveKitDial");
+const NewAgent = z.strictObject({
+  agentId: idField("agent"),
+  identity: Known.min(1).meta({ description: "Of the participant that the agent is to talk to" }),
+});
+const Joined = z.object({ id: id("call") }).openapi("LiveKitCall");
 const Transfer = z.strictObject({ to: Phone });
 
 const NewEgress = z.strictObject({
@@ -217,6 +225,16 @@ const routes = {
     summary: "Remove a participant; one by telephone is hung up",
     request: { params: participantParams },
     responses: { 204: { description: "They have left" } },
+  }),
+  join: createRoute({
+    ...common,
+    method: "post",
+    path: "/rooms/{room}/agents",
+    summary: "Have an agent join a room and talk to a participant",
+    description:
+      "It is a call as any other, of channel `room`; it ends when the participant leaves.",
+    request: { params: roomParam, body: body(NewAgent) },
+    responses: { 201: answer(Joined, "The call") },
   }),
   dial: createRoute({
     ...common,
@@ -341,6 +359,10 @@ export const livekit = newRoutes()
   .openapi(routes.removeParticipant, async (c) => {
     await c.var.desk("removeLiveKitParticipant", c.req.valid("param"));
     return c.body(null, 204);
+  })
+  .openapi(routes.join, async (c) => {
+    const visit = { ...c.req.valid("json"), ...c.req.valid("param") };
+    return c.json(await c.var.desk("joinLiveKitRoom", visit), 201);
   })
   .openapi(routes.dial, async (c) => {
     const call = { ...c.req.valid("json"), ...c.req.valid("param") };

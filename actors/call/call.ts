@@ -109,13 +109,13 @@ export interface CallSettings {
   readonly direction: "inbound" | "outbound";
   /** Null for a call that is to be placed. */
   readonly carrierCallId: string | null;
-  /** `web`: by a page in a browser, which no carrier stands behind. Absent: by phone. */
+  /** `web`: by a page in a browser; `room`: in a LiveKit room. No carrier asks for more of those. Absent: by phone. */
   readonly channel?: Channel;
   readonly graph: Graph;
 }
 
 /** What a call goes over. */
-export type Channel = "phone" | "web";
+export type Channel = "phone" | "web" | "room";
 
 /** What is stored of a call when it has ended. */
 export interface EndedCall {
@@ -185,6 +185,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
   const scenario = scenarioOf(graph);
   const { rules } = scenario;
   const isWeb = settings.channel === "web";
+  /** Whether a carrier asks what is next when the media socket has closed. */
+  const isAsked = (settings.channel ?? "phone") === "phone";
 
   /** Their ids fit into an operator's path as they are: `call_….listener`. */
   function spawnChildren(ctx: Context<CallMessage>): Children {
@@ -367,7 +369,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     ctx.timer("ending", ENDING_MS, { type: "endingDue" });
     show(state, { type: "over", reason: ending.reason, sentence });
     // Of a page's call it has just been shown, and no carrier asks for it.
-    const lastWord = isWeb ? null : lastWordOf(state, ending, sentence);
+    const lastWord = isAsked ? lastWordOf(state, ending, sentence) : null;
     const ended: State = { ...state, phase: "ending", ending, lastWord };
     const { carrierCallId, answeredAt, children } = state;
     if (carrierCallId === null) return ended; // it is being dialed: nothing can be hung up yet
@@ -680,9 +682,9 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         if (state.phase !== "live" || state.dialogue.ending !== null) {
           return reply.fail(new AppError("conflict", "The call is not being held now"));
         }
-        if (command.type === "transfer" && isWeb) {
+        if (command.type === "transfer" && !isAsked) {
           return reply.fail(
-            new AppError("conflict", "A call from a browser has no carrier to dial"),
+            new AppError("conflict", "A call from a browser or a room has no carrier to dial"),
           );
         }
         reply();

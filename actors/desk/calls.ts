@@ -20,7 +20,9 @@ import {
 } from "@/lib/conversation/transcript.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
+import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
+import type { Channel } from "@/actors/call/call.ts";
 import type { Command } from "@/actors/call/control.ts";
 import type { Reply } from "@/actors/runtime/actor.ts";
 import { errand } from "./errand.ts";
@@ -35,8 +37,8 @@ export interface CallView {
   readonly id: string;
   readonly agentId: string;
   readonly direction: "inbound" | "outbound";
-  /** `web`: from a page in a browser; its two numbers say the same. */
-  readonly channel: "phone" | "web";
+  /** `web`: from a page in a browser, its two numbers say the same; `room`: in a LiveKit room. */
+  readonly channel: Channel;
   readonly from: string;
   readonly to: string;
   /** `person_…` or `key_…`, or an operator's name; null: the call came in. */
@@ -287,6 +289,11 @@ function toEventView({ at, ...event }: ConversationEvent): EventView {
   return { ...event, at: at.toISOString() };
 }
 
+function channelOf(carrier: string): Channel {
+  if (carrier === WEB_CARRIER) return "web";
+  return carrier === ROOM_CARRIER ? "room" : "phone";
+}
+
 function toView(call: Call): CallView {
   const { answeredAt, endedAt } = call;
   const talked = answeredAt === null || endedAt === null ? 0 : Math.max(0, +endedAt - +answeredAt);
@@ -294,7 +301,7 @@ function toView(call: Call): CallView {
     id: call.id,
     agentId: call.agentId,
     direction: call.direction,
-    channel: call.carrier === WEB_CARRIER ? "web" : "phone",
+    channel: channelOf(call.carrier),
     from: call.fromNumber,
     to: call.toNumber,
     placedBy: call.placedBy,

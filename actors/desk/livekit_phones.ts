@@ -3,7 +3,6 @@
 import { countDial } from "@/db/quota.ts";
 import { listPhoneNumbers } from "@/db/phone_numbers.ts";
 import { getTenantPlan } from "@/db/tenant_limits.ts";
-import { getAgent } from "@/db/agents.ts";
 import { AppError } from "@/lib/errors.ts";
 import type {
   DialedParticipant,
@@ -20,7 +19,7 @@ import {
   wireRoom,
 } from "@/lib/providers/livekit/rooms.ts";
 import { errand } from "./errand.ts";
-import { projectOf, standingRoom } from "./livekit_rooms.ts";
+import { checkAgent, projectOf, standingRoom } from "./livekit_rooms.ts";
 import type { Office } from "./office.ts";
 
 /** Numbers of a tenant that are looked through: a trunk names few. */
@@ -129,11 +128,9 @@ export const liveKitPhoneErrands = {
   createLiveKitRule: errand(
     "numbers:write",
     async (office, { agentId, room, type, ...rule }: RuleInput): Promise<RuleView> => {
-      const { tenantId, act, read, signal } = office;
+      const { tenantId, act, signal } = office;
       const { api } = await projectOf(office);
-      if (agentId !== null && await read((sql) => getAgent(sql, tenantId, agentId)) === null) {
-        throw new AppError("not_found", "No such agent");
-      }
+      await checkAgent(office, agentId);
       for (const id of rule.trunkIds) await ownTrunk(office, api, id);
       const wire = wireRoom(tenantId, room);
       const target = type === "direct" ? { type, room: wire } : { type, roomPrefix: wire };
@@ -167,7 +164,7 @@ export const liveKitPhoneErrands = {
     office,
     { agentId, ...call }: DialInput,
   ): Promise<DialedParticipant> => {
-    const { tenantId, act, read, signal, clock } = office;
+    const { tenantId, act, signal, clock } = office;
     const { api } = await projectOf(office);
     const { name: room } = await standingRoom(office, api, call.room);
     const trunk = await ownTrunk(office, api, call.trunkId);
@@ -179,9 +176,7 @@ export const liveKitPhoneErrands = {
     if (call.from !== null && !trunk.numbers.includes(call.from)) {
       throw new AppError("conflict", "Not a number of this trunk", { field: "from" });
     }
-    if (agentId !== null && await read((sql) => getAgent(sql, tenantId, agentId)) === null) {
-      throw new AppError("not_found", "No such agent");
-    }
+    await checkAgent(office, agentId);
     await act(async ({ sql, audit }) => {
       const plan = await getTenantPlan(sql, tenantId);
       if (plan !== null) await countDial(sql, tenantId, clock.date(), plan.limits);

@@ -1,7 +1,15 @@
 /** Errands on LiveKit rooms: who may join them, which there are, and who is in them. */
 
+import { getAgent } from "@/db/agents.ts";
+import { roomPartyOf } from "@/lib/providers/carrier/room.ts";
 import type { LiveKit, Participant, Room } from "@/lib/providers/livekit/livekit.ts";
-import { AGENT_IDENTITY, ROOM_NAME, roomOf, wireRoom } from "@/lib/providers/livekit/rooms.ts";
+import {
+  AGENT_ATTRIBUTE,
+  AGENT_IDENTITY,
+  ROOM_NAME,
+  roomOf,
+  wireRoom,
+} from "@/lib/providers/livekit/rooms.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { LiveKitProject } from "./equipment.ts";
 import { errand } from "./errand.ts";
@@ -18,6 +26,8 @@ export interface JoinTokenInput {
   readonly canSpeak: boolean;
   readonly canListen: boolean;
   readonly canSendData: boolean;
+  /** Who joins them when they are there; null: nobody by itself. */
+  readonly agentId: string | null;
 }
 
 export interface JoinToken {
@@ -53,7 +63,7 @@ export const liveKitRoomErrands = {
 
   newLiveKitToken: errand("calls:write", async (
     office,
-    { room, ...grant }: JoinTokenInput,
+    { room, agentId, ...grant }: JoinTokenInput,
   ): Promise<JoinToken> => {
     const { act, tenantId, clock } = office;
     const { api } = await projectOf(office);
@@ -62,12 +72,39 @@ export const liveKitRoomErrands = {
       const message = `Wrong input in "${field}": "${AGENT_IDENTITY}…" is of our own agents`;
       throw new AppError("invalid", message, { field });
     }
+    await checkAgent(office, agentId);
     const wire = wireRoom(tenantId, room);
+    const attributes = agentId === null ? {} : { [AGENT_ATTRIBUTE]: agentId };
     const ttlSeconds = Math.min(grant.ttlSeconds, TOKEN_TTL_MAX_S);
-    const token = await api.accessToken({ ...grant, room: wire, ttlSeconds });
+    const token = await api.accessToken({ ...grant, attributes, room: wire, ttlSeconds });
     const expiresAt = new Date(clock.date().getTime() + ttlSeconds * 1_000).toISOString();
     await act(({ audit }) => audit({ action: "livekit.token_made", subjectId: room }));
     return { token, url: api.url, room: wire, expiresAt };
+  }),
+
+  /** An agent joins for one participant who is there: it counts as a call. */
+  joinLiveKitRoom: errand("calls:write", async (
+    office,
+    { room: name, agentId, identity }: {
+      readonly room: string;
+      readonly agentId: string;
+      readonly identity: string;
+    },
+  ): Promise<{ id: string }> => {
+    const { tenantId, by, act, rooms, signal } = office;
+    const { api } = await projectOf(office);
+    const room = await standingRoom(office, api, name);
+    const participants = await api.listParticipants(room.name, signal);
+    const found = participants.find((participant) => participant.identity === identity);
+    if (found === undefined) throw new AppError("not_found", "No such participant");
+    await checkAgent(office, agentId);
+    const { callId } = await rooms.enter({
+      ...{ tenantId, agentId, configVersion: by.configVersion },
+      ...roomPartyOf({ room: room.name, name, participant: found }),
+      waitMs: THERE_WAIT_MS,
+    }, signal);
+    await act(({ audit }) => audit({ action: "livekit.agent_joined", subjectId: callId }));
+    return { id: callId };
   }),
 
   /** The tenant's own, in no order. */
@@ -120,6 +157,19 @@ export const liveKitRoomErrands = {
     return null;
   }),
 };
+
+/** Who is in the room need not be waited for; their telephone may ring. */
+const THERE_WAIT_MS = 8_000;
+
+/** Throws AppError("not_found") for none of the tenant's; null is taken. */
+export async function checkAgent(
+  { read, tenantId }: Office,
+  agentId: string | null,
+): Promise<void> {
+  if (agentId === null) return;
+  if (await read((sql) => getAgent(sql, tenantId, agentId)) !== null) return;
+  throw new AppError("not_found", "No such agent");
+}
 
 /** Of the office's tenant, as new as who asks. */
 export function projectOf({ livekit, tenantId, by }: Office): Promise<LiveKitProject> {

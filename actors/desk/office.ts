@@ -1,5 +1,6 @@
 /** The office of a desk: what an errand works with. Everything in it is bound to the desk's tenant. */
 
+import type { Rooms } from "@/actors/call/rooms.ts";
 import type { Ref } from "@/actors/runtime/actor.ts";
 import { type Act, act, type Committed } from "@/db/act.ts";
 import type { Database, Work } from "@/db/client.ts";
@@ -59,6 +60,8 @@ export interface Services extends Committed {
   readonly askProvider: CheckCredential;
   /** The LiveKit project of a tenant, at least as new as this version of its configuration; as `Equipment.livekit`. */
   livekit(tenantId: string, configVersion: number | null): Promise<LiveKitProject>;
+  /** The way of agents into LiveKit's rooms. */
+  readonly rooms: Rooms;
   /** As `Equipment.houseLiveKit`. */
   houseLiveKit(): LiveKitProject;
   /** The `host:port` that tenants' URLs may reach although they are private. */

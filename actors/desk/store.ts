@@ -7,6 +7,7 @@ import { countCall } from "@/db/quota.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
+import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
 import type { DeskDeps, NewCall } from "./desk.ts";
 
@@ -16,6 +17,7 @@ const CALL_MS = 2_000;
 /** Under which name a call's row knows its carrier. */
 function carrierOf({ account, channel }: NewCall, ofHouse: string): string {
   if (channel === "web") return WEB_CARRIER;
+  if (channel === "room") return ROOM_CARRIER;
   return account === "tenant" ? "twilio" : ofHouse;
 }
 

@@ -8,13 +8,16 @@ import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import type { LiveKitEvent } from "@/lib/providers/livekit/livekit.ts";
 import { CARRIER_CALL_ATTRIBUTE, tenantRoom, wireRoom } from "@/lib/providers/livekit/rooms.ts";
-import { AGENT_ATTRIBUTE } from "@/lib/providers/livekit/rooms.ts";
+import { AGENT_ATTRIBUTE, AGENT_IDENTITY } from "@/lib/providers/livekit/rooms.ts";
+import { roomPartyOf } from "@/lib/providers/carrier/room.ts";
 import type { LiveKitProject } from "@/actors/desk/equipment.ts";
 import { entry } from "./entry.ts";
 import type { Lobby } from "./lobby.ts";
 import type { NumberOwner } from "./gate.ts";
 
 const ENTRY_MS = 2_000;
+/** Whoever is phoned may take so long to answer: a little more than a telephone may ring. */
+const ANSWER_WAIT_MS = 52_000;
 
 export interface LiveKitWebhook {
   /** Of its path: whose project tells; null: the house's. */
@@ -55,7 +58,8 @@ export const liveKitEntries = {
     const room = tenantRoom(event.egress?.room ?? event.room?.name ?? "");
     // Of rooms that are not ours, and of another's by a tenant's own project, nothing is to be known.
     if (room === null || (webhook.tenantId ?? room.tenantId) !== room.tenantId) return null;
-    await takeEvent(lobby, room, event);
+    const taken = await takeEvent(lobby, room, event);
+    if (taken !== null) welcome(lobby, { ...room, ...taken }, event);
     return null;
   }),
 
@@ -118,22 +122,53 @@ async function checkServed({ database }: Lobby, tenantId: string): Promise<void>
   throw new AppError("tenant_suspended", "The company's access is off");
 }
 
+/** Whoever is to be joined by an agent, and has come, is; nobody waits for that. */
+function welcome(
+  lobby: Lobby,
+  { tenantId, name, configVersion }: {
+    readonly tenantId: string;
+    readonly name: string;
+    readonly configVersion: number;
+  },
+  { type, room, participant }: LiveKitEvent,
+): void {
+  const agentId = participant?.attributes[AGENT_ATTRIBUTE];
+  if (type !== "participant_joined" || room === null || participant === null) return;
+  if (agentId === undefined || participant.identity.startsWith(AGENT_IDENTITY)) return;
+  lobby.background.start("join a room", async (signal) => {
+    const visit = roomPartyOf({ room: room.name, name, participant });
+    const waitMs = ANSWER_WAIT_MS;
+    try {
+      await lobby.rooms.enter({ ...visit, tenantId, agentId, configVersion, waitMs }, signal);
+    } catch (error) {
+      if (participant.kind !== "sip") throw error;
+      // On the telephone nobody is there to see that no agent comes.
+      const { api } = await lobby.livekit(tenantId, configVersion);
+      await api.removeParticipant(room.name, participant.identity, signal).catch(() => {});
+      throw error;
+    }
+  });
+}
+
 /** What follows is done with the mark that it was: told again, it is not done again. */
 async function takeEvent(
   lobby: Lobby,
   { tenantId, name }: { readonly tenantId: string; readonly name: string },
   event: LiveKitEvent,
-): Promise<void> {
+): Promise<{ readonly configVersion: number } | null> {
   const { database, clock, request } = lobby;
   const { requestId, address } = request;
   const actor = { actorKind: "system", actorId: "livekit", requestId, address } as const;
   const bounds = { tenantId, pool: "rest", deadlineMs: ENTRY_MS } as const;
-  await act({ ...bounds, database, clock, committed: lobby, actor }, async ({ sql, emit }) => {
-    if (await getTenant(sql, tenantId) === null) return;
-    if (!await takeLiveKitEvent(sql, tenantId, { id: event.id, now: clock.date() })) return;
-    if (event.egress === null) return;
+  const options = { ...bounds, database, clock, committed: lobby, actor };
+  return await act(options, async ({ sql, emit }) => {
+    const tenant = await getTenant(sql, tenantId);
+    if (tenant === null) return null;
+    const taken = { configVersion: tenant.configVersion };
+    if (!await takeLiveKitEvent(sql, tenantId, { id: event.id, now: clock.date() })) return null;
+    if (event.egress === null) return taken;
     const row = await storeEgress(sql, tenantId, event.egress, { room: name, startedBy: null });
-    if (row === null || !isFinal(row.status)) return;
+    if (row === null || !isFinal(row.status)) return taken;
     await emit("livekit.egress_ended", {
       egressId: row.id,
       room: name,
@@ -143,5 +178,6 @@ async function takeEvent(
       startedAt: row.startedAt?.toISOString() ?? null,
       endedAt: row.endedAt?.toISOString() ?? null,
     });
+    return taken;
   });
 }

@@ -277,6 +277,7 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     needs: "calls:write",
     ok: 201,
     body: () => ({ room: "lobby", identity: "ada" }),
+    bodyIds: { agentId: agent },
   },
   "GET /api/v1/livekit/rooms": {
     needs: "calls:read",
@@ -299,6 +300,12 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     needs: "calls:write",
     ok: 204,
     ids: { room, identity },
+  },
+  "POST /api/v1/livekit/rooms/{room}/agents": {
+    needs: "calls:write",
+    ok: 503, // it was found, and no process joins rooms here
+    ids: { room },
+    bodyIds: { agentId: agent, identity },
   },
   "POST /api/v1/livekit/rooms/{room}/sip-participants": {
     needs: "calls:write",

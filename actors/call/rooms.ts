@@ -1,0 +1,163 @@
+/** Calls in rooms: an agent joins a LiveKit room for one participant, and again when its socket is lost. */
+
+import type { CallAnswer, DeskMessage } from "@/actors/desk/desk.ts";
+import type { LiveKitProject } from "@/actors/desk/equipment.ts";
+import type { Ref } from "@/actors/runtime/actor.ts";
+import { type Clock, sleep } from "@/lib/clock.ts";
+import { AppError } from "@/lib/errors.ts";
+import type { Log } from "@/lib/log.ts";
+import { roomCallId, type RoomParty } from "@/lib/providers/carrier/room.ts";
+import { AGENT_IDENTITY } from "@/lib/providers/livekit/rooms.ts";
+import type { RoomJoin } from "@/lib/rooms/open.ts";
+import type { MessageSocket } from "@/lib/socket.ts";
+import type { Attachment } from "./link.ts";
+
+/** An agent's token is used at once. */
+const TOKEN_TTL_S = 120;
+/** A participant whose room was lost is waited for again; the call waits 15 s. */
+const BACK_WAIT_MS = 5_000;
+/** Waits between tries to come back: the process may be starting anew. */
+const BACK_AFTER_MS = [500, 1_000, 2_000, 4_000];
+const ASK_MS = 1_500;
+
+export interface RoomVisit extends RoomParty {
+  readonly tenantId: string;
+  readonly configVersion: number;
+  readonly agentId: string;
+  /** How long the participant may take to be there and to answer. */
+  readonly waitMs: number;
+}
+
+export interface Rooms {
+  /**
+   * Resolves when the agent is in the room and its call begins. Throws AppError("not_configured"), "conflict" when
+   * the participant does not come, "provider_failed", or what keeps the tenant from a call ("busy", …).
+   */
+  enter(visit: RoomVisit, signal: AbortSignal): Promise<{ readonly callId: string }>;
+}
+
+export interface RoomsDeps {
+  /** Null: no process joins rooms. */
+  readonly openRoom: ((join: RoomJoin, signal: AbortSignal) => Promise<MessageSocket>) | null;
+  /** The setting that is missing then. */
+  readonly missing: string;
+  livekit(tenantId: string, configVersion: number | null): Promise<LiveKitProject>;
+  desk(tenantId: string): Pick<Ref<DeskMessage>, "ask">;
+  attach(
+    path: { readonly callId: string; readonly epoch: number; readonly token: string },
+  ): Promise<Attachment | "missing">;
+  connected(callId: string, socket: MessageSocket): void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export function newRooms(deps: RoomsDeps): Rooms {
+  const { clock, log } = deps;
+
+  async function open(visit: RoomVisit, waitMs: number, signal: AbortSignal) {
+    const { openRoom, missing: field } = deps;
+    if (openRoom === null) {
+      throw new AppError("not_configured", `Rooms cannot be joined: ${field} is missing`, {
+        field,
+      });
+    }
+    const { tenantId, configVersion, room, identity, participantId } = visit;
+    const { api } = await deps.livekit(tenantId, configVersion);
+    const token = await api.accessToken({
+      room,
+      identity: `${AGENT_IDENTITY}${participantId}`, // one agent a participant
+      name: "Agent",
+      ttlSeconds: TOKEN_TTL_S,
+      canSpeak: true,
+      canListen: true,
+      canSendData: false,
+      isAgent: true,
+    });
+    return await openRoom({ url: api.url, token, identity, waitMs }, signal);
+  }
+
+  /** Gives an open room to the call that the desk has answered with. */
+  async function seat(
+    visit: RoomVisit,
+    answer: CallAnswer,
+    socket: MessageSocket,
+  ): Promise<string> {
+    if (answer.type === "busy") throw new AppError("busy", "All lines are taken");
+    if (answer.type !== "connect") throw new AppError("conflict", "The call has ended");
+    const { callId, mediaPath, token } = answer;
+    const epoch = Number(/\/(\d+)\/[^/]+$/.exec(mediaPath)?.[1]);
+    if (await deps.attach({ callId, epoch, token }) !== "ok") {
+      throw new AppError("conflict", "An agent is with this participant already");
+    }
+    deps.connected(callId, watched(socket, () => void comeBack(visit, callId)));
+    return callId;
+  }
+
+  /** The process, or the way to it, was lost in the middle of a call. */
+  async function comeBack(visit: RoomVisit, callId: string): Promise<void> {
+    const { signal } = new AbortController();
+    for (const afterMs of BACK_AFTER_MS) {
+      await sleep(clock, afterMs);
+      let socket: MessageSocket | null = null;
+      try {
+        const carrierCallId = roomCallId(visit);
+        const answer = await deps.desk(visit.tenantId).ask<CallAnswer>(
+          (reply) => ({ type: "resume", callId, carrierCallId, reply }),
+          { timeoutMs: ASK_MS },
+        );
+        if (answer.type !== "connect") return; // it has ended meanwhile
+        socket = await open(visit, BACK_WAIT_MS, signal);
+        await seat(visit, answer, socket);
+        return;
+      } catch (error) {
+        socket?.close(1000, "Not taken");
+        log.warn("room not joined again", { callId, error });
+      }
+    }
+  }
+
+  return {
+    async enter(visit, signal) {
+      const socket = await open(visit, visit.waitMs, signal);
+      try {
+        const { tenantId, agentId, from, to, configVersion } = visit;
+        const ring = {
+          ...{ from, to, agentId, configVersion, carrierCallId: roomCallId(visit) },
+          ...{ account: "house", channel: "room" } as const,
+        };
+        const answer = await deps.desk(tenantId).ask<CallAnswer>(
+          (reply) => ({ type: "ring", ring, reply }),
+          { timeoutMs: ASK_MS, signal },
+        );
+        return { callId: await seat(visit, answer, socket) };
+      } catch (error) {
+        socket.close(1000, "No call");
+        throw error;
+      }
+    },
+  };
+}
+
+/** Tells when the socket broke: not when either side has ended it in order. */
+function watched(socket: MessageSocket, broke: () => void): MessageSocket {
+  let isOver = false;
+  return {
+    get bufferedBytes() {
+      return socket.bufferedBytes;
+    },
+    send: (data) => socket.send(data),
+    close(code, reason) {
+      isOver = true;
+      socket.close(code, reason);
+    },
+    listen: (events) =>
+      socket.listen({
+        message: events.message,
+        closed(code, reason) {
+          events.closed(code, reason);
+          if (!isOver && code !== 1000) broke();
+          isOver = true;
+        },
+      }),
+  };
+}

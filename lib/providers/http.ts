@@ -105,3 +105,31 @@ export function limitedFetch(options: LimitedFetchOptions): typeof fetch {
     return new Response(body, { status, statusText, headers });
   };
 }
+
+/** A `fetch` whose answers are cut off past `maxBytes`, with AppError("provider_failed"). It has no clock of its own. */
+export function cappedFetch(
+  { provider, maxBytes, fetch: send = fetch }: {
+    readonly provider: string;
+    readonly maxBytes: number;
+    readonly fetch?: typeof fetch;
+  },
+): typeof fetch {
+  return async (input, init) => {
+    const response = await send(input, init);
+    if (response.body === null) return response;
+    let byteCount = 0;
+    const counted = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>(
+      {
+        transform(piece, stream) {
+          byteCount += piece.length;
+          if (byteCount <= maxBytes) return stream.enqueue(piece);
+          stream.error(providerError(provider, `its answer is over ${maxBytes} bytes`));
+        },
+      },
+      { highWaterMark: 1 },
+      { highWaterMark: 0 },
+    );
+    const { status, statusText, headers } = response;
+    return new Response(response.body.pipeThrough(counted), { status, statusText, headers });
+  };
+}

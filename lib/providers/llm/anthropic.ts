@@ -7,7 +7,7 @@ import { providerError } from "@/lib/providers/http.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { LanguageModel, ModelDelta, Prompt, ToolCall } from "./llm.ts";
 import { ARGUMENTS_MAX, argumentsOf, CALLS_MAX, toTurns } from "./prompts.ts";
-import { type AnswerLimits, receive } from "./receive.ts";
+import { answerFetch, type AnswerLimits, receive } from "./receive.ts";
 
 export interface AnthropicOptions extends AnswerLimits {
   readonly apiKey: Secret;
@@ -30,7 +30,7 @@ export function anthropic(options: AnthropicOptions): LanguageModel {
     maxRetries: 0,
     openTelemetry: false,
     logLevel: "off",
-    ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+    fetch: answerFetch(PROVIDER, options),
   });
   return {
     provider: PROVIDER,

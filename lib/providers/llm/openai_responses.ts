@@ -6,7 +6,7 @@ import { providerError } from "@/lib/providers/http.ts";
 import { type OpenAIAccount, openaiClient, openaiFailure } from "@/lib/providers/openai_client.ts";
 import type { LanguageModel, ModelDelta, Prompt, Tool, ToolCall } from "./llm.ts";
 import { ARGUMENTS_MAX, argumentsOf, CALLS_MAX, toTurns } from "./prompts.ts";
-import { type AnswerLimits, receive } from "./receive.ts";
+import { answerFetch, type AnswerLimits, receive } from "./receive.ts";
 
 export interface ResponsesOptions extends OpenAIAccount, AnswerLimits {
   readonly model: string;
@@ -18,7 +18,7 @@ const OUTPUT_TOKENS_MIN = 16;
 
 /** Nothing is stored there: each request carries the whole conversation, as with any other model. */
 export function openaiResponses(options: ResponsesOptions): LanguageModel {
-  const client = openaiClient(options);
+  const client = openaiClient({ ...options, fetch: answerFetch(PROVIDER, options) });
   return {
     provider: PROVIDER,
     async *respond(prompt, signal) {

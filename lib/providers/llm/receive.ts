@@ -1,7 +1,7 @@
 /** The pieces of a streamed answer, each within its time: what every model adapter receives with. */
 
 import type { Cancel, Clock } from "@/lib/clock.ts";
-import { providerError } from "@/lib/providers/http.ts";
+import { cappedFetch, providerError } from "@/lib/providers/http.ts";
 import { untilAborted } from "@/lib/until_aborted.ts";
 
 /** A reply that has not begun after so long has failed. */
@@ -9,12 +9,26 @@ export const FIRST_TOKEN_MS = 2_500;
 /** So has one that pauses for so long. */
 export const GAP_MS = 1_500;
 
+/** Of one answer, its framing with it: a hundred times what a reply may have. */
+export const ANSWER_MAX_BYTES = 4 << 20;
 export interface AnswerLimits {
   readonly clock: Clock;
   /** FIRST_TOKEN_MS when absent. */
   readonly firstTokenMs?: number;
   /** GAP_MS when absent. */
   readonly gapMs?: number;
+}
+
+/** What an SDK sends its requests with: an answer without end, or without a line's end, is cut off. */
+export function answerFetch(
+  provider: string,
+  { fetch }: { readonly fetch?: typeof globalThis.fetch },
+): typeof globalThis.fetch {
+  return cappedFetch({
+    provider,
+    maxBytes: ANSWER_MAX_BYTES,
+    ...(fetch === undefined ? {} : { fetch }),
+  });
 }
 
 export interface Answer<T> extends AnswerLimits {

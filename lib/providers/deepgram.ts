@@ -7,6 +7,9 @@ import type { Secret } from "@/lib/secret.ts";
 import { providerError } from "./http.ts";
 import { connectSocket, type SocketClient } from "./socket_client.ts";
 
+/** Of a recogniser's socket: a caller speaks to it from the first moment on, and another is asked meanwhile. */
+const CONNECT_TIMEOUT_MS = 2_000;
+
 /** What every Deepgram adapter needs. */
 export interface DeepgramOptions {
   readonly apiKey: Secret;
@@ -45,7 +48,13 @@ export async function openDeepgram<C extends SdkConnection>(
     baseUrl,
     reconnect: false,
     async transportFactory(url, headers) {
-      const connecting = connectSocket(url, { provider, headers, clock, signal });
+      const connecting = connectSocket(url, {
+        provider,
+        headers,
+        clock,
+        signal,
+        connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      });
       connected.resolve(connecting);
       const socket = await connecting;
       return {

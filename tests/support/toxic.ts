@@ -52,6 +52,8 @@ export interface ToxicLine {
   readonly openCount: number;
   /** Bytes that it has sent to clients. */
   readonly sentBytes: number;
+  /** A half-open line begins to read again, and so sees which clients have gone. */
+  wake(): void;
   close(): Promise<void>;
 }
 
@@ -195,6 +197,9 @@ export async function startToxic(options: ToxicOptions): Promise<ToxicLine> {
     },
     get sentBytes() {
       return sentBytes;
+    },
+    wake() {
+      for (const socket of open) socket.resume();
     },
     async close() {
       for (const cancel of cancels) cancel();

@@ -23,6 +23,8 @@ export interface Breaker {
   /** Whether to ask it now. Of a provider that was down, one at a time is told so: the probe. */
   take(): boolean;
   succeeded(): void;
+  /** It works so far: a probe has done its work, and the next failure opens again. */
+  answered(): void;
   failed(): void;
   /** It has refused by its own limits (429), which is no failure. `retryAfterS`: what it said. */
   limited(retryAfterS: number | null): void;
@@ -119,6 +121,12 @@ export function newBreakers(clock: Clock): Breakers {
           state.waitMs = OPEN_MIN_MS;
           state.inARow = 0;
           count(state, false);
+        },
+        answered() {
+          const state = stateOf(name);
+          if (state.phase === "closed") return;
+          state.phase = "closed";
+          state.inARow = IN_A_ROW - 1;
         },
         failed() {
           const state = stateOf(name);

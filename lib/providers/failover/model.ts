@@ -142,9 +142,9 @@ export function failoverModel({ clock, models }: ModelFailoverOptions): Language
           const waitMs: number = speaker !== null
             ? GAP_MS
             : isHedged
-            ? startedAt + FIRST_TOKEN_MAX_MS - clock.now()
+            ? Math.max(0, startedAt + FIRST_TOKEN_MAX_MS - clock.now())
             : FIRST_TOKEN_MS;
-          const settled = await race(speaker === null ? running : [speaker], Math.max(0, waitMs));
+          const settled = await race(speaker === null ? running : [speaker], waitMs);
           if (signal.aborted) throw signal.reason;
           if (settled === null) {
             if (speaker === null && !isHedged) {

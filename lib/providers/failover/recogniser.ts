@@ -7,10 +7,12 @@ import { AppError } from "@/lib/errors.ts";
 import type { Recognition, SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
 import { type Guarded, mayHelp, note } from "./guarded.ts";
 
-/** Audio that a new session hears again, at most: what was said while the old one was lost. */
+/** Audio before the last word of a session that a new one hears again: a word may have begun in it. */
 export const REPLAY_MS = 1_000;
+/** What it hears again at most: as long as a hang is not known, and a connection in vain after it. */
+const KEPT_MAX_MS = 6_000;
 /** Audio that a session has not taken; past it the oldest goes. */
-const UNTAKEN_MAX_FRAMES = 250;
+const UNTAKEN_MAX_FRAMES = 500;
 /** Sessions that end within so long of their beginning, one after the other, are given up on. */
 const SHORT_MS = 10_000;
 const FAILURES_MAX = 4;
@@ -36,6 +38,7 @@ export function failoverRecogniser(
   ): AsyncGenerator<Recognition> {
     const line = listenTo(audio, signal);
     let heardMs = 0; // to the end of the last final
+    let signMs = 0; // of the line, at the last word of any kind
     let failures = 0;
     let last = -1;
     for (;;) {
@@ -43,13 +46,21 @@ export function failoverRecogniser(
       last = nth === 0 ? -1 : nth; // the first is asked again as soon as its breaker lets it
       const { provider, breaker } = recognisers[nth] as Guarded<SpeechToText>; // it was just found there
       const startedAt = clock.now();
-      const session = line.open(heardMs);
+      const session = line.open(Math.max(heardMs, signMs - REPLAY_MS));
       const again = heardMs; // what a new session may hear twice ends there
       let works = false;
+      let hasLasted = false;
+      let hasFailed = false;
       try {
         for await (const it of provider.transcribe(session.audio, options, signal)) {
-          if (!works) breaker.succeeded(); // most sessions end by an abort, which says nothing
+          // One that says a word and hangs is ill: it has to last. Most end by an abort, which says nothing.
+          if (!works) breaker.answered();
           works = true;
+          if (!hasLasted && clock.now() - startedAt >= SHORT_MS) {
+            hasLasted = true;
+            breaker.succeeded();
+          }
+          signMs = line.receivedMs;
           const recognition = moved(it, session.fromMs);
           if (recognition.type === "final") {
             if (recognition.endMs <= again) continue; // told before
@@ -64,7 +75,7 @@ export function failoverRecogniser(
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         note(breaker, error);
-        works = true; // it is told
+        hasFailed = true;
         failures = clock.now() - startedAt < SHORT_MS ? failures + 1 : 1;
         if (!mayHelp(error, recognisers.length === 1) || failures >= FAILURES_MAX) throw error;
         last = nth;
@@ -72,7 +83,8 @@ export function failoverRecogniser(
           await sleep(clock, PAUSE_MIN_MS * 2 ** failures, signal);
         }
       } finally {
-        if (!works) breaker.abandoned();
+        if (!hasFailed && works && !hasLasted) breaker.succeeded();
+        if (!hasFailed && !works) breaker.abandoned();
         session.close();
       }
     }
@@ -102,7 +114,9 @@ function choose(recognisers: readonly Guarded<SpeechToText>[], after: number): n
 
 interface Line {
   readonly hasEnded: boolean;
-  /** Audio from `afterMs` on, or the last second of what has come, whichever is later; then what comes. */
+  /** Audio so far. */
+  readonly receivedMs: number;
+  /** Audio from `afterMs` on, or what is kept of it; then what comes. */
   open(afterMs: number): {
     readonly audio: AsyncIterable<Uint8Array>;
     /** Where its first sample stands on the line. */
@@ -111,7 +125,7 @@ interface Line {
   };
 }
 
-/** Reads the caller's audio once, and keeps the last second of it. */
+/** Reads the caller's audio once, and keeps the last seconds of it. */
 function listenTo(audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Line {
   const kept: Uint8Array[] = [];
   let keptBytes = 0;
@@ -125,7 +139,7 @@ function listenTo(audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Line {
         bytes += frame.length;
         keptBytes += frame.length;
         kept.push(frame);
-        while (keptBytes - (kept[0]?.length ?? 0) >= REPLAY_MS * BYTES_PER_MS) {
+        while (keptBytes - (kept[0]?.length ?? 0) >= KEPT_MAX_MS * BYTES_PER_MS) {
           keptBytes -= kept.shift()?.length ?? 0;
         }
         for (const reader of readers) reader.push(frame);
@@ -139,6 +153,9 @@ function listenTo(audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Line {
   return {
     get hasEnded() {
       return hasEnded;
+    },
+    get receivedMs() {
+      return bytes / BYTES_PER_MS;
     },
     open(afterMs) {
       const queue = newAsyncQueue<Uint8Array>(UNTAKEN_MAX_FRAMES);

@@ -16,10 +16,13 @@ import { type Guarded, mayHelp, note } from "./guarded.ts";
 /** From the first words to the first sound of them. */
 export const FIRST_BYTE_MS = 1_000;
 /** Without enough sound, and without new words, while words wait for theirs. Voices hold a clause back for its end. */
-export const GAP_MS = 2_000;
+export const GAP_MS = 1_500; // with the next voice's first sound below the call's limit for a silent line, 3 s
 /** Less sound than this in that time is none. */
 const LEAST_BYTES = 100 * BYTES_PER_MS;
 const LOOK_MS = 100;
+/** Sound that a text can have at the most: more is noise, or an answer without end. The slowest speak a letter in 250 ms. */
+const SOUND_MAX_MS = 5_000;
+const LETTER_MAX_MS = 300;
 /** A voice may tell of a clause's last word only with what follows it. */
 const UNTOLD_WORDS = 1;
 const ATTEMPTS_MAX = 3;
@@ -104,6 +107,7 @@ interface Script {
   /** True when no more of it comes. */
   readonly hasEnded: boolean;
   readonly words: number;
+  readonly letters: number;
   /** Its clauses without the first so many words, as they come. */
   from(word: number): AsyncIterable<string>;
 }
@@ -114,11 +118,13 @@ function read(text: AsyncIterable<string>): Script {
   const readers = new Set<AsyncQueue<string>>();
   let hasEnded = false;
   let words = 0;
+  let letters = 0;
   void (async () => {
     try {
       for await (const clause of text) {
         clauses.push(clause);
         words += wordsOf(clause).length;
+        letters += clause.length;
         for (const reader of readers) reader.push(clause);
       }
     } finally {
@@ -133,6 +139,9 @@ function read(text: AsyncIterable<string>): Script {
     },
     get words() {
       return words;
+    },
+    get letters() {
+      return letters;
     },
     from(word) {
       const reader = newAsyncQueue<string>(CLAUSES_MAX);
@@ -194,6 +203,10 @@ async function* inTime(
       const { done, value } = await Promise.race([iterator.next(), late]);
       if (done) return;
       if (value.type === "audio") bytes += value.audio.length;
+      const mostMs = SOUND_MAX_MS + script.letters * LETTER_MAX_MS;
+      if (bytes > mostMs * BYTES_PER_MS) {
+        throw providerError(provider.provider, `it spoke for over ${mostMs} ms`);
+      }
       yield value;
     }
   } finally {

@@ -16,8 +16,6 @@ const PROVIDER = "deepgram-flux";
 /** Flux has no KeepAlive and hears time pass only in audio: when none comes it gets silence, at its pace. */
 const SILENCE_AFTER_MS = 250;
 const SILENT_AUDIO = new Uint8Array(SILENCE_AFTER_MS * BYTES_PER_MS).fill(SILENCE);
-/** While audio flows an Update comes about every 250 ms. */
-const REPLY_TIMEOUT_MS = 5_000;
 
 /** `endpointingMs` is not used: Flux decides by what was said. Its own thresholds are 0.7, and 5 s. */
 export function deepgramFlux(options: FluxOptions): SpeechToText {
@@ -43,7 +41,6 @@ export function deepgramFlux(options: FluxOptions): SpeechToText {
       yield* recognise(link, audio, {
         provider: PROVIDER,
         reader: fluxReader(),
-        replyTimeoutMs: REPLY_TIMEOUT_MS,
         idle: { clock, afterMs: SILENCE_AFTER_MS, send: () => connection.sendMedia(SILENT_AUDIO) },
         signal,
       });

@@ -12,10 +12,11 @@ export interface NovaOptions extends DeepgramOptions {
 }
 
 const PROVIDER = "deepgram-nova";
-/** Deepgram closes with NET-0001 after 10 s without audio and asks for a KeepAlive each 3–5 s. */
-const KEEP_ALIVE_MS = 4_000;
-/** While audio flows a result comes about every second, silence or not. */
-const REPLY_TIMEOUT_MS = 5_000;
+/**
+ * Deepgram closes with NET-0001 after 10 s without audio and asks for a KeepAlive each 3–5 s. Sooner than that,
+ * for without audio no result is owed, and REPLY_TIMEOUT_MS runs until it is sent.
+ */
+const KEEP_ALIVE_MS = 2_000;
 /** Deepgram's least. Ends an utterance that noise keeps from being endpointed. */
 const UTTERANCE_END_MS = 1_000;
 
@@ -55,7 +56,6 @@ export function deepgramNova(options: NovaOptions): SpeechToText {
       yield* recognise(link, audio, {
         provider: PROVIDER,
         reader: novaReader(judgement),
-        replyTimeoutMs: REPLY_TIMEOUT_MS,
         idle: {
           clock,
           afterMs: KEEP_ALIVE_MS,

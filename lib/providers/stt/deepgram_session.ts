@@ -5,6 +5,12 @@ import { feed, type IdleOptions } from "@/lib/providers/feed.ts";
 import { providerError } from "@/lib/providers/http.ts";
 import type { Recognition } from "./stt.ts";
 
+/**
+ * While audio flows something comes within so long, or the connection is dead: Nova sends a result about every
+ * second, silence or not, and Flux an Update every 250 ms. Longer, and a caller who waits hears nothing meanwhile.
+ */
+export const REPLY_TIMEOUT_MS = 2_500;
+
 /** The parts that both versions' connections have in common. */
 interface Listening {
   sendMedia(audio: Uint8Array): void;
@@ -22,8 +28,6 @@ export interface Reader {
 export interface SessionOptions {
   readonly provider: string;
   readonly reader: Reader;
-  /** While audio flows something comes within so long, or the connection is dead. */
-  readonly replyTimeoutMs: number;
   readonly idle: IdleOptions;
   readonly signal: AbortSignal;
 }
@@ -37,17 +41,17 @@ export function ms(seconds: number): number {
 export async function* recognise(
   { connection, socket, messages }: DeepgramLink<Listening>,
   audio: AsyncIterable<Uint8Array>,
-  { provider, reader, replyTimeoutMs, idle, signal }: SessionOptions,
+  { provider, reader, idle, signal }: SessionOptions,
 ): AsyncIterable<Recognition> {
   const feeding = feed(audio, {
     socket,
     send(chunk) {
       connection.sendMedia(chunk);
-      socket.expectReply(replyTimeoutMs);
+      socket.expectReply(REPLY_TIMEOUT_MS);
     },
     finish() {
       connection.sendCloseStream({ type: "CloseStream" });
-      socket.expectReply(replyTimeoutMs);
+      socket.expectReply(REPLY_TIMEOUT_MS);
     },
     idle,
   });

@@ -240,7 +240,7 @@ Deno.test("nova is kept alive while no audio comes, and hears what comes then", 
   while (clock.armed < 3) await clock.settle(); // the adapter's two timers, and the server's
   for (let kept = 0; kept < 6; kept++) {
     const command = server.nextCommand();
-    await clock.advance(4_000);
+    await clock.advance(2_000);
     assert.deepEqual(await command, { type: "KeepAlive" });
   }
   resume.resolve();

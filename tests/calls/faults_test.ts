@@ -1,0 +1,30 @@
+/** Every fault of every provider in a live call, over sockets and in real time: what its caller hears meanwhile. */
+
+import assert from "node:assert/strict";
+import { startFaultHouse } from "@/tests/support/fault_call.ts";
+import { faultsOf, runFaultCells } from "@/tests/support/fault_cells.ts";
+
+/** Calls of each of the 42 cells, and how many of them at a time: in CI each once. */
+const RUNS = Number(Deno.env.get("FAULT_RUNS") ?? "1");
+const PARALLEL = Number(Deno.env.get("FAULT_PARALLEL") ?? "21");
+
+Deno.test("whatever a provider does, the caller is answered within 4 s, and others hear nothing of it", async (t) => {
+  const house = await startFaultHouse();
+  const { cells, beside } = await runFaultCells({
+    house,
+    runs: RUNS,
+    parallel: PARALLEL,
+    well: 1,
+  });
+  await house.close();
+  for (const { part, toxic, calls } of cells) {
+    await t.step(`${part}: ${toxic}`, () => {
+      assert.equal(calls.length, RUNS);
+      for (const call of calls) assert.deepEqual(faultsOf(toxic, call), [], call.notes.join("; "));
+    });
+  }
+  await t.step("another company's calls beside them", () => {
+    assert.ok(beside.length > 0);
+    for (const call of beside) assert.deepEqual(faultsOf(null, call), [], call.notes.join("; "));
+  });
+});

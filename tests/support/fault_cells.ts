@@ -1,0 +1,77 @@
+/** Every part with every fault, a few calls at a time, and well calls of another account beside them. */
+
+import { FAULT_PARTS, type FaultedCall, type FaultHouse, type FaultPart } from "./fault_call.ts";
+import { type Toxic, TOXICS } from "./toxic.ts";
+
+export interface FaultCell {
+  readonly part: FaultPart;
+  readonly toxic: Toxic;
+  readonly calls: readonly FaultedCall[];
+}
+
+export interface FaultCells {
+  readonly cells: readonly FaultCell[];
+  /** Well calls alone, before; and well calls while the others were ill. */
+  readonly alone: readonly FaultedCall[];
+  readonly beside: readonly FaultedCall[];
+}
+
+export interface FaultCellsOptions {
+  readonly house: FaultHouse;
+  /** Calls of each cell. */
+  readonly runs: number;
+  /** Ill calls at a time. */
+  readonly parallel: number;
+  /** Well calls at a time, alone and beside. */
+  readonly well: number;
+}
+
+export async function runFaultCells(options: FaultCellsOptions): Promise<FaultCells> {
+  const { house, runs, parallel, well } = options;
+  const cells = FAULT_PARTS.flatMap((part) =>
+    TOXICS.map((toxic) => ({ part, toxic, calls: [] as FaultedCall[] }))
+  );
+  const waiting = Array.from({ length: runs }, () => cells).flat();
+  const wellCalls = (): Promise<FaultedCall[]> =>
+    Promise.all(Array.from({ length: well }, () => house.call(null)));
+  const alone = await wellCalls();
+  const beside: FaultedCall[] = [];
+  let isOver = false;
+
+  async function ill(): Promise<void> {
+    for (let cell = waiting.shift(); cell !== undefined; cell = waiting.shift()) {
+      cell.calls.push(await house.call(cell));
+    }
+  }
+  async function others(): Promise<void> {
+    while (!isOver) beside.push(...await wellCalls());
+  }
+
+  const besides = others();
+  await Promise.all(Array.from({ length: parallel }, ill));
+  isOver = true;
+  await besides;
+  return { cells, alone, beside };
+}
+
+/** Failures may open a breaker after so many at the latest; a 429 is none. */
+export const FAILURES_TO_OPEN_MAX = 5;
+export const DEAD_AIR_MAX_MS = 4_000;
+export const FALLBACK_MAX_MS = 1_500;
+
+/** What a call under faults did that none may; empty: nothing. */
+export function faultsOf(toxic: Toxic | null, call: FaultedCall): string[] {
+  const { isLost, deadAirMs, fallbackMs, failuresToOpen, leaked } = call;
+  const opens = toxic === null || toxic === "status429"
+    ? failuresToOpen === null
+    : failuresToOpen !== null && failuresToOpen <= FAILURES_TO_OPEN_MAX;
+  return [
+    ...(isLost ? ["the call was lost"] : []),
+    ...(deadAirMs > DEAD_AIR_MAX_MS ? [`${Math.round(deadAirMs)} ms of dead air`] : []),
+    ...(toxic !== null && fallbackMs > FALLBACK_MAX_MS
+      ? [`nothing was heard for ${Math.round(fallbackMs)} ms past the deadline`]
+      : []),
+    ...(opens ? [] : [`the breaker opened after ${failuresToOpen} failures`]),
+    ...(leaked > 0 ? [`${leaked} timers or sockets were left`] : []),
+  ];
+}

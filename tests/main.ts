@@ -89,6 +89,7 @@ const FULL_SIZES = {
   HISTORY_RUNS: "1000",
   LIMIT_RUNS: "200",
   DIALOGUE_RUNS: "100000",
+  FAULT_RUNS: "100",
 } as const;
 
 function run([first, ...rest]: readonly string[]): Promise<Counts> {

@@ -5,8 +5,9 @@ import { systemClock } from "@/lib/clock.ts";
 import { type FaultedCall, startFaultHouse } from "@/tests/support/fault_call.ts";
 import { faultsOf, runFaultCells } from "@/tests/support/fault_cells.ts";
 
-/** Well calls beside them. */
+/** Well calls at a time beside them, and before them in all. */
 const WELL = 4;
+const BEFORE = 36;
 
 /** Totals, and the figures of each cell. */
 export async function run(args: readonly string[]): Promise<Record<string, unknown>> {
@@ -19,11 +20,12 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   });
   const startedAt = systemClock.now();
   const house = await startFaultHouse();
-  const { cells, alone, beside } = await runFaultCells({
+  const { cells, before, beside } = await runFaultCells({
     house,
     runs: Number(values.runs),
     parallel: Number(values.parallel),
     well: WELL,
+    before: BEFORE,
   });
   await house.close();
   const calls = cells.flatMap((cell) => cell.calls);
@@ -36,10 +38,12 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
     well: {
       calls: beside.length,
       lost: beside.filter(({ isLost }) => isLost).length,
-      waitP99AloneMs: Math.round(p99(alone.flatMap(({ waitsMs }) => waitsMs))),
-      waitP99Ms: Math.round(p99(beside.flatMap(({ waitsMs }) => waitsMs))),
+      waitP50BeforeMs: waitMs(before, 0.5),
+      waitP50Ms: waitMs(beside, 0.5),
+      waitP99BeforeMs: waitMs(before, 0.99),
+      waitP99Ms: waitMs(beside, 0.99),
     },
-    healthyP99RatioMax: ratio(alone, beside),
+    healthyP99RatioMax: Math.round(100 * waitMs(beside, 0.99) / waitMs(before, 0.99)) / 100,
     cell: Object.fromEntries(
       cells.map(({ part, toxic, calls }) => [`${part} ${toxic}`, totals(calls)]),
     ),
@@ -53,18 +57,17 @@ function totals(calls: readonly FaultedCall[]): Record<string, unknown> {
     runs: calls.length,
     lost: calls.filter(({ isLost }) => isLost).length,
     deadAirMaxMs: Math.round(Math.max(...calls.map(({ deadAirMs }) => deadAirMs))),
-    fallbackP99Ms: Math.round(p99(calls.map(({ fallbackMs }) => fallbackMs))),
+    fallbackP99Ms: Math.round(quantile(calls.map(({ fallbackMs }) => fallbackMs), 0.99)),
     breakerFailuresMax: opened.length === 0 ? null : Math.max(...opened),
     leaked: calls.reduce((sum, { leaked }) => sum + leaked, 0),
   };
 }
 
-function ratio(alone: readonly FaultedCall[], beside: readonly FaultedCall[]): number {
-  const of = (calls: readonly FaultedCall[]): number => p99(calls.flatMap((it) => it.waitsMs));
-  return Math.round(100 * of(beside) / of(alone)) / 100;
+function waitMs(calls: readonly FaultedCall[], part: number): number {
+  return Math.round(quantile(calls.flatMap((it) => it.waitsMs), part));
 }
 
-function p99(values: readonly number[]): number {
+function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.ceil(0.99 * sorted.length) - 1] ?? 0;
+  return sorted[Math.ceil(part * sorted.length) - 1] ?? 0;
 }

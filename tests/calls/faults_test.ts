@@ -15,6 +15,7 @@ Deno.test("whatever a provider does, the caller is answered within 4 s, and othe
     runs: RUNS,
     parallel: PARALLEL,
     well: 1,
+    before: 0,
   });
   await house.close();
   for (const { part, toxic, calls } of cells) {

@@ -11,8 +11,8 @@ export interface FaultCell {
 
 export interface FaultCells {
   readonly cells: readonly FaultCell[];
-  /** Well calls alone, before; and well calls while the others were ill. */
-  readonly alone: readonly FaultedCall[];
+  /** Well calls before, when nobody was ill; and well calls while the others were. */
+  readonly before: readonly FaultedCall[];
   readonly beside: readonly FaultedCall[];
 }
 
@@ -22,8 +22,10 @@ export interface FaultCellsOptions {
   readonly runs: number;
   /** Ill calls at a time. */
   readonly parallel: number;
-  /** Well calls at a time, alone and beside. */
+  /** Well calls at a time, beside them. */
   readonly well: number;
+  /** Well calls before, as many at a time as there will be of both: what the machine itself costs. */
+  readonly before: number;
 }
 
 export async function runFaultCells(options: FaultCellsOptions): Promise<FaultCells> {
@@ -32,9 +34,10 @@ export async function runFaultCells(options: FaultCellsOptions): Promise<FaultCe
     TOXICS.map((toxic) => ({ part, toxic, calls: [] as FaultedCall[] }))
   );
   const waiting = Array.from({ length: runs }, () => cells).flat();
-  const wellCalls = (): Promise<FaultedCall[]> =>
-    Promise.all(Array.from({ length: well }, () => house.call(null)));
-  const alone = await wellCalls();
+  const wellCalls = (count: number): Promise<FaultedCall[]> =>
+    Promise.all(Array.from({ length: count }, () => house.call(null)));
+  const before: FaultedCall[] = [];
+  while (before.length < options.before) before.push(...await wellCalls(parallel + well));
   const beside: FaultedCall[] = [];
   let isOver = false;
 
@@ -44,14 +47,14 @@ export async function runFaultCells(options: FaultCellsOptions): Promise<FaultCe
     }
   }
   async function others(): Promise<void> {
-    while (!isOver) beside.push(...await wellCalls());
+    while (!isOver) beside.push(...await wellCalls(well));
   }
 
   const besides = others();
   await Promise.all(Array.from({ length: parallel }, ill));
   isOver = true;
   await besides;
-  return { cells, alone, beside };
+  return { cells, before, beside };
 }
 
 /** Failures may open a breaker after so many at the latest; a 429 is none. */

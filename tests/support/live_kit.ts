@@ -1,6 +1,5 @@
 /** An actor system in real time, for what stands behind real sockets: the actor kit's shape, and its clock counts timers. */
 
-import { setImmediate } from "node:timers";
 import { newSystem } from "@/actors/runtime/system.ts";
 import { type Clock, sleep, systemClock } from "@/lib/clock.ts";
 import { newLog } from "@/lib/log.ts";
@@ -31,8 +30,8 @@ export function liveClock(): ManualClock {
     timer,
     advance: (ms) => sleep(systemClock, ms),
     advanceTo: (ms) => sleep(systemClock, ms - systemClock.now()),
-    settle: () => new Promise((resolve) => setImmediate(resolve)),
-    yieldTo: (resume) => void setImmediate(resume),
+    settle: () => sleep(systemClock, 0),
+    yieldTo: (resume) => void systemClock.timer(0, resume),
     get armed() {
       return armed;
     },
@@ -44,7 +43,6 @@ export function liveKit(): ActorKit {
   const logged: string[] = [];
   const system = newSystem({
     clock,
-    yieldTo: clock.yieldTo,
     log: newLog({
       level: "info",
       pii: false,

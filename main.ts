@@ -24,6 +24,7 @@ import { breakersText } from "@/lib/providers/failover/metrics_text.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
 import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
 import { loadLiveKit } from "@/lib/providers/livekit/server_api.ts";
+import { newStores, type Stores } from "@/lib/providers/storage/mod.ts";
 import { newNotifier } from "@/lib/providers/notify/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { talkPath } from "@/lib/talk.ts";
@@ -64,6 +65,8 @@ export interface ServerOptions {
   readonly untrusted?: () => void;
   /** In place of the configured one. */
   readonly notifier?: Notifier;
+  /** In place of the configured ones. */
+  readonly stores?: Stores;
   /** In place of those that the settings name. */
   readonly speech?: Partial<Speech>;
   /** A migrated database to use in place of the configured one; it is not closed. */
@@ -119,6 +122,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     publicUrl,
     keys,
     speech: options.speech ?? {},
+    stores: options.stores ?? newStores(config.storage, { clock, isTemporary }),
     notifier: options.notifier ?? newNotifier(config.mail, { clock, isTemporary }),
     clock,
     log,

@@ -21,6 +21,7 @@ import { sharedLimiter } from "@/lib/limits/shared.ts";
 import type { LimiterMetrics } from "@/lib/limits/tally.ts";
 import type { Log } from "@/lib/log.ts";
 import { newPasswords } from "@/lib/passwords.ts";
+import type { Stores } from "@/lib/providers/storage/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { Secret } from "@/lib/secret.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
@@ -62,6 +63,7 @@ import { type Feed, newFeed } from "@/actors/recorder/feed.ts";
 import { tenantCensus } from "@/actors/tenant/census.ts";
 import { tenant, tenantKind, type TenantMessage } from "@/actors/tenant/tenant.ts";
 import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
+import { newRecordings } from "@/actors/recording/recordings.ts";
 import { sealPass } from "@/actors/sealer/pass.ts";
 import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
 import type { Ref } from "@/actors/runtime/actor.ts";
@@ -120,6 +122,7 @@ export interface HouseOptions {
   /** Null: logins, keys, credentials and webhooks are not configured. */
   readonly keys: HouseKeys | null;
   readonly notifier: Notifier;
+  readonly stores: Stores;
   /** In place of what the settings name, for tenants without accounts of their own. */
   readonly speech?: Partial<Speech>;
   readonly clock: Clock;
@@ -127,7 +130,7 @@ export interface HouseOptions {
 }
 
 export function openHouse(options: HouseOptions): House {
-  const { config, database, carrier, publicUrl, clock, log } = options;
+  const { config, database, carrier, publicUrl, stores, clock, log } = options;
   const system = newSystem({ clock, log });
   system.watchLag();
   const ticker = newTicker(clock);
@@ -163,6 +166,7 @@ export function openHouse(options: HouseOptions): House {
     passwords,
     tokens: newAccessTokens({ store, issuer: publicUrl, clock, log }),
     notifier: options.notifier,
+    stores,
     background,
     auth: { signup: config.auth.signup, missing: missingKeys(options) },
     askProvider: askProviderOf(options),
@@ -202,6 +206,7 @@ export function openHouse(options: HouseOptions): House {
       census: tenantCensus(database, tenantId, { clock, machines: config.machines }),
     }));
 
+  const recordings = newRecordings({ system, database, stores, clock, log });
   const switchboard = newSwitchboard({
     system,
     lines: config.maxCalls,
@@ -218,14 +223,17 @@ export function openHouse(options: HouseOptions): House {
       };
     },
     started: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "started", callId }),
-    ended: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "ended", callId }),
+    ended({ tenantId, callId }) {
+      recordings.callEnded(callId);
+      tenantOf(tenantId).send({ type: "ended", callId });
+    },
     deps({ callId, tenantId, channel }, { account, defaults: _, ...outfit }) {
       const { nodeId } = config;
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
       const answerUrl = `${publicUrl}${resumePath}`;
       const urls = { answerUrl, statusUrl: `${publicUrl}${path}/status` };
-      const deps = { ...outfit, nodeId, ticker, newToken, urls, resumePath, log };
+      const deps = { ...outfit, nodeId, ticker, recordings, newToken, urls, resumePath, log };
       if (channel === "web") return { ...deps, carrier: web(), newProtocol: webMedia };
       if (channel !== "room") return { ...deps, newProtocol: twilioMedia };
       const project = async () => (await equipment.livekit(tenantId, null)).api;
@@ -322,14 +330,26 @@ export function openHouse(options: HouseOptions): House {
       feed.close();
       log.info("draining", { calls: system.count(callKind.name) });
       system.drain({
-        serves: ["desk", "gate", "tenant", "recorder", "sealer", "jobs", "deliveries", "call"],
+        serves: [
+          "desk",
+          "gate",
+          "tenant",
+          "recorder",
+          "sealer",
+          "jobs",
+          "deliveries",
+          "call",
+          "recording",
+        ],
       });
       await switchboard.emptied(DRAIN_MS);
+      await recordings.stored(STOP_MS);
     },
     async close() {
       feed.close();
       switchboard.hangUpAll();
       await switchboard.emptied(STOP_MS);
+      await recordings.stored(STOP_MS);
       await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: FLUSH_MS }).catch(
         (error) => log.error("events not flushed", { error }),
       );

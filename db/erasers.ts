@@ -8,6 +8,9 @@ import {
   listKeptAnswers,
 } from "./erasure.ts";
 import { eraseEgresses } from "./livekit.ts";
+import { deleteRecordings, listRecordingsOf, type StoredRecording } from "./recordings.ts";
+import type { Stores } from "@/lib/providers/storage/mod.ts";
+import { recordingPrefix } from "@/lib/recording/segments.ts";
 import type { IdempotencyKey } from "./idempotency.ts";
 import type { Sql } from "./client.ts";
 import type { Vault } from "./vault.ts";
@@ -24,6 +27,7 @@ export interface Subject {
 export interface EraserDeps {
   readonly tenantId: string;
   readonly vault: Vault;
+  readonly stores: Stores;
   /** One transaction of the tenant. */
   read<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
 }
@@ -32,7 +36,10 @@ export interface EraserDeps {
 export type Eraser = (deps: EraserDeps, subject: Subject) => Promise<Record<string, number>>;
 
 /** In this order. Recordings, vectors and caches of later features come before the rows that name them. */
-export const erasers: readonly Eraser[] = [eraseAnswers, eraseRows];
+export const erasers: readonly Eraser[] = [eraseRecordings, eraseAnswers, eraseRows];
+
+/** What a store takes to delete the segments of one recording: hours of it are thousands. */
+const DELETE_MS = 60_000;
 
 export async function erase(deps: EraserDeps, subject: Subject): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
@@ -45,6 +52,31 @@ export function addCounts(
   more: Readonly<Record<string, number>>,
 ): void {
   for (const [what, count] of Object.entries(more)) sum[what] = (sum[what] ?? 0) + count;
+}
+
+async function eraseRecordings(
+  deps: EraserDeps,
+  { callIds }: Subject,
+): Promise<Record<string, number>> {
+  if (callIds.length === 0) return {};
+  const { tenantId, read } = deps;
+  return await eraseSound(deps, await read((sql) => listRecordingsOf(sql, tenantId, callIds)));
+}
+
+/** The sound first, then the rows that know where it is: what is broken off is found again. */
+export async function eraseSound(
+  { tenantId, stores, read }: Pick<EraserDeps, "tenantId" | "stores" | "read">,
+  found: readonly StoredRecording[],
+): Promise<Record<string, number>> {
+  if (found.length === 0) return {};
+  let segments = 0;
+  for (const { id, store } of found) {
+    const prefix = recordingPrefix(tenantId, id);
+    segments += await stores.of(store).delete(prefix, AbortSignal.timeout(DELETE_MS));
+  }
+  const ids = found.map(({ id }) => id);
+  const recordings = await read((sql) => deleteRecordings(sql, tenantId, ids));
+  return { recordings, recordingSegments: segments };
 }
 
 async function eraseRows(

@@ -69,6 +69,11 @@ export const EXPORT_FILES = {
     { conversation_id: "call" },
     { key: ["conversation_id", "seq"] },
   ),
+  recordings: file(
+    "recording",
+    "id call_id status reason store format consent segments bytes duration_ms started_at ended_at",
+    { id: "recording", call_id: "call" },
+  ),
   livekit_egresses: file(
     "livekit_egress",
     "id livekit_id room status error files started_by created_at started_at ended_at",

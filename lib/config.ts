@@ -84,6 +84,8 @@ export interface Config {
     readonly smtpUrl: Secret | null;
     readonly dir: string;
   };
+  /** Where recordings of calls are kept. */
+  readonly storage: StorageConfig;
   /** Upstash Redis over REST, for limits; null: in memory. */
   readonly redis: { readonly url: string; readonly token: Secret } | null;
   /** `host:port` that tenants' URLs may reach although they are private. */
@@ -91,6 +93,18 @@ export interface Config {
   /** How many machines share the limits when Redis is away. */
   readonly machines: number;
   readonly log: { readonly level: Level; readonly pii: boolean };
+}
+
+/** A bucket where one is set, else the folder. */
+export interface StorageConfig {
+  readonly dir: string;
+  readonly s3: {
+    readonly endpoint: string;
+    readonly bucket: string;
+    readonly region: string;
+    readonly accessKeyId: string;
+    readonly secretAccessKey: Secret;
+  } | null;
 }
 
 /** Where a carrier phones a LiveKit project, and what it shows there. */
@@ -262,6 +276,14 @@ const Settings = z.object({
   SMTP_URL: text.refine((value) => /^smtps?:$/.test(URL.parse(value)?.protocol ?? ""), {
     error: "must be a URL with smtp: or smtps:",
   }).transform((value) => new Secret(value)).optional(),
+  S3_ENDPOINT: address("http:", "https:").default("https://s3.amazonaws.com"),
+  S3_REGION: text.regex(/^[a-z0-9-]{1,32}$/, { error: "must be a region, as eu-central-1" })
+    .default("us-east-1"),
+  S3_BUCKET: text.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, {
+    error: "must be the name of a bucket",
+  }).optional(),
+  S3_ACCESS_KEY_ID: text.optional(),
+  S3_SECRET_ACCESS_KEY: secret.optional(),
   UPSTASH_REDIS_REST_URL: address("http:", "https:").optional(),
   UPSTASH_REDIS_REST_TOKEN: secret.optional(),
   OUTBOUND_ALLOW: list.refine(
@@ -345,6 +367,7 @@ function toConfig(set: Settings): Config {
       signup: set.SIGNUP,
     },
     mail: { from: set.MAIL_FROM, smtpUrl: set.SMTP_URL ?? null, dir: `${set.DATA_DIR}/mail` },
+    storage: { dir: set.DATA_DIR, s3: toBucket(set) },
     redis: toRedis(set),
     outboundAllow: set.OUTBOUND_ALLOW,
     machines: set.MACHINES,
@@ -358,6 +381,18 @@ function toSipGate(set: Settings): SipGate | null {
   if (host === undefined) return null;
   if (username === undefined || password === undefined) return { host, login: null };
   return { host, login: { username, password } };
+}
+
+/** A bucket without its keys would be noticed by a recording that failed. */
+function toBucket(set: Settings): StorageConfig["s3"] {
+  const { S3_ENDPOINT: endpoint, S3_REGION: region, S3_BUCKET: bucket } = set;
+  const { S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey } = set;
+  if (bucket === undefined) return null;
+  if (accessKeyId !== undefined && secretAccessKey !== undefined) {
+    return { endpoint, region, bucket, accessKeyId, secretAccessKey };
+  }
+  const field = accessKeyId === undefined ? "S3_ACCESS_KEY_ID" : "S3_SECRET_ACCESS_KEY";
+  throw new AppError("invalid", `Cannot read the settings: ${field} is missing`, { field });
 }
 
 /** Half of it is a mistake that would be noticed only under load. */

@@ -7,7 +7,7 @@ export interface Feature {
   readonly name:
     | ("carrier" | "livekit" | "rooms" | "stt" | "llm" | "tts")
     | ("logins" | "apiKeys" | "credentials" | "webhooks" | "signup")
-    | ("mail" | "sharedLimits" | "database");
+    | ("mail" | "recordings" | "sharedLimits" | "database");
   /** What provides it: `twilio`, `simulated`, `embedded`; null when nothing does. */
   readonly provider: string | null;
   /** The setting that is not there; null: it is configured. */
@@ -42,6 +42,7 @@ export function featuresOf(config: Config, hasKeys: boolean): Feature[] {
     ...(["logins", "apiKeys", "credentials", "webhooks"] as const).map(kept),
     { name: "signup", provider: auth.signup, missing: hasKeys ? null : key },
     { name: "mail", provider: mail.smtpUrl === null ? "folder" : "smtp", missing: null },
+    { name: "recordings", provider: config.storage.s3 === null ? "folder" : "s3", missing: null },
     { name: "sharedLimits", provider: redis === null ? "memory" : "upstash", missing: null },
     { name: "database", provider: config.database.type, missing: null },
   ];

@@ -23,6 +23,7 @@ import { featureRoutes, healthRoutes } from "./health.ts";
 import { jobs } from "./jobs.ts";
 import { invitations, openInvitations } from "./invitations.ts";
 import { members } from "./members.ts";
+import { callRecordings, openRecordings } from "./recordings.ts";
 import { describeApi } from "./reference.ts";
 import { livekit } from "./livekit.ts";
 import { livekitWebhooks } from "./livekit_webhooks.ts";
@@ -60,6 +61,7 @@ function api() {
     .route("/audit", audit)
     .route("/calls", calls)
     .route("/calls", callErasure)
+    .route("/calls", callRecordings)
     .route("/erasures", erasures)
     .route("/export", exports)
     .route("/credentials", credentials)
@@ -87,6 +89,7 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.route("/", talkPages());
   app.use("/talk/:id/tickets", limitedTalkers(deps));
   app.route("/", openTalk);
+  app.route("/", openRecordings);
   app.route("/", wellKnown);
   app.use("/api/v1/auth/*", limitedStrangers(deps));
   app.use("/api/v1/auth/*", jsonGuard());

@@ -247,6 +247,26 @@ const transfer = createRoute({
   responses: taken,
 });
 
+const pauseRecording = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/recording/pause",
+  summary: "Silence the recording of a live call",
+  description: "Until it is resumed there is silence in it, so that times stay what they were.",
+  request: { params },
+  responses: taken,
+});
+
+const resumeRecording = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/recording/resume",
+  summary: "Record the call again",
+  description: "At a sensitive node of the agent it stays silent all the same.",
+  request: { params },
+  responses: taken,
+});
+
 const stream = createRoute({
   ...common,
   method: "get",
@@ -312,6 +332,16 @@ export const calls = newRoutes()
   })
   .openapi(unmute, async (c) => {
     const command = { type: "unmute" } as const;
+    await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
+    return c.body(null, 204);
+  })
+  .openapi(pauseRecording, async (c) => {
+    const command = { type: "pauseRecording" } as const;
+    await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
+    return c.body(null, 204);
+  })
+  .openapi(resumeRecording, async (c) => {
+    const command = { type: "resumeRecording" } as const;
     await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
     return c.body(null, 204);
   })

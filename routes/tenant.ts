@@ -13,6 +13,9 @@ const settings = {
   timezone: TimeZone.optional(),
   language: Language.optional(),
   callRetentionDays: days.optional(),
+  recordingRetentionDays: days.optional().meta({
+    description: "Recordings of calls; null: as long as their calls",
+  }),
   auditRetentionDays: days.optional(),
   agentsSeeOwnCallsOnly: z.boolean().optional().meta({
     description: "Members of role `agent` see the calls that they placed, and no others",

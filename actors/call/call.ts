@@ -2,6 +2,9 @@
 
 import type { Actor, Context, Kind, Outcome, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
+import type { FromRecording } from "@/actors/recording/recording.ts";
+import type { Recordings, Running } from "@/actors/recording/recordings.ts";
+import { type Consent, consentFor } from "@/lib/recording/consent.ts";
 import { AppError } from "@/lib/errors.ts";
 import type {
   CallProgress,
@@ -30,6 +33,7 @@ import {
   takeEvent,
 } from "./dialogue.ts";
 import { type Command, controlled } from "./control.ts";
+import type { Pause } from "./disclosure.ts";
 import { CALLER_HUNG_UP, CRASHED, type Ending, endingOf, TRANSFERRED } from "./ending.ts";
 import type { CallEvent, CallOutcome, CallPart, EndReason } from "./events.ts";
 import { type FromLeg, leg, legKind, type LegMessage } from "./leg.ts";
@@ -42,12 +46,14 @@ import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./s
 import type { Ticker } from "./ticker.ts";
 import { hearingAt, voiceAt } from "./tuning.ts";
 import { deadlineOf } from "./turns.ts";
+import { hiddenVariables, isSensitive, keptVariables, learnSecrets, withhold } from "./withheld.ts";
 
 export type CallMessage =
   | FromLeg
   | FromListener
   | FromSpeaker
   | FromModel
+  | FromRecording
   /** From the desk, for an outbound call: ask the carrier to place it. Numbers are E.164. */
   | { type: "dial"; from: string; to: string; reply: Reply<{ callId: string }> }
   /** From the desk: what to tell the carrier now? Also asked again when the carrier repeats itself. */
@@ -112,6 +118,8 @@ export interface CallSettings {
   /** `web`: by a page in a browser; `room`: in a LiveKit room. No carrier asks for more of those. Absent: by phone. */
   readonly channel?: Channel;
   readonly graph: Graph;
+  /** Of caller and agent: E.164, or what is no number. The law of a recording goes by them. */
+  readonly numbers: readonly string[];
 }
 
 /** What a call goes over. */
@@ -138,6 +146,7 @@ export interface CallDeps {
   readonly llm: LanguageModel;
   readonly tts: TextToSpeech;
   readonly ticker: Ticker;
+  readonly recordings: Pick<Recordings, "open" | "running">;
   readonly newToken: () => string;
   /** Hands an event to the recorder; `seq` counts from 1 without a gap. */
   record(seq: number, event: CallEvent, at: Date): void;
@@ -162,6 +171,12 @@ interface Children {
   readonly leg: Ref<LegMessage> | null;
 }
 
+/** A recording that is on, and what keeps it silent. */
+interface Taping {
+  readonly running: Running;
+  readonly pauses: readonly Pause[];
+}
+
 interface State {
   readonly phase: "rebuilding" | "connecting" | "live" | "ending" | "saving";
   /** Null until the carrier has taken a call of ours. */
@@ -170,6 +185,9 @@ interface State {
   readonly children: Children;
   readonly dialogue: Dialogue;
   readonly seq: number;
+  readonly taping: Taping | null;
+  /** Numbers that the caller gave at a sensitive node: they must not turn up in the record. */
+  readonly secrets: readonly string[];
   readonly answeredAt: Date | null;
   readonly ending: Ending | null;
   /** What the carrier is told when it asks what is next, in its own voice or to whom it is to dial; null: it just hangs up. */
@@ -182,7 +200,12 @@ interface State {
 
 export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallMessage> {
   const { graph } = settings;
-  const scenario = scenarioOf(graph);
+  const consent = graph.recording === null ? null : consentFor(graph.recording.consent, {
+    numbers: settings.numbers,
+    state: graph.recording.state,
+  });
+  const scenario = scenarioOf(graph, consent);
+  const hidden = hiddenVariables(graph);
   const { rules } = scenario;
   const isWeb = settings.channel === "web";
   /** Whether a carrier asks what is next when the media socket has closed. */
@@ -230,13 +253,60 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     children.listener.send({ type: "tune", options: hearing(dialogue.workflow.node) });
   }
 
-  function record(state: State, event: CallEvent, ctx: Context<CallMessage>): State {
+  /** `isHere`: the event is of a sensitive node. */
+  function record(
+    state: State,
+    event: CallEvent,
+    ctx: Context<CallMessage>,
+    isHere = isSensitive(graph, state.dialogue.workflow.node),
+  ): State {
     // Of a call whose events could not be read their number is unknown: its row alone says how it ended.
     if (state.seq === 0 && event.type !== "call_started") return state;
     const seq = state.seq + 1;
-    deps.record(seq, event, ctx.date());
+    const secrets = isHere ? learnSecrets(state.secrets, event, hidden) : state.secrets;
+    deps.record(seq, withhold(event, { isHere, hidden, secrets }), ctx.date());
     for (const notice of noticesOf(event)) show(state, notice);
-    return { ...state, seq };
+    return { ...state, seq, secrets };
+  }
+
+  /** From here on what goes over the line is recorded. */
+  function startRecording(state: State, ctx: Context<CallMessage>): State {
+    if (graph.recording === null || consent === null || state.taping !== null) return state;
+    const { callId, tenantId } = settings;
+    const { format } = graph.recording;
+    const running = deps.recordings.open({ callId, tenantId, consent, format }, ctx.self);
+    const taping: Taping = { running, pauses: [] };
+    const on = record({ ...state, taping }, { type: "recording_started", consent }, ctx);
+    tape(on);
+    return heedNode(on, ctx);
+  }
+
+  /** Has the leg that there is taped. */
+  function tape({ taping, children: { leg } }: State): void {
+    if (taping === null) return;
+    leg?.send({ type: "tape", running: taping.running, isPaused: taping.pauses.length > 0 });
+  }
+
+  /** Nothing that is said or keyed at a sensitive node is recorded. */
+  function heedNode(state: State, ctx: Context<CallMessage>): State {
+    const isHere = isSensitive(graph, state.dialogue.workflow.node);
+    return pauseTape(state, { cause: "sensitive", isPaused: isHere }, ctx);
+  }
+
+  function pauseTape(
+    state: State,
+    { cause, isPaused }: { readonly cause: Pause; readonly isPaused: boolean },
+    ctx: Context<CallMessage>,
+  ): State {
+    if (state.taping === null || state.taping.pauses.includes(cause) === isPaused) return state;
+    const others = state.taping.pauses.filter((it) => it !== cause);
+    const next: State = {
+      ...state,
+      taping: { ...state.taping, pauses: isPaused ? [...others, cause] : others },
+    };
+    if (others.length > 0) return next; // it is silent as it was
+    state.children.leg?.send({ type: "pauseTape", isPaused });
+    return record(next, isPaused ? { type: "recording_paused", cause } : RESUMED, ctx);
   }
 
   function welcome(): Notice {
@@ -264,8 +334,16 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     const before = state.dialogue;
     const [dialogue, effects] = takeEvent(before, event, scenario, ctx.now());
     let next: State = { ...state, dialogue };
-    for (const effect of effects) next = perform(next, effect, ctx);
-    if (dialogue.workflow.node !== before.workflow.node) tune(next);
+    const isHere = isSensitive(graph, before.workflow.node);
+    for (const effect of effects) {
+      next = effect.type === "record"
+        ? record(next, effect.event, ctx, isHere)
+        : perform(next, effect, ctx);
+    }
+    if (dialogue.workflow.node !== before.workflow.node) {
+      tune(next);
+      next = heedNode(next, ctx);
+    }
     if (dialogue.turn.floor !== before.turn.floor) {
       show(next, { type: "state", floor: dialogue.turn.floor });
     }
@@ -275,7 +353,11 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     return next;
   }
 
-  function perform(state: State, effect: Effect, ctx: Context<CallMessage>): State {
+  function perform(
+    state: State,
+    effect: Exclude<Effect, { type: "record" }>,
+    ctx: Context<CallMessage>,
+  ): State {
     const { speaker, model, listener, leg } = state.children;
     switch (effect.type) {
       case "begin":
@@ -305,8 +387,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       case "withdraw":
         model.send(effect);
         return state;
-      case "record":
-        return record(state, effect.event, ctx);
+      case "startRecording":
+        return startRecording(state, ctx);
       case "hangUp":
         return end(state, effect.ending, effect.sentence, ctx);
     }
@@ -398,7 +480,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     if (state.phase === "saving") return state;
     const ending = state.ending ?? CALLER_HUNG_UP;
     const settled = converse(state, { type: "legLost" }, ctx);
-    return store(record(settled, { type: "call_ended", ...ending }, ctx), ending, ctx);
+    const unrecorded = settled.taping === null
+      ? settled
+      : record({ ...settled, taping: null }, { type: "recording_stopped" }, ctx);
+    return store(record(unrecorded, { type: "call_ended", ...ending }, ctx), ending, ctx);
   }
 
   /** Lets go of line and providers, and stores the end; then the call stops. */
@@ -408,7 +493,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       if (child !== null) ctx.stopChild(child, "Call has ended");
     }
     for (const work of ["turn", "duration", "connect", "ending", "hang up"]) ctx.cancel(work);
-    const { variables } = dialogue.workflow;
+    const { secrets } = state;
+    const variables = keptVariables(dialogue.workflow.variables, { hidden, secrets });
     const ended: EndedCall = { ...ending, variables, answeredAt, endedAt: ctx.date() };
     write(ended, ctx);
     const saving = { ended, failures: 0 };
@@ -448,6 +534,11 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       case "mute":
       case "unmute":
         return tell(state, { type: "mute", isMuted: command.type === "mute" }, ctx);
+      case "pauseRecording":
+      case "resumeRecording": {
+        const isPaused = command.type === "pauseRecording";
+        return pauseTape(state, { cause: "asked", isPaused }, ctx);
+      }
       case "transfer": {
         const { to, sentence } = command;
         const leaving: State = { ...state, transferTo: to };
@@ -474,6 +565,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         children: spawnChildren(ctx),
         dialogue: newDialogue(graph),
         seq: 0,
+        taping: null,
+        secrets: [],
         answeredAt: null,
         ending: null,
         lastWord: null,
@@ -491,7 +584,9 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     on: {
       historyRead(state, { outcome }, ctx) {
         if (!outcome.ok) return end(state, CRASHED, rendered(graph.failureSentence, state), ctx);
-        const { dialogue, seq, epoch, carrierCallId } = rebuild(outcome.value, graph);
+        const rebuiltOf = rebuild(outcome.value, graph);
+        const { dialogue, seq, epoch, carrierCallId, recording } = rebuiltOf;
+        const running = recording.isOn ? deps.recordings.running(settings.callId) : null;
         const rebuilt: State = {
           ...state,
           phase: "connecting",
@@ -499,6 +594,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           dialogue,
           seq,
           link: { ...state.link, epoch: epoch + 1 },
+          taping: running && { running, pauses: recording.pause === null ? [] : [recording.pause] },
           answeredAt: epoch === 0 ? null : ctx.date(), // once stored, the first one stays
         };
         const ended = outcome.value.findLast((event) => event.type === "call_ended");
@@ -574,6 +670,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         );
         const taken: State = { ...state, children: { ...children, leg: ref } };
         show(taken, welcome());
+        tape(taken);
         return taken;
       },
       legStarted(state, { epoch }, ctx) {
@@ -687,8 +784,18 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
             new AppError("conflict", "A call from a browser or a room has no carrier to dial"),
           );
         }
+        const isOfRecording = command.type === "pauseRecording" ||
+          command.type === "resumeRecording";
+        if (isOfRecording && state.taping === null) {
+          return reply.fail(new AppError("conflict", "The call is not being recorded"));
+        }
         reply();
         return obey(record(state, controlled(command, by), ctx), command, ctx);
+      },
+      recordingLost(state, { reason }, ctx) {
+        if (state.taping === null) return state;
+        state.children.leg?.send({ type: "tape", running: null, isPaused: false });
+        return record({ ...state, taping: null }, { type: "recording_failed", reason }, ctx);
       },
       carrierHungUp(state, { outcome }, ctx) {
         const next = outcome.ok ? state : fail(state, "carrier", outcome.error, ctx);
@@ -713,7 +820,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         if (saving !== null) write(saving.ended, ctx);
       },
     },
-    view: ({ phase, link, dialogue, seq, ending, saving }) => ({
+    view: ({ phase, link, dialogue, seq, ending, saving, taping }) => ({
       phase,
       epoch: link.epoch,
       link: link.phase,
@@ -724,6 +831,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       ahead: dialogue.ahead !== null,
       wasted: dialogue.wasted,
       isMuted: dialogue.isMuted,
+      isRecorded: taping !== null && taping.pauses.length === 0,
       unsettled: dialogue.utterances.length,
       events: seq,
       ending,
@@ -731,6 +839,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     }),
   };
 }
+
+const RESUMED: CallEvent = { type: "recording_resumed" };
 
 function lastWordOf(
   { transferTo }: Pick<State, "transferTo">,
@@ -743,7 +853,7 @@ function lastWordOf(
 }
 
 /** What a call of this agent goes by. */
-export function scenarioOf(graph: Graph): Scenario {
+export function scenarioOf(graph: Graph, consent: Consent | null = null): Scenario {
   const { bargeIn, fillerMs } = graph.turns;
   const { isAllowed, words, speechMs, bySound, ignoresBackchannels, stopPhrases } = bargeIn;
   return {
@@ -754,6 +864,7 @@ export function scenarioOf(graph: Graph): Scenario {
       fillerMs,
       fillersMax: FILLERS_MAX,
     },
+    consent,
     senseOf: senseIn({ language: languageOf(graph), ignoresBackchannels, stopPhrases }),
   };
 }

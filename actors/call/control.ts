@@ -9,6 +9,9 @@ export type Command =
   /** The agent says nothing by itself until `unmute`: it listens, and keeps the record. */
   | { readonly type: "mute" }
   | { readonly type: "unmute" }
+  /** Silence in the recording until `resumeRecording`. */
+  | { readonly type: "pauseRecording" }
+  | { readonly type: "resumeRecording" }
   /** Hands the caller to another number, E.164, and leaves the call. `sentence` is said first; null: nothing. */
   | { readonly type: "transfer"; readonly to: string; readonly sentence: string | null };
 

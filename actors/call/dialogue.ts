@@ -8,6 +8,8 @@ import type { Sense } from "@/lib/speech/sense.ts";
 import { begin, type WorkflowState } from "@/lib/workflow/engine.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Clauses } from "./clauses.ts";
+import type { Consent } from "@/lib/recording/consent.ts";
+import { type Disclosure, newDisclosure } from "./disclosure.ts";
 import type { Entry } from "./conversation.ts";
 import type { Ending } from "./ending.ts";
 import type { CallEvent } from "./events.ts";
@@ -69,6 +71,9 @@ export interface Dialogue {
   readonly turn: Turn;
   readonly workflow: WorkflowState;
   readonly entries: readonly Entry[];
+  readonly disclosure: Disclosure;
+  /** Entries that came before the graph was begun: what was said of a recording. */
+  readonly preamble: number;
   /** Those whose end is not known yet: the one being said, and cut ones whose `clear` is on its way. */
   readonly utterances: readonly Utterance[];
   readonly open: Open | null;
@@ -174,6 +179,8 @@ export type Effect =
   | { readonly type: "request"; readonly request: number; readonly prompt: Prompt }
   | { readonly type: "withdraw" }
   | { readonly type: "record"; readonly event: CallEvent }
+  /** From now on the call may be recorded. */
+  | { readonly type: "startRecording" }
   /** The conversation is over. `sentence`: speech has failed, so the carrier's own voice is to say it. */
   | { readonly type: "hangUp"; readonly ending: Ending; readonly sentence: string | null };
 
@@ -188,6 +195,8 @@ export interface Scenario {
   readonly rules: TurnRules;
   /** What words are that the caller says while the agent speaks. */
   readonly senseOf: (text: string) => Sense;
+  /** What stands before a recording; null: there is none. */
+  readonly consent: Consent | null;
 }
 
 export function newDialogue(graph: Graph): Dialogue {
@@ -195,6 +204,8 @@ export function newDialogue(graph: Graph): Dialogue {
     turn: { floor: "quiet", prompts: 0 },
     workflow: begin(graph).state,
     entries: [],
+    disclosure: newDisclosure,
+    preamble: 0,
     utterances: [],
     open: null,
     reply: null,

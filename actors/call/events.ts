@@ -4,6 +4,7 @@ import type { ToolCall } from "@/lib/providers/llm/llm.ts";
 import type { AgentSaid, CallerSaid } from "@/lib/conversation/transcript.ts";
 import type { WorkflowState } from "@/lib/workflow/engine.ts";
 import type { Controlled } from "./control.ts";
+import type { RecordingEvent } from "./disclosure.ts";
 import type { GapParts } from "./gap.ts";
 
 /** How a call came out. */
@@ -26,6 +27,7 @@ export type CallEvent =
   | AgentSaid & { readonly parts: GapParts | null }
   | { readonly type: "tool_called"; readonly call: ToolCall; readonly output: string }
   | Controlled
+  | RecordingEvent
   | { readonly type: "dtmf_pressed"; readonly digit: string }
   /** Something failed; the call went on or ended. `code` is of lib/errors.ts, or "crashed". */
   | {

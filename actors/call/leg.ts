@@ -1,16 +1,19 @@
 /** A leg: one media socket of a carrier. It turns wire messages into messages to a call, and back. */
 
 import type { Actor, Context, Kind, Ref } from "@/actors/runtime/actor.ts";
+import type { FromRecording } from "@/actors/recording/recording.ts";
+import type { Running } from "@/actors/recording/recordings.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { MediaEvent, MediaProtocol, Notice } from "@/lib/providers/carrier/carrier.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
-import type { MarkArrival } from "./ledger.ts";
+import { type MarkArrival, parseMark } from "./ledger.ts";
 import { LineMeter } from "./line_meter.ts";
 import type { ListenerMessage } from "./listener.ts";
+import { Tape } from "./tape.ts";
 
 export type LegMessage =
   /** From the socket. Caller audio rides the media lane, all else control. */
-  | { type: "audioCame"; audio: Uint8Array }
+  | { type: "audioCame"; audio: Uint8Array; atMs: number; now: number }
   | { type: "told"; event: Exclude<MediaEvent, { type: "audio" }>; arrival: MarkArrival }
   | { type: "badMessage"; code: number; reason: string }
   | { type: "socketClosed" }
@@ -21,6 +24,9 @@ export type LegMessage =
   | { type: "clear"; mark: string }
   /** From the call, for a screen; where there is none nothing is sent. */
   | { type: "show"; notice: Notice }
+  /** From the call: what goes over the line is recorded from now on; null: no more. */
+  | { type: "tape"; running: Running | null; isPaused: boolean }
+  | { type: "pauseTape"; isPaused: boolean }
   | { type: "hangUp" }
   | { type: "startMissed" };
 
@@ -58,7 +64,7 @@ export interface LegSettings {
 export interface LegDeps {
   readonly socket: MessageSocket;
   readonly protocol: MediaProtocol;
-  readonly call: Pick<Ref<FromLeg>, "send">;
+  readonly call: Pick<Ref<FromLeg | FromRecording>, "send">;
   readonly listener: Pick<Ref<ListenerMessage>, "send">;
 }
 
@@ -69,6 +75,22 @@ interface State {
 export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessage> {
   const { socket, protocol, call, listener } = deps;
   const line = new LineMeter();
+  /** This leg's own; changed in place. */
+  let tape: Tape | null = null;
+  let clock: () => number = () => 0;
+
+  function record({ ref, originMs }: Running, isPaused: boolean): Tape {
+    return new Tape({
+      originMs,
+      isPaused,
+      now: clock(),
+      give(piece) {
+        if (ref.send({ type: "piece", piece })) return;
+        tape = null;
+        call.send({ type: "recordingLost", reason: "store_slow" });
+      },
+    });
+  }
 
   /** A wire message as one of ours; what is not of the protocol closes the socket with 1008. */
   function read(data: string | Uint8Array, now: number): LegMessage {
@@ -81,7 +103,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         return { type: "told", event, arrival: { at: now, ...line.reading } };
       }
       line.frame(now, event.atMs);
-      return { type: "audioCame", audio: event.audio };
+      return { type: "audioCame", audio: event.audio, atMs: event.atMs, now };
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       return { type: "badMessage", code: 1008, reason: `Bad message: ${error.field ?? "JSON"}` };
@@ -119,6 +141,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
 
   return {
     init(ctx) {
+      clock = () => ctx.now();
       socket.listen({
         message: ctx.guard((data) => read(data, ctx.now())),
         closed: ctx.guard(() => ({ type: "socketClosed" } as const)),
@@ -127,8 +150,10 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       return { phase: "waiting" };
     },
     on: {
-      audioCame(state, { audio }) {
-        if (state.phase === "started") listener.send({ type: "frame", audio });
+      audioCame(state, { audio, atMs, now }) {
+        if (state.phase !== "started") return;
+        listener.send({ type: "frame", audio });
+        tape?.caller(audio, { now, atMs, earliestMs: line.earliestMs });
       },
       told(state, { event, arrival }, ctx) {
         switch (event.type) {
@@ -137,6 +162,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
           case "started":
             return started(state, event, ctx);
           case "mark":
+            tape?.marked(event.name, arrival.at);
             call.send({ type: "marked", name: event.name, ...arrival });
             return;
           case "dtmf":
@@ -164,18 +190,29 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       },
       play(state, { audio }, ctx) {
         send(state, ctx, () => protocol.audio(audio));
+        tape?.agent(audio, ctx.now());
       },
       mark(state, { name }, ctx) {
+        if (tape !== null && parseMark(name)?.place.type === "start") tape.start(name);
         send(state, ctx, () => protocol.mark(name));
       },
       clear(state, { mark }, ctx) {
         // The mark first: the clear then returns it as the last of all that it drops, at one instant.
         send(state, ctx, () => protocol.mark(mark));
         send(state, ctx, () => protocol.clear());
+        tape?.cut(mark, ctx.now());
       },
       show(_state, { notice }) {
         const shown = protocol.show?.(notice);
         if (shown !== undefined) socket.send(shown); // the first comes before `start`
+      },
+      tape(_state, { running, isPaused }) {
+        tape?.end(clock());
+        tape = running === null ? null : record(running, isPaused);
+      },
+      pauseTape(_state, { isPaused }) {
+        if (isPaused) tape?.pause(clock());
+        else tape?.resume(clock());
       },
       hangUp(_state, _message, ctx) {
         ctx.stop();
@@ -187,6 +224,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       unsentBytes: socket.bufferedBytes,
     }),
     stopped(state) {
+      tape?.end(clock());
       socket.close(1000, "Call leg ended");
       call.send({
         type: "legEnded",

@@ -20,6 +20,11 @@ export class LineMeter {
     this.#now.latest = Math.max(this.#now.latest, delay);
   }
 
+  /** The least of arrival less stamp, lately; Infinity before anything came. */
+  get earliestMs(): number {
+    return Math.min(this.#now.earliest, this.#before.earliest);
+  }
+
   /** Frames so far; and how much their delay has varied lately, Infinity before anything is known. */
   get reading(): { readonly frames: number; readonly jitterMs: number } {
     const latest = Math.max(this.#now.latest, this.#before.latest);

@@ -3,6 +3,12 @@
 import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Entry } from "./conversation.ts";
 import type { Controlled } from "./control.ts";
+import {
+  noRecording,
+  type RecordingEvent,
+  type RecordingRecord,
+  takeRecordingEvent,
+} from "./disclosure.ts";
 import { type Dialogue, newDialogue } from "./dialogue.ts";
 import type { CallEvent } from "./events.ts";
 
@@ -15,6 +21,7 @@ export interface Rebuilt {
   /** Null when no event says it. */
   readonly carrierCallId: string | null;
   readonly isEnded: boolean;
+  readonly recording: RecordingRecord;
 }
 
 export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
@@ -24,6 +31,7 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
     epoch: 0,
     carrierCallId: null,
     isEnded: false,
+    recording: noRecording,
   });
   // An utterance is recorded when it is over; one that was being said is lost, and the caller hears an answer anew.
   const last = rebuilt.dialogue.entries.at(-1);
@@ -32,7 +40,8 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
   return { ...rebuilt, dialogue: { ...rebuilt.dialogue, counts } };
 }
 
-function take(rebuilt: Rebuilt, event: CallEvent): Rebuilt {
+function take(before: Rebuilt, event: CallEvent): Rebuilt {
+  const rebuilt = { ...before, recording: takeRecordingEvent(before.recording, event) };
   const seq = rebuilt.seq + 1;
   const { dialogue } = rebuilt;
   switch (event.type) {
@@ -41,7 +50,15 @@ function take(rebuilt: Rebuilt, event: CallEvent): Rebuilt {
     case "dtmf_pressed":
     case "caller_signalled":
     case "failed":
+    case "recording_paused":
+    case "recording_resumed":
+    case "recording_stopped":
+    case "recording_failed":
       return { ...rebuilt, seq };
+    case "recording_disclosed":
+    case "recording_answered":
+    case "recording_started":
+      return { ...rebuilt, seq, dialogue: disclosed(dialogue, event) };
     case "call_dialed":
       return { ...rebuilt, seq, carrierCallId: event.carrierCallId };
     case "leg_started":
@@ -74,6 +91,14 @@ function take(rebuilt: Rebuilt, event: CallEvent): Rebuilt {
   }
 }
 
+/** Until the caller has answered, what was asked is asked again. */
+function disclosed(dialogue: Dialogue, event: RecordingEvent): Dialogue {
+  const isAsked = event.type === "recording_disclosed" && event.consent === "ask";
+  const phase = isAsked ? "missed" : "over";
+  const disclosure = { ...dialogue.disclosure, phase } as const;
+  return { ...dialogue, disclosure, preamble: dialogue.entries.length };
+}
+
 /** What commands left behind; what was to be said is lost with the call that was to say it. */
 function control(dialogue: Dialogue, { action, text }: Controlled): Dialogue {
   switch (action) {
@@ -84,6 +109,8 @@ function control(dialogue: Dialogue, { action, text }: Controlled): Dialogue {
       return { ...dialogue, isMuted: action === "mute" };
     case "say":
     case "transfer":
+    case "pauseRecording":
+    case "resumeRecording":
       return dialogue;
   }
 }

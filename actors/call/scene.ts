@@ -6,6 +6,7 @@ import type { Span } from "@/lib/conversation/transcript.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { ModelDelta } from "@/lib/providers/llm/llm.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
+import { assentOf } from "@/lib/speech/assent.ts";
 import type { Sense } from "@/lib/speech/sense.ts";
 import {
   advance,
@@ -28,6 +29,7 @@ import { divide, isOfAhead, promptTokens, takeOver, tokensOf, waitsForTurn } fro
 import { addText, lastClause, noClauses } from "./clauses.ts";
 import { addSaid, type Entry, promptMessages, trimToHeard, wordsOf } from "./conversation.ts";
 import type { Ahead, Dialogue, DialogueEvent, Effect, Reply, Scenario } from "./dialogue.ts";
+import { type Disclosure, isToBeSaid, QUESTIONS_MAX, type RecordingEvent } from "./disclosure.ts";
 import { AGENT_HUNG_UP, type Ending } from "./ending.ts";
 import type { CallEvent, CallPart } from "./events.ts";
 import { gapOf, type Milestone, reach } from "./gap.ts";
@@ -261,7 +263,8 @@ export class Scene {
   get #rules(): TurnRules {
     const { rules, graph } = this.#scenario;
     const node = nodeOf(graph, this.dialogue.workflow.node);
-    if (node.type === "end" || node.isInterruptible) return rules;
+    const isToldOfRecording = this.dialogue.disclosure.phase === "saying";
+    if (!isToldOfRecording && (node.type === "end" || node.isInterruptible)) return rules;
     return { ...rules, bargeIn: { ...rules.bargeIn, isAllowed: false } };
   }
 
@@ -275,22 +278,91 @@ export class Scene {
   }
 
   #callerSaid(text: string): void {
-    const { ahead } = this.dialogue;
+    const { ahead, disclosure } = this.dialogue;
     const owesGreeting = this.#owesGreeting;
     this.#set({ pauses: easePauses(this.dialogue.pauses), cutOff: null });
     if (ahead !== null && isSame(ahead.guess, text)) return this.#takeOver(ahead, text);
     this.#forget();
     this.#withdraw();
     this.#noteCaller(text);
+    if (disclosure.phase === "asking") return this.#answered(text);
     this.#sayGiven();
     if (this.dialogue.isMuted) return this.#replyOver();
-    if (owesGreeting) return this.#step(begin(this.#scenario.graph)); // they spoke first
+    if (owesGreeting) return this.#open(); // they spoke first
     this.#step(advance(this.#scenario.graph, this.dialogue.workflow, { type: "callerSpoke" }));
   }
 
-  /** True until the greeting has been begun, where there is one. */
+  /** True until what opens the call has been begun, where there is something. */
   get #owesGreeting(): boolean {
-    return this.dialogue.entries.length === 0 && startOf(this.#scenario.graph).greeting !== "";
+    const { disclosure } = this.dialogue;
+    const { graph, consent } = this.#scenario;
+    return !this.#hasBegun && disclosure.phase !== "asking" &&
+      (startOf(graph).greeting !== "" || isToBeSaid(disclosure, consent));
+  }
+
+  get #hasBegun(): boolean {
+    return this.dialogue.entries.length > this.dialogue.preamble;
+  }
+
+  /** What is to be said of a recording; then the graph's beginning. */
+  #open(): void {
+    const { graph, consent } = this.#scenario;
+    if (isToBeSaid(this.dialogue.disclosure, consent)) return this.#disclose();
+    this.#set({ preamble: this.dialogue.entries.length });
+    this.#step(begin(graph));
+  }
+
+  /** Said to its end, whoever speaks: its last mark is awaited before anything is recorded. */
+  #disclose(): void {
+    const { disclosure, question } = this.#scenario.graph.recording ?? { disclosure: "" };
+    const isAsked = this.#scenario.consent === "ask";
+    const { questions } = this.dialogue.disclosure;
+    this.#disclosed({ phase: "saying", questions: questions + (isAsked ? 1 : 0) });
+    const sentences = isAsked ? [disclosure, question ?? ""] : [disclosure];
+    this.#say(this.#rendered(sentences.join(" ")), false);
+    this.#set({ preamble: this.dialogue.entries.length });
+    this.#finish();
+  }
+
+  /** The sentence is over: heard to its end, or cut off. */
+  #toldOfRecording(isHeard: boolean): void {
+    const { consent } = this.#scenario;
+    if (!isHeard || consent === null) {
+      this.#set({ preamble: this.dialogue.entries.length });
+      return this.#disclosed({ phase: "missed" });
+    }
+    this.#record({ type: "recording_disclosed", consent });
+    if (consent === "ask") return this.#disclosed({ phase: "asking" });
+    this.#disclosed({ phase: "over" });
+    this.effects.push({ type: "startRecording" });
+  }
+
+  /** What the caller said when they were asked; without a yes the call goes on unrecorded. */
+  #answered(text: string): void {
+    const { graph } = this.#scenario;
+    const { questions } = this.dialogue.disclosure;
+    const assent = assentOf(text, languageOf(graph));
+    this.#set({ preamble: this.dialogue.entries.length });
+    if (assent === null && questions < QUESTIONS_MAX) {
+      this.#disclosed({ phase: "asking", questions: questions + 1 });
+      this.#say(this.#rendered(graph.recording?.question ?? ""), false);
+      this.#set({ preamble: this.dialogue.entries.length });
+      return this.#finish();
+    }
+    this.#consented(assent ?? "unclear");
+    this.#open();
+    if (this.dialogue.open === null && this.dialogue.reply === null) this.#replyOver();
+  }
+
+  #consented(answer: Extract<RecordingEvent, { type: "recording_answered" }>["answer"]): void {
+    const isGiven = answer === "yes";
+    this.#record({ type: "recording_answered", isGiven, answer });
+    this.#disclosed({ phase: "over" });
+    if (isGiven) this.effects.push({ type: "startRecording" });
+  }
+
+  #disclosed(change: Partial<Disclosure>): void {
+    this.#set({ disclosure: { ...this.dialogue.disclosure, ...change } });
   }
 
   /** Answers a turn that is probably over, in a fork of the dialogue. */
@@ -298,7 +370,8 @@ export class Scene {
     const { graph } = this.#scenario;
     const { wasted, ahead } = this.dialogue;
     const { isEager, eagerTokensMax } = graph.turns;
-    const mayGuess = isEager && !this.#owesGreeting && !this.dialogue.isMuted;
+    const isAsking = this.dialogue.disclosure.phase === "asking";
+    const mayGuess = isEager && !this.#owesGreeting && !isAsking && !this.dialogue.isMuted;
     if (!mayGuess || wasted.tokens >= eagerTokensMax) return;
     if (ahead !== null) this.#forget();
     const scene = new Scene(
@@ -564,7 +637,7 @@ export class Scene {
     this.#set({ isMuted: false });
     const { turn, ending } = this.dialogue;
     if (turn.floor !== "quiet" || ending !== null) return;
-    if (this.#owesGreeting) return this.#step(begin(this.#scenario.graph));
+    if (this.#owesGreeting) return this.#open();
     if (this.#owesReply) this.#request(0);
   }
 
@@ -572,6 +645,10 @@ export class Scene {
     const { graph } = this.#scenario;
     if (this.dialogue.isMuted) return;
     this.#set({ milestones: {} });
+    if (this.dialogue.disclosure.phase === "asking") { // who says nothing has not agreed
+      this.#consented("silence");
+      return this.#open();
+    }
     if (prompts >= graph.limits.idlePromptCount) {
       const ending = { outcome: "answered", reason: "caller_silent" } as const;
       return this.#endWith(this.#rendered(graph.idleFarewell), ending);
@@ -883,8 +960,11 @@ export class Scene {
       span: this.#spanOf(audibleAt, endedAt),
     });
     this.#set({ entries: trimToHeard(this.dialogue.entries, generation, heardCount) });
+    const isTold = this.dialogue.disclosure.phase === "saying";
+    if (cutAt !== null && isTold) this.#toldOfRecording(false);
     if (cutAt !== null) return this.#cutSettled(utterance);
     const { unsaid, open } = this.dialogue;
+    if (isTold && (unsaid ?? "") === "") this.#toldOfRecording(true);
     this.#set({ unsaid: null, open: open?.generation === generation ? null : open });
     if (unsaid === null || unsaid === "") return this.#spoken();
     this.#say(unsaid, this.dialogue.ending !== null);
@@ -907,22 +987,37 @@ export class Scene {
     if (isAnswer) this.#set({ callerEndedAt: sign.endedAt, sign: null });
     this.#turn({ type: "speechEnded", answer: isAnswer ? sign.text : "" });
     if (this.dialogue.reply !== null) return this.#turn({ type: "replyAsked" });
-    if (this.dialogue.turn.floor !== "quiet" || this.dialogue.given.length === 0) return;
+    if (this.dialogue.turn.floor !== "quiet") return;
+    const { given, disclosure, isMuted, ending } = this.dialogue;
+    const isToldOfRecording = disclosure.phase === "over" || disclosure.phase === "missed";
+    const isToBegin = isToldOfRecording && this.#isPreambleOver && !isMuted && ending === null;
+    if (isToBegin) return this.#open();
+    if (given.length === 0) return;
     this.#sayGiven();
     this.#finish();
   }
 
+  /** True when what was said of a recording is all that has been said. */
+  get #isPreambleOver(): boolean {
+    return this.dialogue.preamble > 0 && !this.#hasBegun;
+  }
+
   /** The greeting may be let wait; a caller who speaks first is greeted behind their words. */
   #greetingDue(): void {
-    if (this.#owesGreeting && this.dialogue.turn.floor === "quiet") {
-      this.#step(begin(this.#scenario.graph));
-    }
+    if (this.#owesGreeting && this.dialogue.turn.floor === "quiet") this.#open();
   }
 
   #legReady(greetsLater: boolean): void {
     const { graph } = this.#scenario;
-    const { entries, unsaid, ending, workflow } = this.dialogue;
-    if (entries.length === 0) return greetsLater ? undefined : this.#step(begin(graph));
+    const { unsaid, ending, workflow, disclosure } = this.dialogue;
+    if (this.#scenario.consent === "none" && disclosure.phase === "due") {
+      this.#disclosed({ phase: "over" });
+      this.effects.push({ type: "startRecording" });
+    }
+    if (!this.#hasBegun && ending === null) {
+      this.#set({ unsaid: null }); // it is said whole
+      return greetsLater ? undefined : this.#open();
+    }
     const isOwed = this.#owesReply;
     this.#set({ unsaid: null });
     if (unsaid !== null && unsaid !== "") this.#say(unsaid, ending !== null);
@@ -939,6 +1034,7 @@ export class Scene {
     this.#forget();
     this.#withdraw();
     this.#endCallerTurn();
+    if (this.dialogue.disclosure.phase === "asking") this.#disclosed({ phase: "missed" });
     const { cutOff } = this.dialogue;
     const due = cutOff?.isDue ? cutOff.generation : null; // it was to go on
     this.#set({ cutOff: null });

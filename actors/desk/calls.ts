@@ -259,7 +259,7 @@ async function transcript(
 type Asker = Pick<Office, "tenantId" | "by">;
 
 /** The one way to a call: throws AppError("not_found"), or "forbidden" for one that its asker may not see. */
-async function found(sql: Sql, asker: Asker, callId: string): Promise<Call> {
+export async function found(sql: Sql, asker: Asker, callId: string): Promise<Call> {
   const { tenantId } = asker;
   const call = uuidOf("call", callId) === null ? null : await getCall(sql, tenantId, callId);
   if (call === null) throw new AppError("not_found", "No such call");

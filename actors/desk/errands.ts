@@ -16,6 +16,7 @@ import { erasureErrands } from "./erasures.ts";
 import { operatorErrands } from "./operators.ts";
 import { exportErrands } from "./exports.ts";
 import { phoneNumberErrands } from "./phone_numbers.ts";
+import { recordingErrands } from "./recordings.ts";
 import { webhookErrands } from "./webhooks.ts";
 import { limitErrands } from "./limits.ts";
 import { talkErrands } from "./talk.ts";
@@ -37,6 +38,7 @@ export const errands = {
   ...operatorErrands,
   ...exportErrands,
   ...phoneNumberErrands,
+  ...recordingErrands,
   ...limitErrands,
   ...talkErrands,
   ...tenantErrands,

@@ -13,6 +13,7 @@ import type { Clock } from "@/lib/clock.ts";
 import type { Limiter } from "@/lib/limits/limiter.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Passwords } from "@/lib/passwords.ts";
+import type { Stores } from "@/lib/providers/storage/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import type { Outbound } from "@/lib/outbound.ts";
 import type { CheckCredential } from "@/lib/providers/credential_check.ts";
@@ -50,6 +51,8 @@ export interface Services extends Committed {
   readonly passwords: Passwords;
   readonly tokens: AccessTokens;
   readonly notifier: Notifier;
+  /** Where the sound of recordings is. */
+  readonly stores: Stores;
   readonly background: Background;
   readonly auth: {
     readonly signup: "open" | "invited";

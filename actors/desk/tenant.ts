@@ -24,6 +24,8 @@ export interface TenantSettings {
   readonly language?: string | undefined;
   /** Days that calls and their events are kept; null: for ever. */
   readonly callRetentionDays?: number | null | undefined;
+  /** Days that recordings of calls are kept, and no longer than the calls; null: as long as those. */
+  readonly recordingRetentionDays?: number | null | undefined;
   /** Days that audit entries are kept; null: for ever. */
   readonly auditRetentionDays?: number | null | undefined;
   /** True: members of role `agent` see the calls that they placed, and no others. */

@@ -6,6 +6,7 @@ import { liveKitEntries } from "./livekit.ts";
 import { loginEntries } from "./login.ts";
 import { meEntries } from "./me.ts";
 import { passwordEntries } from "./passwords.ts";
+import { recordingEntries } from "./recordings.ts";
 import { signupEntries } from "./signup.ts";
 import { talkEntries } from "./talk.ts";
 import { tenantEntries } from "./tenants.ts";
@@ -16,6 +17,7 @@ export const entries = {
   ...loginEntries,
   ...meEntries,
   ...passwordEntries,
+  ...recordingEntries,
   ...signupEntries,
   ...talkEntries,
   ...tenantEntries,

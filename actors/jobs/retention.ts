@@ -4,14 +4,17 @@ import { z } from "zod";
 import type { TenantSettings } from "@/actors/desk/tenant.ts";
 import { CUT_ACTION } from "@/db/audit.ts";
 import { getCut } from "@/db/audit_chain.ts";
-import { addCounts, erase } from "@/db/erasers.ts";
+import { addCounts, erase, eraseSound } from "@/db/erasers.ts";
 import { cutAudit, listCallsEndedBefore } from "@/db/erasure.ts";
+import { listRecordingsEndedBefore } from "@/db/recordings.ts";
 import { getTenant } from "@/db/tenants.ts";
+import { settleLeft } from "@/actors/recording/settle.ts";
 import { type JobContext, jobKind } from "./kind.ts";
 
 /** Of one transaction. */
 const CALLS_MAX = 100;
 const ENTRIES_MAX = 1_000;
+const RECORDINGS_MAX = 20; // each is up to thousands of segments
 /** Transactions of one run and kind; what is left is the next day's. */
 const BATCHES_MAX = 1_000;
 const DAY_MS = 86_400_000;
@@ -19,7 +22,7 @@ const DAY_MS = 86_400_000;
 /** What a run needs of its job. */
 export type RetentionDeps = Pick<
   JobContext,
-  "tenantId" | "vault" | "clock" | "signal" | "read" | "act"
+  "tenantId" | "vault" | "stores" | "clock" | "signal" | "read" | "act"
 >;
 
 export const retention = jobKind({
@@ -44,8 +47,10 @@ export async function retain(deps: RetentionDeps): Promise<Record<string, number
   const settings: TenantSettings = tenant?.settings ?? {};
   const now = clock.date().getTime();
   const before = (days: number): Date => new Date(now - days * DAY_MS);
-  const { callRetentionDays, auditRetentionDays } = settings;
+  const { callRetentionDays, recordingRetentionDays, auditRetentionDays } = settings;
+  await settleLeft(deps, clock.date(), deps.signal);
   return {
+    ...(recordingRetentionDays ? await retainRecordings(deps, before(recordingRetentionDays)) : {}),
     ...(callRetentionDays ? await retainCalls(deps, before(callRetentionDays)) : {}),
     ...(auditRetentionDays ? await retainAudit(deps, before(auditRetentionDays)) : {}),
   };
@@ -63,6 +68,28 @@ async function retainCalls(deps: RetentionDeps, before: Date): Promise<Record<st
   if (counts["calls"]) {
     const details = { before: before.toISOString(), counts };
     await act(({ audit }) => audit({ action: "calls.expired", subjectId: tenantId, details }));
+  }
+  return counts;
+}
+
+/** Their calls stay. */
+async function retainRecordings(
+  deps: RetentionDeps,
+  before: Date,
+): Promise<Record<string, number>> {
+  const { tenantId, signal, read, act } = deps;
+  const counts: Record<string, number> = {};
+  for (let batch = 0; batch < BATCHES_MAX; batch++) {
+    signal.throwIfAborted();
+    const old = await read((sql) =>
+      listRecordingsEndedBefore(sql, tenantId, before, RECORDINGS_MAX)
+    );
+    addCounts(counts, await eraseSound(deps, old));
+    if (old.length < RECORDINGS_MAX) break;
+  }
+  if (counts["recordings"]) {
+    const details = { before: before.toISOString(), counts };
+    await act(({ audit }) => audit({ action: "recordings.expired", subjectId: tenantId, details }));
   }
   return counts;
 }

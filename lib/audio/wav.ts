@@ -3,9 +3,50 @@
 import { SAMPLE_RATE, SILENCE } from "./frame.ts";
 import { decodeMulaw } from "./mulaw.ts";
 
-const HEAD_BYTES = 44;
 const SAMPLE_BYTES = 2;
-const PCM = 1;
+
+interface Format {
+  /** What the file says that it is. */
+  readonly code: number;
+  readonly sampleBytes: number;
+}
+
+/** µ-law is an extension of the format: it says how long its extension is, and how many samples there are. */
+const FORMATS = {
+  pcm: { code: 1, sampleBytes: SAMPLE_BYTES },
+  mulaw: { code: 7, sampleBytes: 1 },
+} as const satisfies Record<string, Format>;
+
+/** What stands before the samples of a file; it holds its final length. */
+export function wavHead({ format, channels, dataBytes }: {
+  readonly format: keyof typeof FORMATS;
+  readonly channels: number;
+  readonly dataBytes: number;
+}): Uint8Array<ArrayBuffer> {
+  const { code, sampleBytes } = FORMATS[format];
+  const isPcm = format === "pcm";
+  const headBytes = isPcm ? 44 : 58;
+  const blockBytes = channels * sampleBytes; // a sample of every channel
+  const head = new DataView(new ArrayBuffer(headBytes));
+  writeText(head, 0, "RIFF");
+  head.setUint32(4, headBytes + dataBytes - 8, true);
+  writeText(head, 8, "WAVEfmt ");
+  head.setUint32(16, isPcm ? 16 : 18, true); // bytes of what describes the format
+  head.setUint16(20, code, true);
+  head.setUint16(22, channels, true);
+  head.setUint32(24, SAMPLE_RATE, true);
+  head.setUint32(28, SAMPLE_RATE * blockBytes, true);
+  head.setUint16(32, blockBytes, true);
+  head.setUint16(34, sampleBytes * 8, true);
+  if (!isPcm) {
+    writeText(head, 38, "fact");
+    head.setUint32(42, 4, true);
+    head.setUint32(46, dataBytes / blockBytes, true);
+  }
+  writeText(head, headBytes - 8, "data");
+  head.setUint32(headBytes - 4, dataBytes, true);
+  return new Uint8Array(head.buffer);
+}
 
 /**
  * A whole file from µ-law channels: one is mono, two are left (the caller) and right (the agent).
@@ -15,23 +56,13 @@ export function wav(
   channels: readonly [Uint8Array] | readonly [Uint8Array, Uint8Array],
 ): Uint8Array<ArrayBuffer> {
   const samples = decodeMulaw(interleaved(channels));
-  const file = new DataView(new ArrayBuffer(HEAD_BYTES + samples.length * SAMPLE_BYTES));
-  const blockBytes = channels.length * SAMPLE_BYTES; // a sample of every channel
-
-  writeText(file, 0, "RIFF");
-  file.setUint32(4, file.byteLength - 8, true);
-  writeText(file, 8, "WAVEfmt ");
-  file.setUint32(16, 16, true); // bytes of what describes the format
-  file.setUint16(20, PCM, true);
-  file.setUint16(22, channels.length, true);
-  file.setUint32(24, SAMPLE_RATE, true);
-  file.setUint32(28, SAMPLE_RATE * blockBytes, true);
-  file.setUint16(32, blockBytes, true);
-  file.setUint16(34, SAMPLE_BYTES * 8, true);
-  writeText(file, 36, "data");
-  file.setUint32(40, samples.length * SAMPLE_BYTES, true);
-  samples.forEach((sample, i) => file.setInt16(HEAD_BYTES + i * SAMPLE_BYTES, sample, true));
-  return new Uint8Array(file.buffer);
+  const dataBytes = samples.length * SAMPLE_BYTES;
+  const head = wavHead({ format: "pcm", channels: channels.length, dataBytes });
+  const file = new DataView(new ArrayBuffer(head.length + dataBytes));
+  const bytes = new Uint8Array(file.buffer);
+  bytes.set(head);
+  samples.forEach((sample, i) => file.setInt16(head.length + i * SAMPLE_BYTES, sample, true));
+  return bytes;
 }
 
 function interleaved(channels: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

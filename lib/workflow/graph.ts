@@ -2,6 +2,8 @@
 
 import { z } from "zod";
 import { AppError } from "@/lib/errors.ts";
+import { type Consent, CONSENTS, US_STATES, type UsState } from "@/lib/recording/consent.ts";
+import { RECORDING_FORMATS, type RecordingFormat } from "@/lib/recording/segments.ts";
 import {
   LLM_PROVIDERS,
   type ProviderWishes,
@@ -41,6 +43,8 @@ export interface Graph {
   readonly turns: TurnSettings;
   /** Said, one after the other, while a reply takes long; null: the house's of that language, where it has some. */
   readonly fillers: readonly string[] | null;
+  /** Null: its calls are not recorded. */
+  readonly recording: RecordingSettings | null;
   readonly nodes: readonly Node[];
   readonly edges: readonly Edge[];
 }
@@ -52,6 +56,20 @@ export interface GraphLimits {
   readonly idleMs: number;
   /** Idle prompts in a row before the agent hangs up. */
   readonly idlePromptCount: number;
+}
+
+/** How calls are recorded, and what callers are told of it. */
+export interface RecordingSettings {
+  /** What stands before the first recorded byte; where the law of one end wants more, that. */
+  readonly consent: Consent;
+  /** Said verbatim before the greeting. */
+  readonly disclosure: string;
+  /** Said behind it where the caller is asked. */
+  readonly question: string;
+  /** Where the company is, for the law of its end; null: where its number says. */
+  readonly state: UsState | null;
+  /** Of a download. */
+  readonly format: RecordingFormat;
 }
 
 /** How the agent takes turns with the caller. */
@@ -133,6 +151,8 @@ export interface Talk extends NodeVoice {
   readonly variables: readonly Variable[];
   /** False: what is said here is said to its end, and the caller is not heard meanwhile. */
   readonly isInterruptible: boolean;
+  /** True: what is said and keyed here, as a card number, is kept nowhere: neither in a recording nor in the record. */
+  readonly isSensitive: boolean;
   /** What the recogniser should listen for here, beside the agent's. */
   readonly keyterms: readonly string[];
 }
@@ -222,6 +242,7 @@ const talk = {
   instructions: prompt,
   variables: z.array(VariableJson).max(VARIABLES_MAX).default([]),
   isInterruptible: z.boolean().default(true),
+  isSensitive: z.boolean().default(false),
   keyterms,
 };
 
@@ -285,6 +306,14 @@ const TurnsJson = z.strictObject({
   message: "Must not be less than silenceMs",
 }) satisfies z.ZodType<TurnSettings>;
 
+const RecordingJson = z.strictObject({
+  consent: z.enum(CONSENTS).default("disclose"),
+  disclosure: sentence.default("This call is recorded."),
+  question: sentence.default("Is that all right with you?"),
+  state: z.enum(US_STATES).nullable().default(null),
+  format: z.enum(RECORDING_FORMATS).default("pcm"),
+}) satisfies z.ZodType<RecordingSettings>;
+
 /** An agent as it is written; `parseGraph` checks what a schema cannot say. */
 export const GraphJson = z.strictObject({
   name: z.string().trim().min(1).max(100),
@@ -306,6 +335,7 @@ export const GraphJson = z.strictObject({
   limits: LimitsJson.prefault({}),
   turns: TurnsJson.prefault({}),
   fillers: z.array(sentence).max(PHRASES_MAX).nullable().default(null),
+  recording: RecordingJson.nullable().default(null),
   nodes: z.array(NodeJson).min(1).max(NODES_MAX),
   edges: z.array(EdgeJson).max(EDGES_MAX),
 }) satisfies z.ZodType<Graph>;

@@ -18,6 +18,8 @@ import { newId, uuidOf } from "@/lib/ids.ts";
 import { noLiveKit as newLiveKit } from "@/tests/support/livekit.ts";
 import { silentLog } from "@/lib/log.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
+import { memoryStore } from "@/lib/providers/storage/memory.ts";
+import { storesOf } from "@/lib/providers/storage/mod.ts";
 import { Secret } from "@/lib/secret.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { type ManualClock, manualClock } from "@/tests/support/manual_clock.ts";
@@ -64,6 +66,7 @@ async function withHouses(test: (given: Test) => Promise<void>): Promise<void> {
       publicUrl: PUBLIC_URL,
       keys: KEYS,
       notifier: { provider: "none", send: () => Promise.resolve() },
+      stores: storesOf(memoryStore()),
       clock,
       log: silentLog,
     });

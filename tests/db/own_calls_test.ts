@@ -9,6 +9,8 @@ import { type Principal, type Role, SCOPES_OF } from "@/lib/access.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { readConfig } from "@/lib/config.ts";
 import { newId } from "@/lib/ids.ts";
+import { memoryStore } from "@/lib/providers/storage/memory.ts";
+import { storesOf } from "@/lib/providers/storage/mod.ts";
 import { silentLog } from "@/lib/log.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
@@ -48,6 +50,7 @@ async function setUp() {
     publicUrl: "https://voice.example.com",
     keys: null,
     notifier: { provider: "none", send: () => Promise.resolve() },
+    stores: storesOf(memoryStore()),
     clock: systemClock,
     log: silentLog,
   });

@@ -29,12 +29,12 @@ async function setUp(database: Database, settings: Record<string, unknown>) {
   const { signal } = new AbortController();
   /** As the job would run that day, and as the house. */
   function retainOn(date = TODAY): Promise<Record<string, number>> {
-    const { read, act, vault, clock } = tenantOffice(database, {
+    const { read, act, vault, stores, clock } = tenantOffice(database, {
       tenantId,
       clock: manualClock({ date }),
       by: { kind: "operator", id: "retention" },
     });
-    const deps: RetentionDeps = { tenantId, vault, clock, signal, read, act };
+    const deps: RetentionDeps = { tenantId, vault, stores, clock, signal, read, act };
     return retain(deps);
   }
   return {

@@ -20,7 +20,7 @@ const MISSING = Object.fromEntries(
   ([
     ...["tenant", "person", "member", "session", "invitation", "key", "agent", "version"],
     ...["number", "call", "event", "credential", "audit", "receipt", "job", "endpoint", "delivery"],
-    ...["egress"],
+    ...["egress", "recording"],
   ] as const).map((prefix) => [prefix, newId(prefix)]),
 ) as WorldIds; // made of the very prefixes
 

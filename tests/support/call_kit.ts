@@ -19,9 +19,11 @@ import { webMedia } from "@/lib/providers/carrier/web_media.ts";
 import { type Script, simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
 import { simulatedTts } from "@/lib/providers/tts/simulated.ts";
+import type { ObjectStore } from "@/lib/providers/storage/storage.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { type Graph, parseGraph } from "@/lib/workflow/graph.ts";
 import { type ActorKit, actorKit, prng } from "./actor_kit.ts";
+import { type RecordingKit, recordingKit } from "./recordings.ts";
 import { socketPair } from "./socket_pair.ts";
 import { newWebPage, type WebPage } from "./web_page.ts";
 import { type MediaFaults, type MediaStream, newMediaStream } from "./twilio_media.ts";
@@ -43,6 +45,10 @@ export interface CallKitOptions {
   readonly delayMs?: { readonly toCarrier: number; readonly toServer: number };
   readonly jitterMs?: number;
   readonly faults?: MediaFaults;
+  /** Of caller and agent. */
+  readonly numbers?: readonly string[];
+  /** Where recordings go; in memory when absent. */
+  readonly objects?: ObjectStore;
   /** Takes the place of simulated parts. */
   readonly deps?: Partial<CallDeps>;
 }
@@ -60,6 +66,7 @@ export interface CallKit {
   /** What the call has logged, one JSON line each. */
   readonly logged: readonly string[];
   readonly streams: readonly MediaStream[];
+  readonly recordings: RecordingKit;
   /** Asks what to do, as the carrier's webhook does, and opens the media socket. */
   connect(): Promise<MediaStream>;
   answer(): Promise<CallAnswer>;
@@ -87,6 +94,11 @@ export function callKit(options: CallKitOptions = {}): CallKit {
   const streams: MediaStream[] = [];
   const stops: StopReason[] = [];
   const logged: string[] = [];
+  const recordings = recordingKit({
+    system,
+    clock,
+    ...(options.objects === undefined ? {} : { objects: options.objects }),
+  });
   let tokens = 0;
 
   const settings: CallSettings = {
@@ -96,6 +108,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     channel: options.channel ?? "phone",
     carrierCallId: direction === "inbound" ? ourCarrierCallId : null,
     graph: options.graph ?? parseGraph(demoAgent),
+    numbers: options.numbers ?? ["+15550199000", "+15550100100"],
   };
   const deps: CallDeps = {
     nodeId: "local",
@@ -118,6 +131,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     }),
     tts: simulatedTts({ clock }),
     ticker: newTicker(clock),
+    recordings,
     newToken: () => `token-${String(++tokens).padStart(32, "0")}`,
     urls: { answerUrl: "https://a.test/answer", statusUrl: "https://a.test/status" },
     resumePath: `/twilio/calls/${callId}/resume`,
@@ -140,7 +154,10 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     ...options.deps,
   };
   const ref = system.spawn(callKind, callId, () => call(settings, deps), {
-    stopped: (reason) => stops.push(reason),
+    stopped(reason) {
+      recordings.callEnded(callId);
+      stops.push(reason);
+    },
   });
 
   async function ask<T>(question: Promise<T>): Promise<T> {
@@ -209,6 +226,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     stops,
     logged,
     streams,
+    recordings,
     answer,
     resume,
     attach,

@@ -101,7 +101,7 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
   const { from = newDialogue(graph), senseOf = () => "words" } = options;
   const ours = scenarioOf(graph);
   const rules = { ...ours.rules, ...options.rules };
-  const scenario = { graph, rules, senseOf };
+  const scenario = { ...ours, rules, senseOf };
   const effects: Exclude<Effect, { type: "record" }>[] = [];
   const events: CallEvent[] = [];
   const prompts: Prompt[] = [];

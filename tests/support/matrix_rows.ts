@@ -257,6 +257,22 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   },
   "POST /api/v1/calls/{id}/mute": { needs: "calls:write", ok: 409, ids: { id: call } },
   "POST /api/v1/calls/{id}/unmute": { needs: "calls:write", ok: 409, ids: { id: call } },
+  "GET /api/v1/calls/{id}/recording": {
+    needs: "calls:read",
+    ok: 200,
+    ids: { id: call },
+    shows: ({ ids }) => ids.recording,
+  },
+  "POST /api/v1/calls/{id}/recording/pause": {
+    needs: "calls:write",
+    ok: 409,
+    ids: { id: call },
+  },
+  "POST /api/v1/calls/{id}/recording/resume": {
+    needs: "calls:write",
+    ok: 409,
+    ids: { id: call },
+  },
   "POST /api/v1/calls/{id}/transfer": {
     needs: "calls:write",
     ok: 409,
@@ -437,6 +453,7 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   "GET /talk/{id}": ANYONE,
   "GET /talk/files/{file}": ANYONE,
   "POST /talk/{id}/tickets": ANYONE, // an agent that anyone may talk to, or the answer for none
+  "GET /recordings/{token}": ANYONE, // whoever has a link that was signed here
   "GET /api/v1/features": ANYONE,
   "GET /api/v1/invitations/validate/{token}": ANYONE,
   "POST /api/v1/auth/signup": ANYONE,

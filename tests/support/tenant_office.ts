@@ -9,6 +9,8 @@ import { type Clock, systemClock } from "@/lib/clock.ts";
 import { memoryLimiter } from "@/lib/limits/memory.ts";
 import { type Log, silentLog } from "@/lib/log.ts";
 import { newId } from "@/lib/ids.ts";
+import { memoryStore } from "@/lib/providers/storage/memory.ts";
+import { storesOf } from "@/lib/providers/storage/mod.ts";
 import { Secret } from "@/lib/secret.ts";
 import { fakeRef } from "@/tests/routes/fakes.ts";
 
@@ -31,6 +33,7 @@ export function tenantOffice(database: Database, options: OfficeOptions): Office
     vault: newVault(database, [{ name: "test", key: new Secret(KEY) }]),
     pepper: new Secret("a pepper of the tests, 32 characters"),
     limiter: memoryLimiter(clock),
+    stores: storesOf(memoryStore()),
     configChanged() {},
     acted() {},
     ...options.services,

@@ -15,6 +15,8 @@ import { HOUSE_LIMITS } from "@/lib/limits/plan.ts";
 import { newLog } from "@/lib/log.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import { loadLiveKit } from "@/lib/providers/livekit/server_api.ts";
+import { memoryStore } from "@/lib/providers/storage/memory.ts";
+import { storesOf } from "@/lib/providers/storage/mod.ts";
 import { Secret } from "@/lib/secret.ts";
 import { newApp } from "@/routes/app.ts";
 import { fakeRef } from "@/tests/routes/fakes.ts";
@@ -100,6 +102,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
       pepper: new Secret("p".repeat(32)),
     },
     notifier: { provider: "none", send: () => Promise.resolve() },
+    stores: storesOf(memoryStore()),
     clock: systemClock,
     log,
   });

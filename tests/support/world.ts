@@ -128,6 +128,17 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     payload: json(sql, { turn: 1, text: canary }),
     at: PAST,
   }),
+  recording: ({ ids }) => ({
+    ...own(ids, "recording"),
+    call_id: uuid(ids.call),
+    status: "complete",
+    store: "memory",
+    format: "pcm",
+    consent: "disclose",
+    segments: 0,
+    started_at: PAST,
+    ended_at: PAST,
+  }),
   livekit_egress: ({ ids, canary }, sql) => ({
     ...own(ids, "egress"),
     livekit_id: `EG_${uuid(ids.egress)}`,
@@ -261,7 +272,7 @@ function worldOf(seed: string): World {
   const prefixes = [
     ...["tenant", "person", "member", "session", "invitation", "key", "agent", "version"] as const,
     ...["number", "call", "event", "credential", "audit", "receipt", "job", "endpoint"] as const,
-    ...["delivery", "visit", "egress"] as const,
+    ...["delivery", "visit", "egress", "recording"] as const,
   ];
   const ids = Object.fromEntries(prefixes.map((prefix) => [prefix, newId(prefix)]));
   return {

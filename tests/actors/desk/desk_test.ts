@@ -90,6 +90,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       durationPassed: ignored,
       connectMissed: ignored,
       endingDue: ignored,
+      recordingLost: ignored,
       carrierHungUp: ignored,
       historyRead: ignored,
       savedMeanwhile: ignored,

@@ -1,0 +1,70 @@
+/** What a caller is told of a recording before anything else, and what they answer. */
+
+import type { Consent } from "@/lib/recording/consent.ts";
+import type { CallEvent } from "./events.ts";
+
+/**
+ * `due`: nothing was said of it. `saying`: the sentence is being said; its last mark ends this. `asking`: the
+ * caller has the word. `missed`: the sentence was cut off, and is said anew. `over`: it is known
+ * whether the call is recorded.
+ */
+export interface Disclosure {
+  readonly phase: "due" | "saying" | "asking" | "missed" | "over";
+  /** How often the caller was asked. */
+  readonly questions: number;
+}
+
+export const newDisclosure: Disclosure = { phase: "due", questions: 0 };
+
+/** Asked twice, and no yes: then no. */
+export const QUESTIONS_MAX = 2;
+
+/** Whether something is to be said before the greeting; null: the call is not recorded. */
+export function isToBeSaid({ phase }: Disclosure, consent: Consent | null): boolean {
+  return consent !== null && consent !== "none" && (phase === "due" || phase === "missed");
+}
+
+/** What is on record of a call's recording. */
+export type RecordingEvent =
+  /** The caller has heard to its end what is said of it. */
+  | { readonly type: "recording_disclosed"; readonly consent: Consent }
+  /** What the caller said when they were asked. */
+  | {
+    readonly type: "recording_answered";
+    readonly isGiven: boolean;
+    readonly answer: "yes" | "no" | "unclear" | "silence";
+  }
+  /** The first byte: nothing before it is stored. */
+  | { readonly type: "recording_started"; readonly consent: Consent }
+  /** From here on there is silence in it: at a node that is sensitive, or because somebody asked. */
+  | { readonly type: "recording_paused"; readonly cause: Pause }
+  | { readonly type: "recording_resumed" }
+  | { readonly type: "recording_stopped" }
+  /** The call goes on without. */
+  | { readonly type: "recording_failed"; readonly reason: string };
+
+export type Pause = "sensitive" | "asked";
+
+/** What the events of a call say of its recording. */
+export interface RecordingRecord {
+  readonly isOn: boolean;
+  readonly pause: Pause | null;
+}
+
+export const noRecording: RecordingRecord = { isOn: false, pause: null };
+
+export function takeRecordingEvent(before: RecordingRecord, event: CallEvent): RecordingRecord {
+  switch (event.type) {
+    case "recording_started":
+      return { isOn: true, pause: null };
+    case "recording_paused":
+      return { ...before, pause: event.cause };
+    case "recording_resumed":
+      return { ...before, pause: null };
+    case "recording_stopped":
+    case "recording_failed":
+      return noRecording;
+    default:
+      return before;
+  }
+}

@@ -28,6 +28,7 @@ export interface EraserDeps {
   readonly tenantId: string;
   readonly vault: Vault;
   readonly stores: Stores;
+  readonly signal: AbortSignal;
   /** One transaction of the tenant. */
   read<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
 }
@@ -37,9 +38,6 @@ export type Eraser = (deps: EraserDeps, subject: Subject) => Promise<Record<stri
 
 /** In this order. Recordings, vectors and caches of later features come before the rows that name them. */
 export const erasers: readonly Eraser[] = [eraseRecordings, eraseAnswers, eraseRows];
-
-/** What a store takes to delete the segments of one recording: hours of it are thousands. */
-const DELETE_MS = 60_000;
 
 export async function erase(deps: EraserDeps, subject: Subject): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
@@ -65,14 +63,14 @@ async function eraseRecordings(
 
 /** The sound first, then the rows that know where it is: what is broken off is found again. */
 export async function eraseSound(
-  { tenantId, stores, read }: Pick<EraserDeps, "tenantId" | "stores" | "read">,
+  { tenantId, stores, signal, read }: Omit<EraserDeps, "vault">,
   found: readonly StoredRecording[],
 ): Promise<Record<string, number>> {
   if (found.length === 0) return {};
   let segments = 0;
   for (const { id, store } of found) {
     const prefix = recordingPrefix(tenantId, id);
-    segments += await stores.of(store).delete(prefix, AbortSignal.timeout(DELETE_MS));
+    segments += await stores.of(store).delete(prefix, signal);
   }
   const ids = found.map(({ id }) => id);
   const recordings = await read((sql) => deleteRecordings(sql, tenantId, ids));

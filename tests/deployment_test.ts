@@ -35,7 +35,7 @@ function readExample(): Record<string, string> {
   const lines = Deno.readTextFileSync(".env.example").split("\n");
   return Object.fromEntries(
     lines.filter((line) => line !== "" && !line.startsWith("#")).map((line) => {
-      const [, name = line, value = ""] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
+      const [, name = line, value = ""] = /^([A-Z0-9_]+)=(.*)$/.exec(line) ?? [];
       return [name, value];
     }),
   );

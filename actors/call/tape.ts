@@ -8,9 +8,8 @@
  */
 
 import { BYTES_PER_MS, FRAME_MS, SILENCE } from "@/lib/audio/frame.ts";
+import { SAMPLE_BYTES } from "@/lib/recording/segments.ts";
 
-/** A sample of each side: µ-law, left then right. */
-export const SAMPLE_BYTES = 2;
 /** What is placed waits so long for marks that move it. */
 const MARKS_MS = 1_000;
 /** It is given out in pieces of so much. */
@@ -20,6 +19,8 @@ const PIECE_SAMPLES = PIECE_MS * BYTES_PER_MS;
 const WINDOW_SAMPLES = 4_000 * BYTES_PER_MS;
 /** A frame whose stamp says that it is older than this is placed by its arrival. */
 const LATE_MS = 1_000;
+/** The line's delay may be known so much better before frames are moved: to move one costs a click. */
+const MOVED_MS = 20;
 /** A `clear` whose mark has not come back by then has been acted on. */
 const CUT_WAIT_MS = 600;
 /** Audio of the agent that waits to be placed: many times the lead of its playout. */
@@ -45,6 +46,8 @@ export class Tape {
   #from: number;
   /** Behind the last sample that is not silence. */
   #written = 0;
+  /** Of the caller's frames: arrival less stamp. */
+  #offsetMs: number | null = null;
   #queue: Queued[] = [];
   #queuedBytes = 0;
   /** Behind the last sample of the agent that was placed. */
@@ -76,7 +79,9 @@ export class Tape {
       readonly earliestMs: number;
     },
   ): void {
-    const stamped = earliestMs + atMs;
+    const offsetMs = this.#offsetMs ?? earliestMs;
+    this.#offsetMs = Math.abs(earliestMs - offsetMs) > MOVED_MS ? earliestMs : offsetMs;
+    const stamped = this.#offsetMs + atMs;
     const arrived = now - stamped > LATE_MS ? now : stamped;
     this.#write(0, this.#sample(arrived - FRAME_MS), audio);
     this.#advance(now);

@@ -4,7 +4,7 @@ import { getRecordingOfCall, type Recording } from "@/db/recordings.ts";
 import { AppError } from "@/lib/errors.ts";
 import { LINK_MS, signLink } from "@/lib/recording/link.ts";
 import { wavFile } from "@/lib/recording/download.ts";
-import { LEFT_MS, settleRecording } from "@/actors/recording/settle.ts";
+import { LEFT_MS, settleRecording } from "@/db/settle_recordings.ts";
 import { found } from "./calls.ts";
 import { errand } from "./errand.ts";
 import type { Office } from "./office.ts";

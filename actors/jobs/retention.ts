@@ -8,7 +8,7 @@ import { addCounts, erase, eraseSound } from "@/db/erasers.ts";
 import { cutAudit, listCallsEndedBefore } from "@/db/erasure.ts";
 import { listRecordingsEndedBefore } from "@/db/recordings.ts";
 import { getTenant } from "@/db/tenants.ts";
-import { settleLeft } from "@/actors/recording/settle.ts";
+import { settleLeft } from "@/db/settle_recordings.ts";
 import { type JobContext, jobKind } from "./kind.ts";
 
 /** Of one transaction. */

@@ -1,8 +1,8 @@
 /** Cuts what comes of a tape into segments, each of them whole, and holds what is not stored yet. */
 
 import { SILENCE } from "@/lib/audio/frame.ts";
-import { SAMPLE_BYTES, type TapePiece } from "@/actors/call/tape.ts";
-import { SEGMENT_BYTES } from "@/lib/recording/segments.ts";
+import type { TapePiece } from "@/actors/call/tape.ts";
+import { SAMPLE_BYTES, SEGMENT_BYTES } from "@/lib/recording/segments.ts";
 
 /** Segments that wait for the store, those of silence aside: twenty seconds. */
 export const WAITING_MAX = 4;

@@ -4,6 +4,7 @@ import type { Ref } from "@/actors/runtime/actor.ts";
 import type { System } from "@/actors/runtime/system.ts";
 import type { Database, Work } from "@/db/client.ts";
 import { insertRecording, type NewRecording, updateRecordingEnded } from "@/db/recordings.ts";
+import { settleRecording } from "@/db/settle_recordings.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
 import { newId } from "@/lib/ids.ts";
 import type { Log } from "@/lib/log.ts";
@@ -15,7 +16,6 @@ import {
   recordingKind,
   type RecordingMessage,
 } from "./recording.ts";
-import { settleRecording } from "./settle.ts";
 
 /** A recording that runs, and when it began: milliseconds on the system's clock. */
 export interface Running {
@@ -47,7 +47,6 @@ export interface RecordingsOptions {
 }
 
 const WRITE_MS = 2_000;
-const SETTLE_MS = 10_000;
 const POLL_MS = 50;
 
 export function newRecordings(options: RecordingsOptions): Recordings {
@@ -79,7 +78,7 @@ export function newRecordings(options: RecordingsOptions): Recordings {
           { tenantId, stores, read },
           { id, store: objects.provider },
           clock.date(),
-          AbortSignal.timeout(SETTLE_MS),
+          new AbortController().signal, // the store has a deadline of its own
         ).catch((error) => log.error("end of a recording not stored", { callId, error }));
       },
     });

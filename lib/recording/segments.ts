@@ -3,8 +3,9 @@
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { uuidOf } from "@/lib/ids.ts";
 
-/** Bytes of a millisecond, both sides. */
-export const STORED_BYTES_PER_MS = 2 * BYTES_PER_MS;
+/** A sample of each side. */
+export const SAMPLE_BYTES = 2;
+export const STORED_BYTES_PER_MS = SAMPLE_BYTES * BYTES_PER_MS;
 export const SEGMENT_MS = 5_000;
 /** Every segment but the last has so many. */
 export const SEGMENT_BYTES = SEGMENT_MS * STORED_BYTES_PER_MS;

@@ -6,9 +6,9 @@ import type { System } from "@/actors/runtime/system.ts";
 import type { RecordingEnd } from "@/db/recordings.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { newLog } from "@/lib/log.ts";
+import { SAMPLE_BYTES } from "@/lib/recording/segments.ts";
 import { memoryStore } from "@/lib/providers/storage/memory.ts";
 import type { ObjectStore } from "@/lib/providers/storage/storage.ts";
-import { SAMPLE_BYTES } from "@/actors/call/tape.ts";
 
 export interface RecordingKit extends Pick<Recordings, "open" | "running" | "callEnded"> {
   readonly objects: ObjectStore;

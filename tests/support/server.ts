@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "@/lib/clock.ts";
 import { type Config, readConfig } from "@/lib/config.ts";
 import { type Log, newLog } from "@/lib/log.ts";
 import type { Mail, Notifier } from "@/lib/providers/notify/notify.ts";
+import type { Stores } from "@/lib/providers/storage/mod.ts";
 import { Secret } from "@/lib/secret.ts";
 import { type Server, startServer } from "@/main.ts";
 import type { Target } from "@/tests/load/phone.ts";
@@ -31,6 +32,8 @@ export interface ServerKitOptions {
   readonly clock?: Clock;
   /** In place of one that keeps the mails in `mails`. */
   readonly notifier?: Notifier;
+  /** Where recordings go; in memory when absent. */
+  readonly stores?: Stores;
   /** True: no carrier account is set, as on a machine that was given none. */
   readonly isWithoutCarrier?: boolean;
 }
@@ -71,6 +74,7 @@ export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
     notifier,
     isTemporary: true,
     ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.stores === undefined ? {} : { stores: options.stores }),
   });
   const url = `http://127.0.0.1:${server.port}`;
   const apiKey = server.demoKey ?? "";

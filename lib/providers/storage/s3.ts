@@ -39,14 +39,23 @@ export function s3Store(options: S3Options): ObjectStore {
   });
   const base = `${endpoint}/${bucket}`;
 
-  async function ask(method: string, path: string, init: RequestInit): Promise<Response> {
-    const signed = await signer.sign(`${base}${path}`, {
+  /** The signature covers the body. */
+  async function ask(
+    method: "GET" | "PUT" | "DELETE",
+    path: string,
+    { body = null, signal }: {
+      readonly body?: Uint8Array<ArrayBuffer> | null;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Response> {
+    const digest = await crypto.subtle.digest("SHA-256", body ?? new Uint8Array());
+    const hash = new Uint8Array(digest).toHex();
+    const { url, headers } = await signer.sign(`${base}${path}`, {
       method,
-      headers: { "Content-Type": "application/octet-stream" },
-      ...init,
+      headers: { "X-Amz-Content-Sha256": hash },
+      body,
     });
-    const { signal = null, body = null } = init;
-    return await send(signed.url, { method, headers: signed.headers, body, signal });
+    return await send(url, { method, headers, body, signal });
   }
 
   async function done(response: Response, what: string): Promise<void> {

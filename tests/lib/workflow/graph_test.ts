@@ -30,6 +30,7 @@ Deno.test("a graph gets its defaults", () => {
     ...agent,
     variables: [{ ...variable, ask: null, required: true }],
     isInterruptible: true,
+    isSensitive: false,
     keyterms: [],
     language: null,
     voice: null,

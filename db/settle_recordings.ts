@@ -5,8 +5,8 @@ import {
   type RecordingEnd,
   type StoredRecording,
   updateRecordingEnded,
-} from "@/db/recordings.ts";
-import type { Sql } from "@/db/client.ts";
+} from "./recordings.ts";
+import type { Sql } from "./client.ts";
 import type { Stores } from "@/lib/providers/storage/mod.ts";
 import { recordingPrefix, STORED_BYTES_PER_MS } from "@/lib/recording/segments.ts";
 

@@ -32,6 +32,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   return {
     cells: cells.length,
     ...totals(calls),
+    voids: cells.reduce((sum, { voids }) => sum + voids, 0),
     failed: cells.flatMap(({ part, toxic, calls }) =>
       calls.flatMap((call) => faultsOf(toxic, call).map((what) => `${part} ${toxic}: ${what}`))
     ),

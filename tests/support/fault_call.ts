@@ -44,7 +44,9 @@ export interface Illness {
 export interface FaultedCall {
   /** It was answered to the end, and hung up by its caller. */
   readonly isLost: boolean;
-  /** The longest silence while the agent owed a word. */
+  /** How long the process itself was kept from running at a time: past LAG_MAX_MS the call shows nothing. */
+  readonly lagMs: number;
+  /** The longest silence while the agent owed a word, without what the process was kept from running. */
   readonly deadAirMs: number;
   /** Of each answer: from the end of the caller's line to the agent's first sound. */
   readonly waitsMs: readonly number[];
@@ -70,6 +72,9 @@ const LINES = ["I have toothache.", "Thank you."];
 const PATIENCE_MS = 25_000;
 const ANSWER_AFTER_MS = 500;
 const POLL_MS = 20;
+export const LAG_MAX_MS = 100;
+/** A poll that is later than this was kept waiting by others on the machine. */
+const POLL_LATE_MS = 10;
 /** From the end of a line to the request of its answer, and from there to its first words, when all is well. */
 const ENDPOINT_MS = 400;
 const FIRST_WORDS_MS = 300;
@@ -183,8 +188,17 @@ async function converse(
   { events }: CallKit,
   stream: MediaStream,
   clock: Clock & { advance(ms: number): Promise<void> },
-): Promise<Pick<FaultedCall, "isLost" | "deadAirMs" | "waitsMs">> {
+): Promise<Pick<FaultedCall, "isLost" | "lagMs" | "deadAirMs" | "waitsMs">> {
   const owed: { readonly from: number; until: number }[] = [];
+  const stalls: Stretch[] = [];
+  const lostMs = (from: number, until: number): number =>
+    stalls.filter((stall) => stall.from < until && stall.until > from)
+      .reduce((sum, stall) => sum + stall.until - stall.from, 0);
+  async function poll(): Promise<void> {
+    const due = clock.now() + POLL_MS;
+    await clock.advance(POLL_MS);
+    if (clock.now() - due > POLL_LATE_MS) stalls.push({ from: due, until: clock.now() });
+  }
   const said = (text: string): boolean =>
     events.some((event) => event.type === "agent_said" && event.text.includes(text));
 
@@ -193,7 +207,7 @@ async function converse(
     const owing = { from, until: from };
     owed.push(owing);
     while (!said(text) && stream.isOpen() && clock.now() - from < PATIENCE_MS) {
-      await clock.advance(POLL_MS);
+      await poll();
     }
     owing.until = clock.now();
     return said(text);
@@ -213,10 +227,15 @@ async function converse(
   stream.stop();
   return {
     isLost,
-    deadAirMs: Math.max(...owed.map(({ from, until }) => longestSilence(sounds, from, until))),
-    waitsMs: owed.map(({ from, until }) =>
-      (sounds.find((sound) => sound.until > from)?.from ?? until) - from
-    ),
+    lagMs: Math.max(0, ...stalls.map(({ from, until }) => until - from)),
+    deadAirMs: Math.max(...owed.map(({ from, until }) => {
+      const silence = longestSilence(sounds, from, until);
+      return silence.until - silence.from - lostMs(silence.from, silence.until);
+    })),
+    waitsMs: owed.map(({ from, until }) => {
+      const begins = sounds.find((sound) => sound.until > from)?.from ?? until;
+      return begins - from - lostMs(from, begins);
+    }),
   };
 }
 
@@ -225,16 +244,18 @@ interface Stretch {
   readonly until: number;
 }
 
-function longestSilence(sounds: readonly Stretch[], from: number, until: number): number {
+function longestSilence(sounds: readonly Stretch[], from: number, until: number): Stretch {
   let quietFrom = from;
-  let longest = 0;
+  let longest: Stretch = { from, until: from };
   for (const sound of sounds) {
     if (sound.until <= from || sound.from >= until) continue;
-    longest = Math.max(longest, sound.from - quietFrom);
+    if (sound.from - quietFrom > longest.until - longest.from) {
+      longest = { from: quietFrom, until: sound.from };
+    }
     quietFrom = Math.max(quietFrom, sound.until);
   }
   // Behind its last word the answer is over: what follows is the time it takes to know it.
-  return quietFrom === from ? until - from : longest;
+  return quietFrom === from ? { from, until } : longest;
 }
 
 type Deps = {

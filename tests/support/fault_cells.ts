@@ -1,12 +1,20 @@
 /** Every part with every fault, a few calls at a time, and well calls of another account beside them. */
 
-import { FAULT_PARTS, type FaultedCall, type FaultHouse, type FaultPart } from "./fault_call.ts";
+import {
+  FAULT_PARTS,
+  type FaultedCall,
+  type FaultHouse,
+  type FaultPart,
+  LAG_MAX_MS,
+} from "./fault_call.ts";
 import { type Toxic, TOXICS } from "./toxic.ts";
 
 export interface FaultCell {
   readonly part: FaultPart;
   readonly toxic: Toxic;
   readonly calls: readonly FaultedCall[];
+  /** Calls that the machine kept from running meanwhile, and which were made again, alone. */
+  readonly voids: number;
 }
 
 export interface FaultCells {
@@ -28,10 +36,12 @@ export interface FaultCellsOptions {
   readonly before: number;
 }
 
+const TRIES_MAX = 3;
+
 export async function runFaultCells(options: FaultCellsOptions): Promise<FaultCells> {
   const { house, runs, parallel, well } = options;
   const cells = FAULT_PARTS.flatMap((part) =>
-    TOXICS.map((toxic) => ({ part, toxic, calls: [] as FaultedCall[] }))
+    TOXICS.map((toxic) => ({ part, toxic, calls: [] as FaultedCall[], voids: 0 }))
   );
   const waiting = Array.from({ length: runs }, () => cells).flat();
   const wellCalls = (count: number): Promise<FaultedCall[]> =>
@@ -39,21 +49,36 @@ export async function runFaultCells(options: FaultCellsOptions): Promise<FaultCe
   const before: FaultedCall[] = [];
   while (before.length < options.before) before.push(...await wellCalls(parallel + well));
   const beside: FaultedCall[] = [];
+  const again: typeof cells = [];
   let isOver = false;
 
   async function ill(): Promise<void> {
     for (let cell = waiting.shift(); cell !== undefined; cell = waiting.shift()) {
-      cell.calls.push(await house.call(cell));
+      const call = await house.call(cell);
+      if (isVoid(cell.toxic, call)) again.push(cell);
+      else cell.calls.push(call);
+    }
+  }
+  async function alone(cell: typeof cells[number]): Promise<void> {
+    for (let tries = 0;; tries++) {
+      cell.voids++;
+      const call = await house.call(cell);
+      if (tries < TRIES_MAX && isVoid(cell.toxic, call)) continue;
+      return void cell.calls.push(call);
     }
   }
   async function others(): Promise<void> {
-    while (!isOver) beside.push(...await wellCalls(well));
+    while (!isOver) {
+      const calls = await wellCalls(well);
+      beside.push(...calls.filter((call) => !isVoid(null, call)));
+    }
   }
 
   const besides = others();
   await Promise.all(Array.from({ length: parallel }, ill));
   isOver = true;
   await besides;
+  for (const cell of again) await alone(cell);
   return { cells, before, beside };
 }
 
@@ -61,6 +86,11 @@ export async function runFaultCells(options: FaultCellsOptions): Promise<FaultCe
 export const FAILURES_TO_OPEN_MAX = 5;
 export const DEAD_AIR_MAX_MS = 4_000;
 export const FALLBACK_MAX_MS = 1_500;
+
+/** What went wrong while the process itself could not run is no finding. */
+function isVoid(toxic: Toxic | null, call: FaultedCall): boolean {
+  return call.lagMs > LAG_MAX_MS && faultsOf(toxic, call).length > 0;
+}
 
 /** What a call under faults did that none may; empty: nothing. */
 export function faultsOf(toxic: Toxic | null, call: FaultedCall): string[] {

@@ -44,6 +44,7 @@ import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
 import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
+import { newPieces } from "@/actors/call/pieces.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
 import { type ConfigCache, configCache } from "@/actors/desk/config_cache.ts";
 import { desk, deskKind, type DeskMessage } from "@/actors/desk/desk.ts";
@@ -134,6 +135,7 @@ export function openHouse(options: HouseOptions): House {
   const system = newSystem({ clock, log });
   system.watchLag();
   const ticker = newTicker(clock);
+  const pieces = newPieces();
   const feed = newFeed();
   const events = system.spawn(
     recorderKind,
@@ -233,7 +235,17 @@ export function openHouse(options: HouseOptions): House {
       const resumePath = `${path}/resume`;
       const answerUrl = `${publicUrl}${resumePath}`;
       const urls = { answerUrl, statusUrl: `${publicUrl}${path}/status` };
-      const deps = { ...outfit, nodeId, ticker, recordings, newToken, urls, resumePath, log };
+      const deps = {
+        ...outfit,
+        nodeId,
+        ticker,
+        pieces,
+        recordings,
+        newToken,
+        urls,
+        resumePath,
+        log,
+      };
       if (channel === "web") return { ...deps, carrier: web(), newProtocol: webMedia };
       if (channel !== "room") return { ...deps, newProtocol: twilioMedia };
       const project = async () => (await equipment.livekit(tenantId, null)).api;

@@ -43,6 +43,7 @@ import { type FromModel, model, modelKind, type ModelMessage } from "./model.ts"
 import { rebuild } from "./rebuild.ts";
 import { noticesOf, wordsOf } from "./screen.ts";
 import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./speaker.ts";
+import type { Pieces } from "./pieces.ts";
 import type { Ticker } from "./ticker.ts";
 import { hearingAt, voiceAt } from "./tuning.ts";
 import { deadlineOf } from "./turns.ts";
@@ -147,6 +148,7 @@ export interface CallDeps {
   readonly tts: TextToSpeech;
   readonly ticker: Ticker;
   readonly recordings: Pick<Recordings, "open" | "running">;
+  readonly pieces: Pieces;
   readonly newToken: () => string;
   /** Hands an event to the recorder; `seq` counts from 1 without a gap. */
   record(seq: number, event: CallEvent, at: Date): void;
@@ -221,6 +223,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           stt: deps.stt,
           options: hearing(start),
           call: self,
+          pieces: deps.pieces,
           vad: graph.turns.bargeIn.bySound ? new Vad() : null,
           isEarly: settings.direction === "inbound",
         })),

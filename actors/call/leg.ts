@@ -12,7 +12,7 @@ import type { ListenerMessage } from "./listener.ts";
 import { Tape } from "./tape.ts";
 
 export type LegMessage =
-  /** From the socket. Caller audio rides the media lane, all else control. */
+  /** From the socket, before it has started. After that audio goes past this mailbox: fifty messages a second would only pass through. */
   | { type: "audioCame"; audio: Uint8Array; atMs: number; now: number }
   | { type: "told"; event: Exclude<MediaEvent, { type: "audio" }>; arrival: MarkArrival }
   | { type: "badMessage"; code: number; reason: string }
@@ -75,6 +75,8 @@ interface State {
 export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessage> {
   const { socket, protocol, call, listener } = deps;
   const line = new LineMeter();
+  /** The phase as of the last message, for what goes past the mailbox. */
+  let isStarted = false;
   /** This leg's own; changed in place. */
   let tape: Tape | null = null;
   let clock: () => number = () => 0;
@@ -92,8 +94,13 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
     });
   }
 
+  function hear(audio: Uint8Array, atMs: number, now: number): void {
+    listener.send({ type: "frame", audio });
+    tape?.caller(audio, { now, atMs, earliestMs: line.earliestMs });
+  }
+
   /** A wire message as one of ours; what is not of the protocol closes the socket with 1008. */
-  function read(data: string | Uint8Array, now: number): LegMessage {
+  function read(data: string | Uint8Array, now: number): LegMessage | void {
     try {
       const event = typeof data === "string" ? protocol.parse(data) : protocol.parseBinary?.(data);
       if (event === undefined) {
@@ -103,7 +110,9 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         return { type: "told", event, arrival: { at: now, ...line.reading } };
       }
       line.frame(now, event.atMs);
-      return { type: "audioCame", audio: event.audio, atMs: event.atMs, now };
+      const { audio, atMs } = event;
+      if (!isStarted) return { type: "audioCame", audio, atMs, now };
+      hear(audio, atMs, now);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       return { type: "badMessage", code: 1008, reason: `Bad message: ${error.field ?? "JSON"}` };
@@ -136,6 +145,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       carrierCallId: event.carrierCallId,
       epoch: settings.epoch,
     });
+    isStarted = true;
     return { phase: "started" };
   }
 
@@ -151,9 +161,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
     },
     on: {
       audioCame(state, { audio, atMs, now }) {
-        if (state.phase !== "started") return;
-        listener.send({ type: "frame", audio });
-        tape?.caller(audio, { now, atMs, earliestMs: line.earliestMs });
+        if (state.phase === "started") hear(audio, atMs, now);
       },
       told(state, { event, arrival }, ctx) {
         switch (event.type) {
@@ -175,6 +183,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
             }
             return;
           case "stopped": // the call is over, whenever the carrier closes the socket
+            isStarted = false;
             ctx.stop();
             return { phase: "stopped" };
         }

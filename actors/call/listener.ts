@@ -4,8 +4,10 @@ import type { Actor, Context, Kind, Ref, StreamItem } from "@/actors/runtime/act
 import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
 import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS, SILENCE } from "@/lib/audio/frame.ts";
 import type { Vad } from "@/lib/audio/vad.ts";
+import type { Cancel } from "@/lib/clock.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { Recognition, SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
+import type { Pieces } from "./pieces.ts";
 
 export type ListenerMessage =
   /** From the leg: 20 ms of caller audio. */
@@ -40,10 +42,11 @@ export const listenerKind: Kind<ListenerMessage> = {
 };
 
 const SOUNDED_EVERY_MS = 100;
-/** Audio the recogniser has not taken: five seconds. Past it the oldest is dropped. */
-export const UNTAKEN_MAX_FRAMES = 250;
+/** Pieces the recogniser has not taken: five seconds at least. Past it the oldest is dropped. */
+export const UNTAKEN_MAX = 250;
 
 export interface ListenerDeps {
+  readonly pieces: Pieces;
   readonly stt: SpeechToText;
   readonly options: TranscribeOptions;
   readonly call: Pick<Ref<FromListener>, "send">;
@@ -56,6 +59,8 @@ export interface ListenerDeps {
 interface State {
   /** Owned by this incarnation; changed in place. */
   readonly audio: AsyncQueue<Uint8Array>;
+  /** Frames that do not make a piece yet; changed in place. */
+  readonly held: Uint8Array[];
   readonly isOpen: boolean;
   readonly isDeaf: boolean;
   /** What the session listens for, or the next one will. */
@@ -71,7 +76,14 @@ interface State {
 }
 
 export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
-  const { stt, call, isEarly, vad } = deps;
+  const { stt, call, isEarly, vad, pieces } = deps;
+  let leave: Cancel | null = null;
+
+  function feed({ audio, held }: State, frame: Uint8Array): void {
+    if (held.length === 0 && pieces.frames === 1) return audio.push(frame);
+    held.push(frame);
+    if (held.length >= pieces.frames) audio.push(joined(held.splice(0)));
+  }
 
   /** While the caller is not listened to, nobody hears them. */
   function hark(audio: Uint8Array): void {
@@ -92,15 +104,16 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   function reopen(state: State, ctx: Context<ListenerMessage>): State {
     if (!state.isStale || state.isSpeaking) return state;
     ctx.cancel("recogniser");
-    return open({ ...state, fedBytes: state.audio.length * FRAME_BYTES }, ctx);
+    return open({ ...state, fedBytes: bytesOf(state.audio.waiting) + bytesOf(state.held) }, ctx);
   }
 
   return {
     init(ctx, restart) {
-      const audio = newAsyncQueue<Uint8Array>(UNTAKEN_MAX_FRAMES);
+      const audio = newAsyncQueue<Uint8Array>(UNTAKEN_MAX);
       const closed = { isOpen: false, isDeaf: false, isSpeaking: false, isStale: false };
       const { options } = deps;
-      const state = { ...closed, audio, options, fedBytes: 0, fedAt: ctx.now() };
+      const state = { ...closed, audio, held: [], options, fedBytes: 0, fedAt: ctx.now() };
+      leave = pieces.enter();
       if (restart !== undefined) call.send({ type: "listenerLost" });
       return isEarly ? open(state, ctx) : state;
     },
@@ -108,7 +121,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
       frame(state, { audio }, ctx) {
         const { isOpen, isDeaf, fedBytes } = state;
         const hearing = isOpen ? state : open(state, ctx);
-        hearing.audio.push(isDeaf ? silenceLike(audio) : audio);
+        feed(hearing, isDeaf ? silenceLike(audio) : audio);
         if (!isDeaf) hark(audio);
         return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now() };
       },
@@ -150,15 +163,33 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
       isOpen,
       isDeaf,
       fedMs: fedBytes / BYTES_PER_MS,
-      waitingFrames: audio.length,
-      droppedFrames: audio.droppedCount,
+      waitingMs: bytesOf(audio.waiting) / BYTES_PER_MS,
+      droppedPieces: audio.droppedCount,
     }),
-    stopped: ({ audio }) => audio.end(),
+    stopped({ audio, held }) {
+      leave?.();
+      if (held.length > 0) audio.push(joined(held));
+      audio.end();
+    },
   };
 }
 
 function isSame(a: TranscribeOptions, b: TranscribeOptions): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function joined(frames: readonly Uint8Array[]): Uint8Array {
+  const audio = new Uint8Array(bytesOf(frames));
+  let at = 0;
+  for (const frame of frames) {
+    audio.set(frame, at);
+    at += frame.length;
+  }
+  return audio;
+}
+
+function bytesOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, { length }) => sum + length, 0);
 }
 
 const SILENT_FRAME = new Uint8Array(FRAME_BYTES).fill(SILENCE);

@@ -1,4 +1,4 @@
-/** Audio of one utterance on its way to the carrier: frame by frame, at real time with a bounded lead. */
+/** Audio of one utterance on its way to the carrier: whole frames, at real time with a bounded lead. */
 
 import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS, SILENCE } from "@/lib/audio/frame.ts";
 import { START_MARK_BYTE } from "./ledger.ts";
@@ -7,7 +7,12 @@ import { START_MARK_BYTE } from "./ledger.ts";
  * Audio sent ahead of real time. Larger survives a longer stall of ours; it costs nothing at a
  * barge-in, since `clear` drops it (voice.md 0.9: 200–400 ms).
  */
-export const LEAD_MS = 300;
+export const LEAD_MS = 400;
+/**
+ * Frames leave together, in one message: each message costs the same. It takes as much of the lead away
+ * from the stalls that it survives.
+ */
+export const PIECE_MS = 100;
 /** Audio that may wait: a reply of ten minutes. More is a synthesiser gone wrong. */
 export const WAITING_MAX_BYTES = 600_000 * BYTES_PER_MS;
 
@@ -16,7 +21,8 @@ export const WAITING_MAX_BYTES = 600_000 * BYTES_PER_MS;
  * multiples of 160 bytes and leave gaps for less; a mark within a frame stands behind it, 20 ms late at most.
  */
 export type Playable =
-  | { readonly type: "frame"; readonly audio: Uint8Array }
+  /** One or more of them. */
+  | { readonly type: "frames"; readonly audio: Uint8Array }
   | { readonly type: "mark"; readonly name: string };
 
 interface PlacedMark {
@@ -73,11 +79,23 @@ export class Playout {
     return this.#sent;
   }
 
+  /** When `take` has something to give, if nothing changes; Infinity when it waits for more. */
+  get dueAt(): number {
+    const mark = this.#marks[0];
+    if (mark !== undefined && mark.atByte <= this.#sent) return -Infinity; // it came late
+    if (!this.#hasFrame()) return this.#ended && mark !== undefined ? -Infinity : Infinity;
+    if (this.#origin === null) return -Infinity;
+    return this.#origin + this.#sent / BYTES_PER_MS + PIECE_MS - LEAD_MS;
+  }
+
   /** What may be sent at `now`. */
   take(now: number): Playable[] {
     const out: Playable[] = [];
     this.#takeMarks(out); // those that came late
-    while (this.#hasFrame() && this.#isDue(now)) this.#takeFrame(out);
+    if (this.#hasFrame()) {
+      this.#keepTime(now);
+      if (now >= this.dueAt) { while (this.#takeFrames(out, now)); }
+    }
     if (this.#ended && this.#waiting === 0) this.#takeMarks(out, Infinity);
     return out;
   }
@@ -86,35 +104,44 @@ export class Playout {
     return this.#waiting >= FRAME_BYTES || (this.#ended && this.#waiting > 0);
   }
 
-  #isDue(now: number): boolean {
+  /** When the carrier has run dry, the time of what follows begins now. */
+  #keepTime(now: number): void {
     const sentMs = this.#sent / BYTES_PER_MS;
-    if (this.#origin === null || now - this.#origin > sentMs) this.#origin = now - sentMs; // it ran dry
-    return sentMs + FRAME_MS <= now - this.#origin + LEAD_MS;
+    if (this.#origin === null || now - this.#origin > sentMs) this.#origin = now - sentMs;
   }
 
-  #takeFrame(out: Playable[]): void {
-    out.push({ type: "frame", audio: this.#nextFrame() });
-    this.#sent += FRAME_BYTES;
+  /** Those that are due, up to the next mark; false when there are none. */
+  #takeFrames(out: Playable[], now: number): boolean {
+    const aheadMs = this.#sent / BYTES_PER_MS - (now - (this.#origin ?? now));
+    const due = Math.floor((LEAD_MS - aheadMs) / FRAME_MS);
+    const waiting = this.#waiting / FRAME_BYTES;
+    const frames = Math.min(due, this.#ended ? Math.ceil(waiting) : Math.floor(waiting));
+    if (frames < 1) return false;
+    const upTo = Math.ceil(((this.#marks[0]?.atByte ?? Infinity) - this.#sent) / FRAME_BYTES);
+    const bytes = Math.min(frames, upTo) * FRAME_BYTES;
+    out.push({ type: "frames", audio: this.#next(bytes) });
+    this.#sent += bytes;
     this.#takeMarks(out);
+    return true;
   }
 
-  #nextFrame(): Uint8Array {
-    const frame = new Uint8Array(FRAME_BYTES);
+  #next(bytes: number): Uint8Array {
+    const audio = new Uint8Array(bytes);
     let filled = 0;
-    while (filled < FRAME_BYTES) {
+    while (filled < bytes) {
       const chunk = this.#chunks[0];
       if (chunk === undefined) break;
-      const piece = chunk.subarray(this.#chunkOffset, this.#chunkOffset + FRAME_BYTES - filled);
-      frame.set(piece, filled);
+      const piece = chunk.subarray(this.#chunkOffset, this.#chunkOffset + bytes - filled);
+      audio.set(piece, filled);
       filled += piece.length;
       this.#chunkOffset += piece.length;
       if (this.#chunkOffset < chunk.length) continue;
       this.#chunks.shift();
       this.#chunkOffset = 0;
     }
-    frame.fill(SILENCE, filled);
+    audio.fill(SILENCE, filled);
     this.#waiting -= filled;
-    return frame;
+    return audio;
   }
 
   /** The marks that stand at or before the last byte sent, or before `end`. */

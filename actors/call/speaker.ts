@@ -1,4 +1,4 @@
-/** A speaker: has an utterance synthesised and plays it to the leg, frame by frame, in real time. */
+/** A speaker: has an utterance synthesised and plays it to the leg in real time. */
 
 import type { Actor, Context, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
 import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
@@ -106,14 +106,20 @@ interface State {
 export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
   const { tts, options, ticker, call } = deps;
   let stopTicking: (() => void) | null = null;
+  /** Ticks before it are nothing to us: a message each would be most of all messages of a machine. */
+  let dueAt = -Infinity;
 
   function tickWith(ctx: Context<SpeakerMessage>): void {
-    stopTicking ??= ticker.add(ctx.guard(() => ({ type: "tick" } as const)));
+    const tick = ctx.guard(() => ({ type: "tick" } as const));
+    stopTicking ??= ticker.add((now) => {
+      if (now >= dueAt) tick();
+    });
   }
 
   function rest(): void {
     stopTicking?.();
     stopTicking = null;
+    dueAt = -Infinity;
   }
 
   function drop(state: Readonly<State>, ctx: Context<SpeakerMessage>): State {
@@ -145,6 +151,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
       const leadMs = speaking.leadBytes / BYTES_PER_MS;
       call.send({ type: "playoutBegan", generation, at: ctx.now(), leadMs });
     }
+    ({ dueAt } = playout);
     if (!playout.isDone) return { speaking: { ...speaking, phase, unmarkedBytes, ticks } };
     rest();
     return { speaking: null };
@@ -168,6 +175,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
   }
 
   function onSpeech(speaking: Speaking, speech: Speech, ctx: Context<SpeakerMessage>): State {
+    dueAt = -Infinity; // whatever it is, the playout has changed
     const { playout, generation, announced } = speaking;
     switch (speech.type) {
       case "words": {

@@ -2,15 +2,16 @@
 
 import type { Cancel, Clock } from "@/lib/clock.ts";
 
-export const TICK_MS = 5;
+/** Coarse, since playout has a lead: each timer costs the loop a system call. */
+export const TICK_MS = 20;
 
 /** Calls every callback each TICK_MS while there is one. Callbacks must not throw: guard them. */
 export interface Ticker {
-  add(callback: () => void): Cancel;
+  add(callback: (now: number) => void): Cancel;
 }
 
 export function newTicker(clock: Clock): Ticker {
-  const callbacks = new Set<() => void>();
+  const callbacks = new Set<(now: number) => void>();
   let due = 0;
   let cancel: Cancel | null = null;
   let isTicking = false;
@@ -18,9 +19,8 @@ export function newTicker(clock: Clock): Ticker {
   function tick(): void {
     cancel = null;
     isTicking = true;
-    for (const callback of [...callbacks]) {
-      if (callbacks.has(callback)) callback(); // another's call may have taken it out
-    }
+    const now = clock.now();
+    for (const callback of callbacks) callback(now); // one that is taken out meanwhile is not called
     isTicking = false;
     if (callbacks.size > 0) arm();
   }

@@ -226,6 +226,8 @@ async function converse(
         cues.push({ type: "bargeIn", at: systemClock.now() });
         ear.interim("No, wait");
         await wait(SPEAK_MS / 2);
+        cues.push({ type: "endOfTurn", at: systemClock.now() });
+        ear.final("No, wait, the other one.");
       }
     }
     await wait(startedAt + TURN_MS - systemClock.now());

@@ -33,3 +33,16 @@ Deno.test("nothing is taken after the end, and a second end does no harm", async
   queue.end();
   assert.deepEqual(await Array.fromAsync(queue), []);
 });
+
+Deno.test("one who leaves while they wait takes nothing with them: the next gets it", async () => {
+  const queue = newAsyncQueue<number>(10);
+  const first = queue[Symbol.asyncIterator]();
+  const waiting = first.next();
+  await first.return?.();
+  assert.deepEqual(await waiting, { done: true, value: undefined });
+  queue.push(1);
+  assert.deepEqual(queue.waiting, [1]);
+  assert.deepEqual(await first.next(), { done: true, value: undefined });
+  queue.end();
+  assert.deepEqual(await Array.fromAsync(queue), [1]);
+});

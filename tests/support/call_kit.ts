@@ -11,6 +11,7 @@ import {
 import type { Attachment } from "@/actors/call/link.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
+import { newPieces } from "@/actors/call/pieces.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
 import type { Ref, StopReason } from "@/actors/runtime/actor.ts";
 import { newLog } from "@/lib/log.ts";
@@ -132,6 +133,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     tts: simulatedTts({ clock }),
     ticker: newTicker(clock),
     recordings,
+    pieces: newPieces(),
     newToken: () => `token-${String(++tokens).padStart(32, "0")}`,
     urls: { answerUrl: "https://a.test/answer", statusUrl: "https://a.test/status" },
     resumePath: `/twilio/calls/${callId}/resume`,

@@ -119,7 +119,39 @@ export function twilioMedia(): TwilioMedia {
   };
 }
 
+const MEDIA_HEAD = new RegExp(
+  String
+    .raw`^\{"event":"media","sequenceNumber":"(\d{1,15})","media":\{"track":"inbound","chunk":"\d{1,15}",` +
+    String.raw`"timestamp":"(\d{1,15})","payload":"`,
+);
+const MEDIA_TAIL = /^"\},"streamSid":"(\w{1,64})"\}$/;
+const TAIL_MAX = `"},"streamSid":""}`.length + 64;
+
+/**
+ * A frame as Twilio writes it, in its order and without spaces; null for all else, which is read as JSON. Half the
+ * price of JSON and its checks, for fifty messages a second of each call.
+ */
+function readMedia(text: string): Extract<TwilioMessage, { event: "media" }> | null {
+  const head = MEDIA_HEAD.exec(text);
+  if (head === null) return null;
+  const start = head[0].length;
+  const end = text.indexOf('"', start);
+  if (end === -1 || text.length - end > TAIL_MAX) return null;
+  const [, streamSid] = MEDIA_TAIL.exec(text.slice(end)) ?? [];
+  const payload = text.slice(start, end);
+  const [, sequenceNumber = "", timestamp = ""] = head; // both are in it
+  if (streamSid === undefined || payload.includes("\\")) return null;
+  return {
+    event: "media",
+    sequenceNumber,
+    streamSid,
+    media: { track: "inbound", timestamp, payload },
+  };
+}
+
 function parseMessage(text: string): TwilioMessage {
+  const frame = readMedia(text);
+  if (frame !== null) return frame;
   let json: unknown;
   try {
     json = JSON.parse(text);

@@ -4,12 +4,8 @@
 
 import assert from "node:assert/strict";
 import { Vad } from "@/lib/audio/vad.ts";
-import {
-  type FromListener,
-  listener,
-  listenerKind,
-  UNTAKEN_MAX_FRAMES,
-} from "@/actors/call/listener.ts";
+import { type FromListener, listener, listenerKind, UNTAKEN_MAX } from "@/actors/call/listener.ts";
+import { newPieces } from "@/actors/call/pieces.ts";
 import type { StopReason } from "@/actors/runtime/actor.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Recognition, SpeechToText } from "@/lib/providers/stt/stt.ts";
@@ -30,6 +26,7 @@ function setUpWith(
   sessions: readonly Transcribe[],
 ) {
   const { clock, system, settle } = actorKit();
+  const pieces = newPieces();
   const told: FromListener[] = [];
   const stops: StopReason[] = [];
   let opened = 0;
@@ -45,7 +42,7 @@ function setUpWith(
   const ref = system.spawn(
     listenerKind,
     "listener",
-    () => listener({ stt, options: OPTIONS, call, isEarly, vad }),
+    () => listener({ stt, options: OPTIONS, call, isEarly, vad, pieces }),
     {
       stopped: (reason) => stops.push(reason),
     },
@@ -53,6 +50,7 @@ function setUpWith(
   return {
     clock,
     settle,
+    pieces,
     told,
     stops,
     opened: () => opened,
@@ -169,7 +167,7 @@ Deno.test("a recogniser that will never work is told to the call once, and not t
 Deno.test("audio that nobody takes is bounded: the oldest goes", async () => {
   const { frame, view, stop, settle, clock } = setUp(deaf);
   await settle();
-  for (let i = 0; i < UNTAKEN_MAX_FRAMES + 100; i++) {
+  for (let i = 0; i < UNTAKEN_MAX + 100; i++) {
     frame(i);
     await settle();
   }
@@ -177,12 +175,33 @@ Deno.test("audio that nobody takes is bounded: the oldest goes", async () => {
     provider: "test",
     isOpen: true,
     isDeaf: false,
-    fedMs: (UNTAKEN_MAX_FRAMES + 100) * 20,
-    waitingFrames: UNTAKEN_MAX_FRAMES,
-    droppedFrames: 100,
+    fedMs: (UNTAKEN_MAX + 100) * 20,
+    waitingMs: UNTAKEN_MAX * 20,
+    droppedPieces: 100,
   });
   stop();
   await clock.advance(0);
+});
+
+Deno.test("on a machine with many calls frames go to the recogniser together, and none is lost at the end", async () => {
+  const taken: number[] = [];
+  const counting: Transcribe = async function* (audio) {
+    for await (const piece of audio) taken.push(piece.length / 160);
+  };
+  const { frame, pieces, stop, settle, clock } = setUp(counting);
+  const others = Array.from({ length: 250 }, () => pieces.enter());
+  await settle();
+  for (let i = 0; i < 7; i++) frame(i);
+  await settle();
+  assert.deepEqual(taken, [3, 3]);
+  for (const leave of others) leave();
+  frame(7);
+  frame(8);
+  await settle();
+  assert.deepEqual(taken, [3, 3, 2, 1]); // what was held goes first
+  stop();
+  await clock.advance(0);
+  assert.equal(pieces.frames, 1);
 });
 
 Deno.test("where audio was dropped, no time is claimed for a word", async () => {
@@ -194,7 +213,7 @@ Deno.test("where audio was dropped, no time is claimed for a word", async () => 
   };
   const { frame, told, stop, settle } = setUp(late);
   await settle();
-  for (let i = 0; i <= UNTAKEN_MAX_FRAMES; i++) {
+  for (let i = 0; i <= UNTAKEN_MAX; i++) {
     frame(i);
     await settle();
   }

@@ -2,7 +2,13 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { LEAD_MS, type Playable, Playout, WAITING_MAX_BYTES } from "@/actors/call/playout.ts";
+import {
+  LEAD_MS,
+  PIECE_MS,
+  type Playable,
+  Playout,
+  WAITING_MAX_BYTES,
+} from "@/actors/call/playout.ts";
 import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS, SILENCE } from "@/lib/audio/frame.ts";
 
 const START = "start";
@@ -13,7 +19,7 @@ function audioOf(length: number, from = 0): Uint8Array {
 }
 
 function bytesOf(items: readonly Playable[]): number {
-  return items.reduce((sum, item) => sum + (item.type === "frame" ? item.audio.length : 0), 0);
+  return items.reduce((sum, item) => sum + (item.type === "frames" ? item.audio.length : 0), 0);
 }
 
 /** Where each mark stands: bytes before it. */
@@ -27,7 +33,7 @@ function placesOf(items: readonly Playable[]): [string, number][] {
 }
 
 function joined(items: readonly Playable[]): number[] {
-  return items.flatMap((item) => item.type === "frame" ? [...item.audio] : []);
+  return items.flatMap((item) => item.type === "frames" ? [...item.audio] : []);
 }
 
 Deno.test("playout sends every byte once and in order, and fills up the last frame with silence", () => {
@@ -67,7 +73,7 @@ Deno.test("a mark stands behind the frame that has the last byte of its word, an
     ["three", 480],
     ["end", 640],
   ]);
-  const sizes = items.flatMap((item) => item.type === "frame" ? [item.audio.length] : []);
+  const sizes = items.flatMap((item) => item.type === "frames" ? [item.audio.length] : []);
   assert.deepEqual(sizes, [160, 160, 160, 160]);
 });
 
@@ -120,9 +126,10 @@ Deno.test("playout keeps real time with its lead, and loses nothing to a stall s
   playout.add(audioOf(20_000));
   let sent = bytesOf(playout.take(0));
   assert.equal(sent, LEAD_MS * BYTES_PER_MS);
-  for (const now of [5, 10, 15]) assert.deepEqual(playout.take(now), []);
-  sent += bytesOf(playout.take(20));
-  assert.equal(sent, (LEAD_MS + FRAME_MS) * BYTES_PER_MS);
+  for (const now of [5, 20, PIECE_MS - 1]) assert.deepEqual(playout.take(now), []);
+  assert.equal(playout.dueAt, PIECE_MS);
+  sent += bytesOf(playout.take(PIECE_MS));
+  assert.equal(sent, (LEAD_MS + PIECE_MS) * BYTES_PER_MS);
   sent += bytesOf(playout.take(300)); // a stall of ours: the carrier has not run dry
   assert.equal(sent, (LEAD_MS + 300) * BYTES_PER_MS);
 });
@@ -133,7 +140,25 @@ Deno.test("playout counts anew from an underrun: it does not hurry to make up fo
   assert.equal(bytesOf(playout.take(0)), 800);
   playout.add(audioOf(20_000));
   assert.equal(bytesOf(playout.take(500)), LEAD_MS * BYTES_PER_MS); // dry for 400 ms
-  assert.equal(bytesOf(playout.take(520)), FRAME_BYTES);
+  assert.equal(bytesOf(playout.take(520)), 0);
+  assert.equal(bytesOf(playout.take(500 + PIECE_MS)), PIECE_MS * BYTES_PER_MS);
+});
+
+Deno.test("playout says when it is due: looked at each tick, the carrier has the lead less a piece at the least", () => {
+  const playout = new Playout();
+  playout.mark(100, "one");
+  playout.add(audioOf(40_000)); // 5 s
+  let sent = 0;
+  for (let now = 0; now < 4_000; now += FRAME_MS) {
+    const isDue = playout.dueAt <= now;
+    const items = playout.take(now);
+    assert.equal(items.length > 0, isDue, `at ${now} ms`);
+    sent += bytesOf(items);
+    const aheadMs = sent / BYTES_PER_MS - now;
+    assert.ok(aheadMs > LEAD_MS - PIECE_MS && aheadMs <= LEAD_MS, `${aheadMs} ms ahead`);
+  }
+  playout.mark(200, "late");
+  assert.equal(playout.dueAt, -Infinity);
 });
 
 Deno.test("playout is never more than its lead ahead of what has played, whatever comes when", () => {

@@ -15,7 +15,7 @@ Deno.test("a ticker ticks at once and then on its grid, without drift", async ()
   await clock.advance(3);
   const stop = ticker.add(note);
   await clock.advance(10_000);
-  assert.deepEqual(ticks.slice(0, 3), [3, 8, 13]);
+  assert.deepEqual(ticks.slice(0, 3), [3, 23, 43]);
   assert.equal(ticks.length, 10_000 / TICK_MS + 1);
   assert.equal(ticks.at(-1), 10_003);
   stop();
@@ -42,8 +42,8 @@ Deno.test("a ticker that is late keeps to its grid, and skips the ticks that it 
   }
   const ticks: number[] = [];
   const stop = ticker.add(() => ticks.push(now));
-  for (const lateMs of [0, 2, 1, 0, 23, 0, 0]) fire(lateMs);
-  assert.deepEqual(ticks, [0, 7, 11, 15, 43, 45, 50]);
+  for (const lateMs of [0, 2, 1, 0, 50, 0, 0]) fire(lateMs);
+  assert.deepEqual(ticks, [0, 22, 41, 60, 130, 140, 160]);
   stop();
   assert.equal(timers.length, 0);
 });
@@ -53,18 +53,18 @@ Deno.test("a ticker has no timer while nobody listens", async () => {
   assert.equal(clock.armed, 0);
   const stop = ticker.add(note);
   assert.equal(clock.armed, 1);
-  await clock.advance(20);
+  await clock.advance(4 * TICK_MS);
   stop();
   stop();
   assert.equal(clock.armed, 0);
-  await clock.advance(20);
+  await clock.advance(4 * TICK_MS);
   assert.equal(ticks.length, 5);
 });
 
 Deno.test("a ticker has one timer for all who listen", async () => {
   const { clock, ticker, note } = setUp();
   const stops = Array.from({ length: 100 }, () => ticker.add(() => note()));
-  await clock.advance(12);
+  await clock.advance(2 * TICK_MS + 2);
   assert.equal(clock.armed, 1);
   for (const stop of stops) stop();
   assert.equal(clock.armed, 0);
@@ -91,7 +91,7 @@ Deno.test("a ticker that is stopped by its last listener within a tick can be us
   assert.equal(clock.armed, 0);
   const again = ticker.add(note);
   await clock.advance(TICK_MS);
-  assert.deepEqual(ticks, [0, 20, 25]);
+  assert.deepEqual(ticks, [0, 20, 20 + TICK_MS]);
   again();
 });
 
@@ -104,7 +104,7 @@ Deno.test("a ticker to which one is added within a tick has still one timer", as
   });
   await clock.advance(0);
   assert.equal(clock.armed, 1);
-  await clock.advance(11);
+  await clock.advance(2 * TICK_MS + 1);
   assert.equal(clock.armed, 1);
   assert.ok(ticks.length >= 2);
   // Set by the callback, which the compiler cannot see.

@@ -203,3 +203,44 @@ Deno.test("media protocol can still write when the stream has stopped: what cros
   for (const message of [CONNECTED, START, STOP]) read(message);
   assert.equal(JSON.parse(protocol.clear()).event, "clear");
 });
+
+Deno.test("a frame is read as JSON would be, whatever stands in it: a quote, an escape, another order", () => {
+  const frame = JSON.stringify(MEDIA);
+  const outcome = (text: string): unknown => {
+    const { protocol, read } = setUp();
+    read(CONNECTED, START);
+    try {
+      return protocol.parse(text);
+    } catch (error) {
+      assert.ok(error instanceof AppError);
+      return { code: error.code, field: error.field };
+    }
+  };
+  assert.deepEqual(outcome(frame), {
+    type: "audio",
+    audio: new Uint8Array([255, 0, 127]),
+    atMs: 20,
+  });
+  const piece = fc.constantFrom(
+    '"',
+    "\\",
+    "\\/",
+    "\\u0041",
+    "{",
+    "}",
+    ",",
+    "A",
+    "=",
+    " ",
+    "0",
+    "\u0000",
+    '","payload":"AA==',
+  );
+  fc.assert(
+    fc.property(fc.nat(frame.length), fc.nat(3), piece, (at, cut, put) => {
+      const text = frame.slice(0, at) + put + frame.slice(at + cut);
+      assert.deepEqual(outcome(text), outcome(` ${text}`)); // the space sends it the long way
+    }),
+    { numRuns: 2_000 },
+  );
+});

@@ -8,7 +8,7 @@ import type { MediaProtocol } from "@/lib/providers/carrier/carrier.ts";
 const NAME_MAX = 64;
 const mark = z.strictObject({ type: z.literal("mark"), name: z.string().min(1).max(NAME_MAX) });
 
-/** From the server. A binary message is a frame to play. */
+/** From the server. A binary message is one or more frames to play. */
 const ToRoom = z.discriminatedUnion("type", [
   /** The first: join with this token, and wait for this participant to be there and to have answered. */
   z.strictObject({

@@ -102,12 +102,15 @@ export function serveRoom({ socket, join, clock, log }: SessionDeps): void {
     send({ type: "started" });
   }
 
-  function play(frame: Uint8Array): void {
-    if (frame.length !== FRAME_BYTES) return over(1008, "Not a frame of 20 ms");
+  function play(audio: Uint8Array): void {
+    const ms = audio.length / FRAME_BYTES * FRAME_MS;
+    if (ms === 0 || ms % FRAME_MS !== 0) return over(1008, "Not whole frames of 20 ms");
     const now = clock.now();
+    playedAt = Math.max(playedAt, now) + ms;
     if (playedAt - now > QUEUE_MAX_MS) return over(1008, "Too much to play");
-    playedAt = Math.max(playedAt, now) + FRAME_MS;
-    room?.play(decodeMulaw(frame));
+    for (let at = 0; at < audio.length; at += FRAME_BYTES) {
+      room?.play(decodeMulaw(audio.subarray(at, at + FRAME_BYTES)));
+    }
   }
 
   function awaitMark(): void {

@@ -140,7 +140,7 @@ function readMedia(text: string): Extract<TwilioMessage, { event: "media" }> | n
   const [, streamSid] = MEDIA_TAIL.exec(text.slice(end)) ?? [];
   const payload = text.slice(start, end);
   const [, sequenceNumber = "", timestamp = ""] = head; // both are in it
-  if (streamSid === undefined || payload.includes("\\")) return null;
+  if (streamSid === undefined || !/^[\w+/=-]*$/.test(payload)) return null;
   return {
     event: "media",
     sequenceNumber,

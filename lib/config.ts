@@ -63,6 +63,8 @@ export interface Config {
     readonly stt: readonly SttConfig[];
     readonly llm: readonly LlmConfig[];
     readonly tts: readonly TtsConfig[];
+    /** Whether the house's accounts stand in for a tenant's own: what is said then goes to them, and is theirs to pay. */
+    readonly coverTenants: boolean;
   };
   /** All there are, for agents and tenants that name others. */
   readonly providers: ProviderAccounts;
@@ -241,6 +243,7 @@ const Settings = z.object({
 
   STT_PROVIDER: oneOf(...STT_PROVIDERS).optional(),
   STT_FALLBACK: listOf(...STT_PROVIDERS),
+  HOUSE_FALLBACK: oneOf("true", "false").default("false"),
   DEEPGRAM_URL: address("http:", "https:").default("https://api.deepgram.com"),
   DEEPGRAM_API_KEY: secret.optional(),
   DEEPGRAM_MODEL: oneOf("nova-3", "flux-general-en", "flux-general-multi").default("nova-3"),
@@ -465,6 +468,7 @@ function toProviders(
       stt: set.STT_FALLBACK.map((it) => named("STT_FALLBACK", it, sttConfig(it, providers))),
       llm: set.LLM_FALLBACK.map((it) => named("LLM_FALLBACK", it, llmConfig(it, providers))),
       tts: set.TTS_FALLBACK.map((it) => named("TTS_FALLBACK", it, ttsConfig(it, providers))),
+      coverTenants: set.HOUSE_FALLBACK === "true",
     },
     providers,
   };

@@ -252,30 +252,46 @@ function speechOf(
   wishes: AgentWishes = NO_WISHES,
 ): Speech | AppError {
   const houseKeys = new Set(Object.values(config.providers).map(({ apiKey }) => apiKey));
+  const { fallbacks } = config;
+  const accounts = withBrought(config.providers, brought);
+  type Asked = { readonly provider: string; readonly apiKey?: Secret | null };
+  const isHouse = ({ apiKey }: Asked): boolean => apiKey === undefined || houseKeys.has(apiKey);
+
+  /** The same with the tenant's key, where it has brought one. */
+  const keyed = <C extends SttConfig | LlmConfig | TtsConfig>(other: C): C => {
+    const account = accountOf(other.provider);
+    return account === null ? other : { ...other, apiKey: accounts[account].apiKey };
+  };
+  /** Who stands in for `first`: with the tenant's own account where there is one, else as the house allows. */
+  function inOrder<C extends SttConfig | LlmConfig | TtsConfig>(
+    first: C,
+    others: readonly C[],
+  ): C[] {
+    const mayBeHouse = fallbacks.coverTenants || isHouse(first);
+    return [first, ...others.map(keyed).filter((other) => mayBeHouse || !isHouse(other))];
+  }
   /** Who shares a breaker: whoever asks the same provider with the same account. */
-  function guard<C extends { readonly provider: string; readonly apiKey?: Secret | null }, T>(
+  function guard<C extends Asked, T>(
     configs: readonly C[],
     make: (config: C, clock: Clock) => T,
   ): Guarded<T>[] {
     return configs.map((it) => {
-      const isHouse = it.apiKey === undefined || houseKeys.has(it.apiKey);
-      const name = `${it.provider} ${isHouse ? "house" : whose}`;
+      const name = `${it.provider} ${isHouse(it) ? "house" : whose}`;
       return { provider: make(it, clock), breaker: breakers.of(name) };
     });
   }
-  const { fallbacks } = config;
-  const accounts = withBrought(config.providers, brought);
   const { stt: ears, llm = null, tts: mouth } = wishes.providers ?? {};
   try {
     const stt = ears ? sttConfig(ears, accounts) : sttOf(config, brought, accounts);
     const choice = { ...model, llm, own: wishes.model };
     const tts = mouth ? ttsConfig(mouth, accounts) : ttsOf(config, brought, accounts);
-    const recognisers = guard([stt, ...fallbacks.stt], newStt);
+    const recognisers = guard(inOrder(stt, fallbacks.stt), newStt);
     const others = fallbacks.llm.filter((it) =>
       it.provider === "simulated" || (choice.allowed?.includes(it.model) ?? true)
     );
-    const models = guard([llmOf(config, brought, accounts, choice), ...others], newLlm);
-    const voices = guard([tts, ...fallbacks.tts], newTts);
+    const first = llmOf(config, brought, accounts, choice);
+    const models = guard(inOrder(first, others), newLlm);
+    const voices = guard(inOrder(tts, fallbacks.tts), newTts);
     return {
       stt: failoverRecogniser({ clock, recognisers }),
       llm: failoverModel({ clock, models }),

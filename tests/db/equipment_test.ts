@@ -132,6 +132,29 @@ Deno.test("each account that a tenant brings is used, and the rest stays the hou
   assert.equal((await providers())[2], "aura");
 });
 
+Deno.test("a tenant with an account of its own falls back on its own others, and on the house's where operators say so", async () => {
+  await using database = await open();
+  const env = {
+    OPENAI_API_KEY: "sk-house-0123456789",
+    ANTHROPIC_API_KEY: "sk-house-9876543210",
+    LLM_FALLBACK: "anthropic",
+  };
+  const { machine, tenantId, run, version } = await setUp(database, env);
+  const llmOf = async (equipment: ReturnType<typeof newEquipment>) =>
+    (await providersOf(equipment, tenantId, await version()))[1];
+  assert.equal(await llmOf(machine()), "openai+anthropic");
+  await run("createCredential", { provider: "openai", values: { apiKey: GOOD } });
+  assert.equal(await llmOf(machine()), "openai");
+  await run("createCredential", { provider: "anthropic", values: { apiKey: GOOD } });
+  assert.equal(await llmOf(machine()), "openai+anthropic");
+
+  const covering = await setUp(database, { ...env, HOUSE_FALLBACK: "true" });
+  await covering.run("createCredential", { provider: "openai", values: { apiKey: GOOD } });
+  const equipment = covering.machine();
+  const providers = await providersOf(equipment, covering.tenantId, await covering.version());
+  assert.equal(providers[1], "openai+anthropic");
+});
+
 Deno.test("a credential of another name is kept, and not used", async () => {
   await using database = await open();
   const { machine, tenantId, run, version } = await setUp(database);

@@ -47,7 +47,14 @@ import type { Pieces } from "./pieces.ts";
 import type { Ticker } from "./ticker.ts";
 import { hearingAt, voiceAt } from "./tuning.ts";
 import { deadlineOf } from "./turns.ts";
-import { hiddenVariables, isSensitive, keptVariables, learnSecrets, withhold } from "./withheld.ts";
+import {
+  hiddenVariables,
+  isSensitive,
+  keptVariables,
+  learnSecrets,
+  tellsSecret,
+  withhold,
+} from "./withheld.ts";
 
 export type CallMessage =
   | FromLeg
@@ -296,6 +303,12 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     return pauseTape(state, { cause: "sensitive", isPaused: isHere }, ctx);
   }
 
+  /** A number that was given at a sensitive node is not recorded when the agent repeats it. */
+  function hush(state: State, text: string, ctx: Context<CallMessage>): State {
+    if (!tellsSecret(text, state.secrets)) return state;
+    return pauseTape(state, { cause: "repeated", isPaused: true }, ctx);
+  }
+
   function pauseTape(
     state: State,
     { cause, isPaused }: { readonly cause: Pause; readonly isPaused: boolean },
@@ -343,6 +356,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         ? record(next, effect.event, ctx, isHere)
         : perform(next, effect, ctx);
     }
+    const isSaid = dialogue.utterances.length === 0 && before.utterances.length > 0;
+    if (isSaid) next = pauseTape(next, { cause: "repeated", isPaused: false }, ctx);
     if (dialogue.workflow.node !== before.workflow.node) {
       tune(next);
       next = heedNode(next, ctx);
@@ -370,6 +385,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         }
         return state;
       case "text":
+        speaker.send(effect);
+        return hush(state, effect.text, ctx);
       case "finish":
       case "release":
       case "discard":

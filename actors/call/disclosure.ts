@@ -36,14 +36,15 @@ export type RecordingEvent =
   }
   /** The first byte: nothing before it is stored. */
   | { readonly type: "recording_started"; readonly consent: Consent }
-  /** From here on there is silence in it: at a node that is sensitive, or because somebody asked. */
+  /** From here on there is silence in it. */
   | { readonly type: "recording_paused"; readonly cause: Pause }
   | { readonly type: "recording_resumed" }
   | { readonly type: "recording_stopped" }
   /** The call goes on without. */
   | { readonly type: "recording_failed"; readonly reason: string };
 
-export type Pause = "sensitive" | "asked";
+/** At a node that is sensitive; while the agent repeats what was said there; because somebody asked. */
+export type Pause = "sensitive" | "repeated" | "asked";
 
 /** What the events of a call say of its recording. */
 export interface RecordingRecord {

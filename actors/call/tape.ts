@@ -79,12 +79,12 @@ export class Tape {
       readonly earliestMs: number;
     },
   ): void {
+    this.#advance(now); // the window may have to go a long way
     const offsetMs = this.#offsetMs ?? earliestMs;
     this.#offsetMs = Math.abs(earliestMs - offsetMs) > MOVED_MS ? earliestMs : offsetMs;
     const stamped = this.#offsetMs + atMs;
     const arrived = now - stamped > LATE_MS ? now : stamped;
     this.#write(0, this.#sample(arrived - FRAME_MS), audio);
-    this.#advance(now);
   }
 
   /** Audio goes to the carrier. */

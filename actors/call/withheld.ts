@@ -94,6 +94,11 @@ export function withhold(
   }
 }
 
+/** Whether any of these numbers stands in it, or a part of one. */
+export function tellsSecret(text: string, secrets: readonly string[]): boolean {
+  return masked(text, secrets) !== text;
+}
+
 /** Variables as they may be kept: those of sensitive nodes not at all. */
 export function keptVariables<V>(
   variables: Readonly<Record<string, V>>,

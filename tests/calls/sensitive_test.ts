@@ -117,10 +117,11 @@ Deno.test("the recording is silent at the node, and nowhere else", async () => {
   const said = wordsOf(agent);
   assert.match(said, /^How can I help\?/);
   assert.match(said, /Thank you\. Goodbye\.$/);
-  assert(!said.includes("card number") && !said.includes(CARD), said);
+  assert(!said.includes("card number") && !said.includes("Paid") && !/\d/.test(said), said);
   const types = it.events.map(({ type }) => type).filter((type) => type.startsWith("recording"));
   assert.deepEqual(types, [
-    ...["recording_started", "recording_paused", "recording_resumed", "recording_stopped"],
+    ...["recording_started", "recording_paused", "recording_resumed"], // the node
+    ...["recording_paused", "recording_resumed", "recording_stopped"], // the number, said again
   ]);
   const [origin = 0] = it.recordings.origins;
   const lastsMs = caller.length / BYTES_PER_MS;

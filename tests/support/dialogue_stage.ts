@@ -1,6 +1,7 @@
 /** A stage for a dialogue: it does what the dialogue asks, as a speaker and a carrier would, at virtual time. */
 
 import assert from "node:assert/strict";
+import type { Consent } from "@/lib/recording/consent.ts";
 import type { Sense } from "@/lib/speech/sense.ts";
 import {
   type Dialogue,
@@ -95,11 +96,13 @@ export interface StageOptions {
   readonly from?: Dialogue;
   readonly rules?: Partial<TurnRules>;
   readonly senseOf?: (text: string) => Sense;
+  /** What stands before a recording; the call is not recorded when absent. */
+  readonly consent?: Consent | null;
 }
 
 export function newStage(graph: Graph, options: StageOptions = {}): Stage {
   const { from = newDialogue(graph), senseOf = () => "words" } = options;
-  const ours = scenarioOf(graph);
+  const ours = scenarioOf(graph, options.consent);
   const rules = { ...ours.rules, ...options.rules };
   const scenario = { ...ours, rules, senseOf };
   const effects: Exclude<Effect, { type: "record" }>[] = [];

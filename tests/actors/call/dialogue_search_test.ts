@@ -2,11 +2,22 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { type Consent, CONSENTS } from "@/lib/recording/consent.ts";
 import type { Sense } from "@/lib/speech/sense.ts";
 import { wordsOf } from "@/actors/call/conversation.ts";
 import type { PromptMessage, ToolCall } from "@/lib/providers/llm/llm.ts";
+import type { RecordingSettings } from "@/lib/workflow/graph.ts";
 import { clinic } from "@/tests/support/clinic.ts";
 import { newStage, REFUSED, RETRYABLE, type Stage } from "@/tests/support/dialogue_stage.ts";
+
+const DISCLOSURE = "This call is recorded.";
+const RECORDING: RecordingSettings = {
+  consent: "ask",
+  disclosure: DISCLOSURE,
+  question: "Yes?",
+  state: null,
+  format: "pcm",
+};
 
 /** One thing that happens; the stage's speaker and carrier do the rest by themselves. */
 type Happening = (stage: Stage) => void;
@@ -67,6 +78,8 @@ const happening = fc.oneof(
     arbitrary: named("sound", fc.constant((it) => it.tell({ type: "sounded", forMs: 400 }))),
   },
   { weight: 12, arbitrary: exchange },
+  { weight: 1, arbitrary: named("yes", fc.constant((it) => it.say("yes please"))) },
+  { weight: 1, arbitrary: named("no", fc.constant((it) => it.say("no thanks"))) },
   { weight: 8, arbitrary: fc.integer({ min: 0, max: 400 }).map(advance) },
   { weight: 5, arbitrary: fc.integer({ min: 400, max: 6_000 }).map(advance) },
   { weight: 3, arbitrary: named("interim", fc.constant((it) => it.interim("so"))) },
@@ -225,17 +238,34 @@ const settings = fc.record({
   bySound: fc.boolean(),
   fillerMs: fc.constantFrom(null, 2_000),
   isInterruptible: fc.boolean(),
+  consent: fc.constantFrom(null, null, ...CONSENTS),
 });
 
 function stageWith(given: typeof settings extends fc.Arbitrary<infer T> ? T : never): Stage {
-  const { endpointing, isEager, words, bySound, fillerMs, isInterruptible } = given;
+  const { endpointing, isEager, words, bySound, fillerMs, isInterruptible, consent } = given;
   const graph = {
     ...clinic,
     turns: { ...clinic.turns, endpointing, isEager },
+    recording: RECORDING,
     nodes: clinic.nodes.map((it) => it.type === "end" ? it : { ...it, isInterruptible }),
   };
   const bargeIn = { isAllowed: true, words, speechMs: 0, bySound };
-  return newStage(graph, { rules: { bargeIn, fillerMs }, senseOf });
+  return newStage(graph, { rules: { bargeIn, fillerMs }, senseOf, consent });
+}
+
+/** Recording begins once, and not before what must come before it. */
+function checkRecording({ events, effects }: Stage, consent: Consent | null): void {
+  const started = effects.filter(({ type }) => type === "startRecording").length;
+  const told = events.some(({ type }) => type === "recording_disclosed");
+  const answers = events.filter((it) => it.type === "recording_answered");
+  const said = events.flatMap((it) => it.type === "agent_said" ? [it.text] : []);
+  assert.ok(started <= 1 && answers.length <= 1);
+  // What a voice that failed had not said of it was said again.
+  const isHeard = said.filter((text) => text !== "").join(" ").includes(DISCLOSURE);
+  assert.ok(!told || isHeard, "told, and not heard");
+  if (consent === null || !told && consent !== "none") assert.equal(started, 0);
+  else if (consent === "ask") assert.equal(started, answers[0]?.isGiven ? 1 : 0);
+  else assert.equal(started, 1);
 }
 
 function senseOf(text: string): Sense {
@@ -243,7 +273,17 @@ function senseOf(text: string): Sense {
 }
 
 Deno.test("a dialogue holds together under any history", () => {
-  const reached = { hungUp: 0, cut: 0, moved: 0, lost: 0, repeated: 0, guessed: 0, wasted: 0 };
+  const reached = {
+    hungUp: 0,
+    cut: 0,
+    moved: 0,
+    lost: 0,
+    repeated: 0,
+    guessed: 0,
+    wasted: 0,
+    recorded: 0,
+    agreed: 0,
+  };
   fc.assert(
     fc.property(histories, final, settings, (history, last, given) => {
       const stage = stageWith(given);
@@ -259,6 +299,11 @@ Deno.test("a dialogue holds together under any history", () => {
       assert.equal(stage.effects.at(-1)?.type, "hangUp");
       stage.end();
       checkRecords(stage);
+      checkRecording(stage, given.consent);
+      if (stage.effects.some(({ type }) => type === "startRecording")) reached.recorded++;
+      if (stage.events.some((it) => it.type === "recording_answered" && it.isGiven)) {
+        reached.agreed++;
+      }
       reached.hungUp++;
       if (stage.effects.some(({ type }) => type === "silence")) reached.cut++;
       if (stage.dialogue.workflow.node !== "welcome") reached.moved++;
@@ -270,6 +315,7 @@ Deno.test("a dialogue holds together under any history", () => {
     { seed: SEED, numRuns: RUNS },
   );
   for (const [what, count] of Object.entries(reached)) {
-    assert.ok(count > RUNS / 40, `${what}: ${count}`);
+    const share = what === "agreed" ? 400 : 40; // who is asked says "yes" seldom
+    assert.ok(count > RUNS / share, `${what}: ${count}`);
   }
 });

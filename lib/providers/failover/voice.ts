@@ -26,6 +26,8 @@ const LETTER_MAX_MS = 300;
 /** A voice may tell of a clause's last word only with what follows it. */
 const UNTOLD_WORDS = 1;
 const ATTEMPTS_MAX = 3;
+/** After so long without a sound nobody else is asked: within 3 s a call takes the line for dead, and knows no reason. */
+const SILENCE_MAX_MS = 1_800;
 /** Clauses of one utterance. */
 const CLAUSES_MAX = 1_000;
 
@@ -46,6 +48,7 @@ export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSp
     let audioBytes = 0;
     let failure: unknown = unavailable();
     let last = -1;
+    let silentMs = 0; // that words have waited, one voice after the other
     for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
       const nth = choose(voices, last);
       if (nth === null) break;
@@ -60,8 +63,15 @@ export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSp
         const isOther = provider.provider !== voices[0]?.provider.provider;
         const spokenAs = isOther ? { ...options, voice: null } : options;
         const pieces = provider.synthesize(script.from(spoken), spokenAs, either);
-        const sounded = () => spoken;
-        for await (const piece of inTime(pieces, { clock, script, stop, provider, sounded })) {
+        const timing = {
+          clock,
+          script,
+          stop,
+          provider,
+          sounded: () => spoken,
+          waited: (ms: number) => void (silentMs += ms),
+        };
+        for await (const piece of inTime(pieces, timing)) {
           if (piece.type === "words") {
             waiting.push(...piece.words.map((word) => moved(word, fromMs)));
             continue;
@@ -69,7 +79,10 @@ export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSp
           audioBytes += piece.audio.length;
           const due = waiting.findIndex(({ endMs }) => endMs > audioBytes / BYTES_PER_MS);
           const words = waiting.splice(0, due === -1 ? waiting.length : due);
-          if (words.length > 0) yield { type: "words", words };
+          if (words.length > 0) {
+            silentMs = 0;
+            yield { type: "words", words };
+          }
           spoken += words.length;
           yield piece;
         }
@@ -80,6 +93,7 @@ export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSp
         if (signal.aborted) throw signal.reason;
         failure = error;
         note(breaker, error);
+        if (silentMs > SILENCE_MAX_MS) throw silence(silentMs, error);
         if (!mayHelp(error, attempts + 1 === ATTEMPTS_MAX)) break;
       } finally {
         stop.abort();
@@ -165,12 +179,14 @@ interface Timing {
   readonly provider: TextToSpeech;
   /** Words of the script whose sound has been given out. */
   sounded(): number;
+  /** Told before it fails: for how long words have waited. */
+  waited(ms: number): void;
 }
 
 /** The pieces, or a failure once words have waited too long for their sound. */
 async function* inTime(
   pieces: AsyncIterable<Speech>,
-  { clock, script, stop, provider, sounded }: Timing,
+  { clock, script, stop, provider, sounded, waited }: Timing,
 ): AsyncGenerator<Speech> {
   const iterator = pieces[Symbol.asyncIterator]();
   let bytes = 0;
@@ -191,6 +207,7 @@ async function* inTime(
         return void (cancel = clock.timer(LOOK_MS, look));
       }
       if (left <= 0) return resolve({ done: true, value: undefined });
+      waited(limitMs);
       const error = providerError(provider.provider, `no sound came within ${limitMs} ms`);
       stop.abort(error);
       reject(error);
@@ -212,6 +229,14 @@ async function* inTime(
   } finally {
     cancel();
   }
+}
+
+/** Whoever is asked again only lengthens it. */
+function silence(ms: number, cause: unknown): AppError {
+  return new AppError("provider_failed", `No voice has said a word for ${ms} ms`, {
+    retryable: false,
+    cause,
+  });
 }
 
 function unavailable(): AppError {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { sleep } from "@/lib/clock.ts";
+import { AppError } from "@/lib/errors.ts";
 import { newBreakers } from "@/lib/providers/failover/breaker.ts";
 import { failoverVoice } from "@/lib/providers/failover/voice.ts";
 import type { Speech, TextToSpeech } from "@/lib/providers/tts/tts.ts";
@@ -59,6 +60,7 @@ function setUp(breaks: readonly (Break | null)[], count = 2) {
     }
     const speech: Speech[] = [];
     let error: unknown = null;
+    let failedAtMs: number | null = null;
     const done = (async () => {
       try {
         const { signal } = new AbortController();
@@ -66,6 +68,7 @@ function setUp(breaks: readonly (Break | null)[], count = 2) {
         for await (const piece of voice.synthesize(text(), options, signal)) speech.push(piece);
       } catch (thrown) {
         error = thrown;
+        failedAtMs = clock.now();
       }
     })();
     for (let ms = 0; ms < 10_000; ms += 50) await clock.advance(50);
@@ -75,7 +78,7 @@ function setUp(breaks: readonly (Break | null)[], count = 2) {
       (ms, it) => ms + (it.type === "audio" ? it.audio.length / 8 : 0),
       0,
     );
-    return { words, audioMs, error, speech };
+    return { words, audioMs, error, failedAtMs, speech };
   }
   return { say, asked, clock };
 }
@@ -105,6 +108,30 @@ Deno.test("a single voice is asked again", async () => {
   const { say, asked } = setUp([{ words: 0, as: "lost" }], 1);
   assert.equal((await say("We are open.")).words.length, 3);
   assert.deepEqual(asked, [0, 0]);
+});
+
+Deno.test("where no voice says a word that is known after 2 s, before the line is taken for dead", async () => {
+  for (const count of [1, 2]) {
+    const silent = { words: 0, as: "silent" } as const;
+    const { say, asked } = setUp([silent, silent, silent], count);
+    const { error, failedAtMs } = await say("We are open.");
+    assert.ok(error instanceof AppError && !error.retryable, String(error));
+    assert.ok(failedAtMs !== null && failedAtMs <= 2_300, `${failedAtMs} ms`);
+    assert.deepEqual(asked, [0, count - 1]);
+  }
+});
+
+Deno.test("a voice that makes noise without end is cut off, and another says the text", async () => {
+  const clock = manualClock();
+  async function* text(): AsyncGenerator<string> {
+    yield "We are open.";
+  }
+  async function* noise(): AsyncGenerator<Speech> {
+    for (;;) yield { type: "audio", audio: new Uint8Array(8_000) };
+  }
+  const { asked, words } = await hearOf(text, clock, noise, working(clock));
+  assert.deepEqual(asked.map(([nth]) => nth), [0, 1]);
+  assert.deepEqual(words, ["We", "are", "open."]);
 });
 
 Deno.test("a voice that all have lost is told as a failure, behind what was said", async () => {

@@ -13,10 +13,13 @@ export const REPLAY_MS = 1_000;
 const KEPT_MAX_MS = 6_000;
 /** Audio that a session has not taken; past it the oldest goes. */
 const UNTAKEN_MAX_FRAMES = 500;
-/** Sessions that end within so long of their beginning, one after the other, are given up on. */
+/** A session that lasts so long has worked. */
 const SHORT_MS = 10_000;
+/** So many failures in a row, over so long: the caller is not heard, and has to be told. */
 const FAILURES_MAX = 4;
+const GIVE_UP_MS = 4_000;
 const PAUSE_MIN_MS = 50;
+const PAUSE_MAX_MS = 800;
 /** While all breakers are open: the shortest of their waits is two seconds. */
 const ALL_OPEN_LOOK_MS = 250;
 const ALL_OPEN_MAX_MS = 5_000;
@@ -40,6 +43,7 @@ export function failoverRecogniser(
     let heardMs = 0; // to the end of the last final
     let signMs = 0; // of the line, at the last word of any kind
     let failures = 0;
+    let failingSince: number | null = null;
     let last = -1;
     for (;;) {
       const nth = await whoever(last, signal);
@@ -76,11 +80,19 @@ export function failoverRecogniser(
         if (signal.aborted) throw signal.reason;
         note(breaker, error);
         hasFailed = true;
-        failures = clock.now() - startedAt < SHORT_MS ? failures + 1 : 1;
-        if (!mayHelp(error, recognisers.length === 1) || failures >= FAILURES_MAX) throw error;
+        if (clock.now() - startedAt >= SHORT_MS) {
+          failures = 0;
+          failingSince = null;
+        }
+        failures++;
+        failingSince ??= clock.now();
+        if (!mayHelp(error, recognisers.length === 1)) throw error;
+        if (failures >= FAILURES_MAX && clock.now() - failingSince >= GIVE_UP_MS) {
+          throw unavailable(error);
+        }
         last = nth;
         if (recognisers.length === 1 || failures > recognisers.length) {
-          await sleep(clock, PAUSE_MIN_MS * 2 ** failures, signal);
+          await sleep(clock, Math.min(PAUSE_MIN_MS * 2 ** failures, PAUSE_MAX_MS), signal);
         }
       } finally {
         if (!hasFailed && works && !hasLasted) breaker.succeeded();
@@ -202,8 +214,10 @@ function moved(recognition: Recognition, byMs: number): Recognition {
   }
 }
 
-function unavailable(): AppError {
+/** Not to be tried again at once: it has been, for as long as a caller may be left without a word. */
+function unavailable(cause?: unknown): AppError {
   return new AppError("provider_failed", "No recogniser can be asked now: all have failed", {
-    retryable: true,
+    retryable: false,
+    cause,
   });
 }

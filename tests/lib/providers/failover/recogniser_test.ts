@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { newAsyncQueue } from "@/lib/async_queue.ts";
 import { FRAME_BYTES } from "@/lib/audio/frame.ts";
 import { speak } from "@/lib/audio/modem.ts";
+import { AppError } from "@/lib/errors.ts";
 import { newBreakers } from "@/lib/providers/failover/breaker.ts";
 import { failoverRecogniser } from "@/lib/providers/failover/recogniser.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
@@ -88,10 +89,11 @@ Deno.test("another recogniser takes over where a key is refused", async () => {
   assert.equal(text(finals), LINES.join(" "));
 });
 
-Deno.test("one that drops again and again is given up on", async () => {
-  const drops = Array(10).fill({ afterMs: 100, error: LOST });
+Deno.test("one that drops again and again is given up on for good, after four seconds", async () => {
+  const drops = Array(20).fill({ afterMs: 100, error: LOST });
   const { error } = await listen(LINES, [drops]);
-  assert.equal(error, LOST);
+  assert.ok(error instanceof AppError && !error.retryable, String(error));
+  assert.equal(error.cause, LOST);
 });
 
 Deno.test("a breaker that drops have opened closes with the first word that is recognised again", async () => {

@@ -276,8 +276,8 @@ function onKeyed(turn: Turn, text: string): [Turn, TurnAction?] {
     case "caller":
     case "pause":
       return endCallerTurn("text" in turn ? join(turn.text, text) : text);
-    case "thinking":
-      return [{ floor: "caller", text }, { type: "withdraw" }];
+    case "thinking": // no recogniser will say that this turn is over: it is
+      return [{ floor: "pause", text, waitMs: 0, guess: null }, { type: "withdraw" }];
     case "agent":
       return [{ ...turn, text: join(turn.text, text) }];
     case "closing":

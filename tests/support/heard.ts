@@ -89,8 +89,7 @@ export function compareHeard(
       if (played[at]?.text === word) at++;
       else extra.push(word);
     }
-    const rest = utterance.bargedIn ? wordsOf(utterance.unheard) : [];
-    const beyond = continued(played.slice(at), rest, wordsOf(nextText(stored, nth)));
+    const beyond = beyondCut(played, at, stored, nth);
     missing.push(...played.slice(at, at + beyond));
     at += beyond;
     heard.push(played.slice(from, at).map((word) => word.text).join(" "));
@@ -103,27 +102,52 @@ export function compareHeard(
   return { extra, missing, missingInFlight: missing.filter(inFlight), heard };
 }
 
-/**
- * How many of the played words belong to the rest of an utterance that was cut: as few as let the next
- * utterance begin behind them, since both may begin with the same word.
- */
-function continued(
+/** Utterances that are looked ahead at: one may be as short as a word, and begin as the one before went on. */
+const AHEAD = 4;
+
+/** How many played words from `at` on belong to the rest of an utterance that was cut: as few as let what follows fit. */
+function beyondCut(
   played: readonly PlayedWord[],
-  rest: readonly string[],
-  next: readonly string[],
+  at: number,
+  stored: readonly StoredUtterance[],
+  nth: number,
 ): number {
-  let most = 0;
-  while (most < rest.length && played[most]?.text === rest[most]) most++;
+  const most = beyondMost(played, at, stored[nth]);
   for (let count = 0; count < most; count++) {
-    if (next.length > 0 && next.every((word, at) => played[count + at]?.text === word)) {
-      return count;
-    }
+    if (fits(played, at + count, stored, nth + 1, AHEAD)) return count;
   }
   return most;
 }
 
-function nextText(stored: readonly StoredUtterance[], nth: number): string {
-  return stored.slice(nth + 1).find(({ text }) => text !== "")?.text ?? "";
+function beyondMost(
+  played: readonly PlayedWord[],
+  at: number,
+  utterance: StoredUtterance | undefined,
+): number {
+  const rest = utterance?.bargedIn ? wordsOf(utterance.unheard) : [];
+  let most = 0;
+  while (most < rest.length && played[at + most]?.text === rest[most]) most++;
+  return most;
+}
+
+/** True when the words of the next few utterances stand there, each with as much of its rest as it takes. */
+function fits(
+  played: readonly PlayedWord[],
+  from: number,
+  stored: readonly StoredUtterance[],
+  nth: number,
+  ahead: number,
+): boolean {
+  const utterance = stored[nth];
+  if (utterance === undefined) return from === played.length;
+  if (ahead === 0) return true;
+  const words = wordsOf(utterance.text);
+  if (!words.every((word, at) => played[from + at]?.text === word)) return false;
+  const at = from + words.length;
+  for (let count = beyondMost(played, at, utterance); count >= 0; count--) {
+    if (fits(played, at + count, stored, nth + 1, ahead - 1)) return true;
+  }
+  return false;
 }
 
 function wordsOf(text: string): string[] {

@@ -738,6 +738,20 @@ Deno.test("an agent that lets the caller speak first keeps their words over a lo
   assert.equal(stage.prompts.length, 3);
 });
 
+Deno.test("keys whose pause ends while the agent thinks are answered with what was said, at once", () => {
+  const stage = greeted();
+  stage.tell({ type: "pressed", digit: "5" });
+  stage.say("My name is Ada.");
+  assert.equal(floor(stage), "thinking");
+  stage.tell({ type: "keysDue" });
+  stage.advance(1);
+  assert.equal(floor(stage), "thinking");
+  assert.deepEqual(stage.prompts.at(-1)?.messages.slice(-2), [
+    { role: "caller", text: "My name is Ada." },
+    { role: "caller", text: "(keyed 5)" },
+  ]);
+});
+
 Deno.test("keys are a turn of the caller once # or a pause ends them, and interrupt the agent", () => {
   for (const end of ["#", null]) {
     const stage = greeted();

@@ -45,6 +45,7 @@ import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newPieces } from "@/actors/call/pieces.ts";
+import { newCallSpans } from "@/actors/call/spans.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
 import { type ConfigCache, configCache } from "@/actors/desk/config_cache.ts";
 import { desk, deskKind, type DeskMessage } from "@/actors/desk/desk.ts";
@@ -216,10 +217,12 @@ export function openHouse(options: HouseOptions): House {
     log,
     store(settings) {
       const store = callStore(settings, { database, recorder: events });
+      const span = newCallSpans(settings);
       return {
         ...store,
         record(seq, event, at) {
           meter.observe(event);
+          span(event, at);
           store.record(seq, event, at);
         },
       };

@@ -18,6 +18,14 @@ import type { SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import { senseIn } from "@/lib/speech/sense.ts";
 import { type Graph, languageOf, startOf } from "@/lib/workflow/graph.ts";
+import {
+  byHook,
+  type HookAction,
+  hooksOf,
+  type Moment,
+  type Pulls,
+  withPull,
+} from "@/lib/workflow/hooks.ts";
 import { render } from "@/lib/workflow/template.ts";
 import { Vad } from "@/lib/audio/vad.ts";
 import type { Log } from "@/lib/log.ts";
@@ -46,7 +54,7 @@ import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./s
 import type { Pieces } from "./pieces.ts";
 import type { Ticker } from "./ticker.ts";
 import { hearingAt, voiceAt } from "./tuning.ts";
-import { deadlineOf } from "./turns.ts";
+import { deadlineOf, type Turn } from "./turns.ts";
 import {
   hiddenVariables,
   isSensitive,
@@ -91,6 +99,7 @@ export type CallMessage =
   | { type: "connectMissed" }
   | { type: "endingDue" }
   | { type: "carrierHungUp"; outcome: Outcome<void> }
+  | { type: "hooksDue"; moment: Moment }
   | { type: "historyRead"; outcome: Outcome<readonly CallEvent[]> }
   /** A write that the end makes good if it failed: it stores all. */
   | { type: "savedMeanwhile" }
@@ -188,6 +197,8 @@ interface Taping {
 
 interface State {
   readonly phase: "rebuilding" | "connecting" | "live" | "ending" | "saving";
+  /** Of the agent's hooks. */
+  readonly pulls: Pulls;
   /** Null until the carrier has taken a call of ours. */
   readonly carrierCallId: string | null;
   readonly link: Link;
@@ -368,6 +379,12 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     if (next.phase === "live" && dialogue.turn !== before.turn) {
       ctx.timer("turn", deadlineOf(dialogue.turn, rules), { type: "deadlinePassed" });
     }
+    const hasFailed = effects.some((it) => it.type === "record" && it.event.type === "failed");
+    if (hasFailed) next = pull(next, { type: "failed" }, ctx);
+    const { node } = dialogue.workflow;
+    if (node !== before.workflow.node) next = pull(next, { type: "moved", node }, ctx);
+    const prompts = promptsOf(dialogue.turn);
+    if (prompts > promptsOf(before.turn)) next = pull(next, { type: "silent", prompts }, ctx);
     return next;
   }
 
@@ -536,11 +553,42 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     ctx: Context<CallMessage>,
   ): State {
     const { code, message } = error;
-    return record(state, { type: "failed", part, code, message }, ctx);
+    const failed = record(state, { type: "failed", part, code, message }, ctx);
+    return pull(failed, { type: "failed" }, ctx);
   }
 
   function startDuration(ctx: Context<CallMessage>): void {
     ctx.timer("duration", graph.limits.maxDurationMs, { type: "durationPassed" });
+    for (const { on } of graph.hooks) {
+      if (on.type !== "elapsed") continue;
+      ctx.timer(`hooks ${on.afterMs}`, on.afterMs, { type: "hooksDue", moment: on });
+    }
+  }
+
+  function spoken(action: HookAction, state: State): Command {
+    switch (action.type) {
+      case "say":
+        return { ...action, text: rendered(action.text, state) };
+      case "transfer":
+        return { ...action, sentence: action.sentence && rendered(action.sentence, state) };
+      case "addContext":
+      case "hangUp":
+        return action;
+    }
+  }
+
+  /** Does what the agent's hooks have for this moment. */
+  function pull(state: State, moment: Moment, ctx: Context<CallMessage>): State {
+    let next = state;
+    for (const hook of hooksOf(graph.hooks, moment, state.pulls)) {
+      if (next.phase !== "live" || next.dialogue.ending !== null) return next;
+      if (hook.do.type === "transfer" && !isAsked) continue; // no carrier dials for it
+      const by = byHook(hook);
+      const pulled = { ...next, pulls: withPull(next.pulls, by) };
+      const command = spoken(hook.do, next);
+      next = obey(record(pulled, controlled(command, by), ctx), command, ctx);
+    }
+    return next;
   }
 
   function obey(state: State, command: Command, ctx: Context<CallMessage>): State {
@@ -565,11 +613,14 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         if (sentence === null) return end(leaving, TRANSFERRED, null, ctx);
         return tell(leaving, { type: "end", sentence, ending: TRANSFERRED }, ctx);
       }
+      case "hangUp":
+        return end(state, { outcome: "answered", reason: "agent_hung_up" }, null, ctx);
     }
   }
 
   /** Says the agent's apology, then hangs up; with no leg to say it on, the carrier says it. */
   function apologise(state: State, reason: EndReason, ctx: Context<CallMessage>): State {
+    if (state.dialogue.ending !== null) return state; // as a hook has it, say, that transfers
     const ending: Ending = { outcome: "failed", reason };
     const sentence = rendered(graph.failureSentence, state);
     if (state.phase === "live") return tell(state, { type: "end", sentence, ending }, ctx);
@@ -584,6 +635,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         link: offer(1, deps.newToken()),
         children: spawnChildren(ctx),
         dialogue: newDialogue(graph),
+        pulls: {},
         seq: 0,
         taping: null,
         secrets: [],
@@ -605,13 +657,14 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       historyRead(state, { outcome }, ctx) {
         if (!outcome.ok) return end(state, CRASHED, rendered(graph.failureSentence, state), ctx);
         const rebuiltOf = rebuild(outcome.value, graph);
-        const { dialogue, seq, epoch, carrierCallId, recording } = rebuiltOf;
+        const { dialogue, seq, epoch, carrierCallId, recording, pulls } = rebuiltOf;
         const running = recording.isOn ? deps.recordings.running(settings.callId) : null;
         const rebuilt: State = {
           ...state,
           phase: "connecting",
           carrierCallId: state.carrierCallId ?? carrierCallId,
           dialogue,
+          pulls,
           seq,
           link: { ...state.link, epoch: epoch + 1 },
           taping: running && { running, pauses: recording.pause === null ? [] : [recording.pause] },
@@ -739,8 +792,13 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       pressed(state, { digit }, ctx) {
         ctx.timer("keys", KEYS_WAIT_MS, { type: "keysDue" });
         const pressed = record(state, { type: "dtmf_pressed", digit }, ctx);
-        return tell(pressed, { type: "pressed", digit }, ctx);
+        return pull(
+          tell(pressed, { type: "pressed", digit }, ctx),
+          { type: "pressed", digit },
+          ctx,
+        );
       },
+      hooksDue: (state, { moment }, ctx) => pull(state, moment, ctx),
       heard(state, message, ctx) {
         const { recognition } = message;
         if (recognition.type === "interim" || recognition.type === "final") {
@@ -858,6 +916,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       saveFailures: saving?.failures ?? 0,
     }),
   };
+}
+
+function promptsOf(turn: Turn): number {
+  return "prompts" in turn ? turn.prompts : 0;
 }
 
 const RESUMED: CallEvent = { type: "recording_resumed" };

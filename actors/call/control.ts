@@ -13,13 +13,14 @@ export type Command =
   | { readonly type: "pauseRecording" }
   | { readonly type: "resumeRecording" }
   /** Hands the caller to another number, E.164, and leaves the call. `sentence` is said first; null: nothing. */
-  | { readonly type: "transfer"; readonly to: string; readonly sentence: string | null };
+  | { readonly type: "transfer"; readonly to: string; readonly sentence: string | null }
+  | { readonly type: "hangUp" };
 
 /** A command as it stands in the record of a call. */
 export interface Controlled {
   readonly type: "controlled";
   readonly action: Command["type"];
-  /** `person_…`, `key_…`, or an operator's name. */
+  /** `person_…`, `key_…`, an operator's name, or `hook:…`. */
   readonly by: string;
   /** What is said or to be known; null for the others. */
   readonly text: string | null;

@@ -1,6 +1,7 @@
 /** Rebuilds a call's dialogue from its events, after a crash: what was said and heard, and where the graph stands. */
 
 import type { Graph } from "@/lib/workflow/graph.ts";
+import { type Pulls, withPull } from "@/lib/workflow/hooks.ts";
 import type { Entry } from "./conversation.ts";
 import type { Controlled } from "./control.ts";
 import {
@@ -22,6 +23,7 @@ export interface Rebuilt {
   readonly carrierCallId: string | null;
   readonly isEnded: boolean;
   readonly recording: RecordingRecord;
+  readonly pulls: Pulls;
 }
 
 export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
@@ -32,6 +34,7 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
     carrierCallId: null,
     isEnded: false,
     recording: noRecording,
+    pulls: {},
   });
   // An utterance is recorded when it is over; one that was being said is lost, and the caller hears an answer anew.
   const last = rebuilt.dialogue.entries.at(-1);
@@ -66,7 +69,12 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
     case "call_ended":
       return { ...rebuilt, seq, isEnded: true };
     case "controlled":
-      return { ...rebuilt, seq, dialogue: control(dialogue, event) };
+      return {
+        ...rebuilt,
+        seq,
+        dialogue: control(dialogue, event),
+        pulls: withPull(rebuilt.pulls, event.by),
+      };
     case "workflow_moved":
       return { ...rebuilt, seq, dialogue: { ...dialogue, workflow: event.workflow } };
     case "caller_said":
@@ -111,6 +119,7 @@ function control(dialogue: Dialogue, { action, text }: Controlled): Dialogue {
     case "transfer":
     case "pauseRecording":
     case "resumeRecording":
+    case "hangUp":
       return dialogue;
   }
 }

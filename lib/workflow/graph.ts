@@ -10,6 +10,7 @@ import {
   STT_PROVIDERS,
   TTS_PROVIDERS,
 } from "@/lib/provider_choice.ts";
+import { type Hook, HooksJson } from "./hooks.ts";
 
 /**
  * A whole agent. Texts that are spoken, and the persona and instructions, may hold `{{variable}}`
@@ -45,6 +46,8 @@ export interface Graph {
   readonly fillers: readonly string[] | null;
   /** Null: its calls are not recorded. */
   readonly recording: RecordingSettings | null;
+  /** What it does by itself at moments of a call; the first stands first. */
+  readonly hooks: readonly Hook[];
   readonly nodes: readonly Node[];
   readonly edges: readonly Edge[];
 }
@@ -336,6 +339,7 @@ export const GraphJson = z.strictObject({
   turns: TurnsJson.prefault({}),
   fillers: z.array(sentence).max(PHRASES_MAX).nullable().default(null),
   recording: RecordingJson.nullable().default(null),
+  hooks: HooksJson.default([]),
   nodes: z.array(NodeJson).min(1).max(NODES_MAX),
   edges: z.array(EdgeJson).max(EDGES_MAX),
 }) satisfies z.ZodType<Graph>;
@@ -436,6 +440,7 @@ type Path = readonly PropertyKey[];
 function* faults(graph: Graph): Generator<readonly [Path, string]> {
   yield* nodeFaults(graph.nodes);
   yield* edgeFaults(graph);
+  yield* hookFaults(graph);
   const starts = graph.nodes.filter((node) => node.type === "start");
   if (starts.length === 0) yield [["nodes"], "There must be a start"];
   const forward = Map.groupBy(graph.edges, (edge) => edge.from);
@@ -483,6 +488,17 @@ function* edgeFaults({ nodes, edges }: Graph): Generator<readonly [Path, string]
     const name = `${edge.from} ${edge.function}`;
     if (functions.has(name)) yield [["edges", at, "function"], "This name is taken at its node"];
     functions.add(name);
+  }
+}
+
+function* hookFaults({ nodes, hooks }: Graph): Generator<readonly [Path, string]> {
+  const names = new Set<string>();
+  for (const [at, { name, on }] of hooks.entries()) {
+    if (names.has(name)) yield [["hooks", at, "name"], "This name is taken"];
+    names.add(name);
+    if (on.type === "moved" && !nodes.some(({ id }) => id === on.node)) {
+      yield [["hooks", at, "on", "node"], "There is no such node"];
+    }
   }
 }
 

@@ -86,6 +86,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       control: ignored,
       greetingDue: ignored,
       keysDue: ignored,
+      hooksDue: ignored,
       settleDue: ignored,
       durationPassed: ignored,
       connectMissed: ignored,

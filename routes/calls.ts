@@ -1,6 +1,7 @@
 /** Calls over REST: place one, read one, read or watch what happens in it, end it. */
 
 import { createRoute, z } from "@hono/zod-openapi";
+import { Keys } from "@/lib/workflow/press_keys.ts";
 import { STREAM_HEADERS } from "./call_stream.ts";
 import { answer, body, id, idField, listOf, newRoutes, PAGE_MAX, PageQuery } from "./openapi.ts";
 import { Phone, SIGNED_IN, Time } from "./openapi.ts";
@@ -195,6 +196,9 @@ const Transfer = z.strictObject({
     description: "Said before the caller is handed over",
   }),
 });
+const PressKeys = z.strictObject({
+  digits: Keys.meta({ description: "0 to 9, A to D, * and #; w waits for half a second" }),
+});
 const taken = {
   204: { description: "The call has taken it; it stands in the call's events as `controlled`" },
 };
@@ -244,6 +248,18 @@ const transfer = createRoute({
   summary: "Hand the caller over to another number",
   description: "Blind: the agent leaves the call. It counts as a call that is placed.",
   request: { params, body: body(Transfer) },
+  responses: taken,
+});
+
+const dtmf = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/dtmf",
+  summary: "Press keys on the caller's line",
+  description:
+    "Their tones are heard as soon as nobody speaks, and nothing interrupts them. What " +
+    "was pressed stands in the call's events as `keys_sent`.",
+  request: { params, body: body(PressKeys) },
   responses: taken,
 });
 
@@ -332,6 +348,11 @@ export const calls = newRoutes()
   })
   .openapi(unmute, async (c) => {
     const command = { type: "unmute" } as const;
+    await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
+    return c.body(null, 204);
+  })
+  .openapi(dtmf, async (c) => {
+    const command = { type: "pressKeys", keys: c.req.valid("json").digits } as const;
     await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
     return c.body(null, 204);
   })

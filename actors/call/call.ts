@@ -396,11 +396,11 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     const { speaker, model, listener, leg } = state.children;
     switch (effect.type) {
       case "begin":
-        if (leg !== null) {
+        if (leg !== null && state.phase === "live") { // on a line that is being closed nothing begins
           const voice = voiceAt(graph, state.dialogue.workflow.node);
           speaker.send({ ...effect, leg, voice });
         }
-        return state;
+        return effect.keys === undefined ? state : hush(state, effect.keys, ctx);
       case "text":
         speaker.send(effect);
         return hush(state, effect.text, ctx);
@@ -597,6 +597,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         const { text, interrupts } = command;
         return tell(state, { type: "say", sentence: text, interrupts }, ctx);
       }
+      case "pressKeys":
+        return tell(state, { type: "sendKeys", keys: command.keys }, ctx);
       case "addContext":
         return tell(state, { type: "note", text: command.text }, ctx);
       case "mute":

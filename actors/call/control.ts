@@ -9,6 +9,8 @@ export type Command =
   /** The agent says nothing by itself until `unmute`: it listens, and keeps the record. */
   | { readonly type: "mute" }
   | { readonly type: "unmute" }
+  /** Presses keys on the caller's line as soon as nobody speaks: 0 to 9, A to D, `*`, `#`; `w` waits. */
+  | { readonly type: "pressKeys"; readonly keys: string }
   /** Silence in the recording until `resumeRecording`. */
   | { readonly type: "pauseRecording" }
   | { readonly type: "resumeRecording" }

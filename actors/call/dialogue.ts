@@ -101,6 +101,9 @@ export interface Dialogue {
   readonly guessed: string | null;
   /** Keys that the caller has pressed and that are no turn yet. */
   readonly keys: string;
+  /** Keys that the agent is to press once nobody speaks, and those that are on their way. */
+  readonly keysToSend: string;
+  readonly sending: { readonly generation: number; readonly keys: string } | null;
   /** What the model has been told of this call while it went on. */
   readonly notes: readonly string[];
   /** Sentences that others gave the agent to say, in their order. */
@@ -158,6 +161,8 @@ export type DialogueEvent =
   | { readonly type: "deadlinePassed" }
   /** Say this as soon as nobody speaks, or at once. */
   | { readonly type: "say"; readonly sentence: string; readonly interrupts: boolean }
+  /** Press keys as soon as nobody speaks. */
+  | { readonly type: "sendKeys"; readonly keys: string }
   | { readonly type: "note"; readonly text: string }
   | { readonly type: "mute"; readonly isMuted: boolean }
   /** Say `sentence`, whoever speaks, and hang up. */
@@ -165,8 +170,13 @@ export type DialogueEvent =
 
 /** What the actor does, in this order. */
 export type Effect =
-  /** `isHeld`: it is made, and waits for its `release` to be played. */
-  | { readonly type: "begin"; readonly generation: number; readonly isHeld: boolean }
+  /** `isHeld`: it is made, and waits for its `release` to be played. With `keys` it is their tones, and no speech. */
+  | {
+    readonly type: "begin";
+    readonly generation: number;
+    readonly isHeld: boolean;
+    readonly keys?: string;
+  }
   | { readonly type: "release"; readonly generation: number }
   /** Forget a held one: nothing of it was played. */
   | { readonly type: "discard"; readonly generation: number }
@@ -221,6 +231,8 @@ export function newDialogue(graph: Graph): Dialogue {
     lastTurn: null,
     guessed: null,
     keys: "",
+    keysToSend: "",
+    sending: null,
     notes: [],
     given: [],
     isMuted: false,

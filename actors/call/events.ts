@@ -29,6 +29,8 @@ export type CallEvent =
   | Controlled
   | RecordingEvent
   | { readonly type: "dtmf_pressed"; readonly digit: string }
+  /** Keys that the agent pressed; not `isComplete`: they were cut off, and how many were heard is not known. */
+  | { readonly type: "keys_sent"; readonly digits: string; readonly isComplete: boolean }
   /** Something failed; the call went on or ended. `code` is of lib/errors.ts, or "crashed". */
   | {
     readonly type: "failed";

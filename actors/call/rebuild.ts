@@ -51,6 +51,7 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
     case "call_started":
     case "leg_lost":
     case "dtmf_pressed":
+    case "keys_sent":
     case "caller_signalled":
     case "failed":
     case "recording_paused":
@@ -116,6 +117,7 @@ function control(dialogue: Dialogue, { action, text }: Controlled): Dialogue {
     case "unmute":
       return { ...dialogue, isMuted: action === "mute" };
     case "say":
+    case "pressKeys":
     case "transfer":
     case "pauseRecording":
     case "resumeRecording":

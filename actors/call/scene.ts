@@ -11,6 +11,7 @@ import type { Sense } from "@/lib/speech/sense.ts";
 import {
   advance,
   begin,
+  PRESSED,
   type Step,
   type WorkflowAction,
   type WorkflowState,
@@ -60,6 +61,8 @@ export const EARLY_ENDPOINT_MS = 200;
 const END_KEY = "#";
 /** Keys of one turn: card and account numbers are shorter. */
 const KEYS_MAX = 32;
+/** Keys that may wait to be pressed; the oldest go. */
+const KEYS_TO_SEND_MAX = 128;
 /** Sentences that may wait to be said; the oldest go. */
 const GIVEN_MAX = 10;
 /** Notes that the model is told: the newest. */
@@ -86,6 +89,7 @@ export class Scene {
     const { ahead } = this.dialogue;
     if (ahead !== null && isOfAhead(this.dialogue, event)) this.#takeAhead(ahead, event);
     else this.#take(event);
+    if (event.type !== "legLost") this.#sendKeys(); // without a leg nobody would hear them
     this.#attend();
   }
 
@@ -130,6 +134,8 @@ export class Scene {
         return this.#keyed();
       case "say":
         return this.#give(event.sentence, event.interrupts);
+      case "sendKeys":
+        return this.#keysGiven(event.keys);
       case "note":
         this.#forget(); // it was made without knowing this
         return this.#set({ notes: [...this.dialogue.notes, event.text] });
@@ -264,7 +270,8 @@ export class Scene {
     const { rules, graph } = this.#scenario;
     const node = nodeOf(graph, this.dialogue.workflow.node);
     const isToldOfRecording = this.dialogue.disclosure.phase === "saying";
-    if (!isToldOfRecording && (node.type === "end" || node.isInterruptible)) return rules;
+    const isFree = !isToldOfRecording && this.dialogue.sending === null;
+    if (isFree && (node.type === "end" || node.isInterruptible)) return rules;
     return { ...rules, bargeIn: { ...rules.bargeIn, isAllowed: false } };
   }
 
@@ -275,6 +282,36 @@ export class Scene {
     if (shouldBeDeaf === isDeaf) return;
     this.#set({ isDeaf: shouldBeDeaf });
     this.effects.push({ type: "listen", isDeaf: shouldBeDeaf });
+  }
+
+  #keysGiven(keys: string): void {
+    this.#set({ keysToSend: (this.dialogue.keysToSend + keys).slice(-KEYS_TO_SEND_MAX) });
+  }
+
+  /** Once nobody speaks and nothing is on its way to be said, the tones have the line for themselves. */
+  #sendKeys(): void {
+    const { keysToSend, sending, turn, reply, open, unsaid, ending } = this.dialogue;
+    const { utterances, counts } = this.dialogue;
+    const isSilent = turn.floor === "quiet" && reply === null && open === null && unsaid === null &&
+      utterances.every(({ cutAt }) => cutAt !== null);
+    if (keysToSend === "" || sending !== null || !isSilent || ending !== null) return;
+    const generation = counts.generations + 1;
+    this.#set({
+      keysToSend: "",
+      sending: { generation, keys: keysToSend },
+      counts: { ...counts, generations: generation },
+      utterances: [...utterances, newUtterance(generation, counts.turns)],
+      cutOff: null,
+    });
+    this.effects.push({ type: "begin", generation, isHeld: false, keys: keysToSend });
+    this.#turn({ type: "speechGiven", last: false });
+  }
+
+  /** The tones are over. */
+  #keysSent(keys: string, isComplete: boolean): void {
+    this.#set({ sending: null });
+    this.#record({ type: "keys_sent", digits: keys, isComplete });
+    if (isComplete) this.#spoken();
   }
 
   #callerSaid(text: string): void {
@@ -547,7 +584,8 @@ export class Scene {
   /** True when the caller's words, or a function's answer, have been followed by nothing that was heard. */
   get #owesReply(): boolean {
     const last = promptMessages(this.dialogue.entries).at(-1);
-    return last?.role === "caller" || last?.role === "toolOutput";
+    if (last?.role === "toolOutput") return last.output !== PRESSED;
+    return last?.role === "caller";
   }
 
   #cutShort(): void {
@@ -606,7 +644,7 @@ export class Scene {
   #give(sentence: string, interrupts: boolean): void {
     const { ending, turn } = this.dialogue;
     if (ending !== null) return;
-    if (interrupts && turn.floor === "agent") {
+    if (interrupts && turn.floor === "agent" && this.dialogue.sending === null) {
       this.#withdraw();
       this.#cutCurrent();
     }
@@ -630,7 +668,7 @@ export class Scene {
     this.#set({ isMuted: true });
     if (this.dialogue.ending !== null) return;
     if (this.dialogue.turn.floor === "thinking") return this.#turn({ type: "replyEmpty" });
-    if (this.dialogue.turn.floor === "agent") this.#cutCurrent();
+    if (this.dialogue.turn.floor === "agent" && this.dialogue.sending === null) this.#cutCurrent();
   }
 
   #unmute(): void {
@@ -670,8 +708,10 @@ export class Scene {
         return this.#say(action.text, false);
       case "respond":
         return this.#request(0);
+      case "pressKeys":
+        return this.#keysGiven(action.keys);
       case "listen":
-        return this.#finish();
+        return this.#replyOver();
       case "answerTool": // stands behind its call
       case "nodeEntered":
       case "variablesSet":
@@ -948,6 +988,8 @@ export class Scene {
   /** What was heard of an utterance is known. */
   #settled(utterance: Utterance): void {
     const { generation, heardCount, cutAt, turn, gap, audibleAt } = utterance;
+    const { sending } = this.dialogue;
+    if (sending?.generation === generation) return this.#keysSent(sending.keys, cutAt === null);
     const endedAt = audibleAt === null ? null : cutAt ?? this.#now;
     this.#record({
       type: "agent_said",

@@ -2,6 +2,7 @@
 
 import type { Actor, Context, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
 import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
+import { dialTones } from "@/lib/audio/dtmf.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { isAudible } from "@/lib/audio/energy.ts";
 import type { AppError } from "@/lib/errors.ts";
@@ -26,6 +27,8 @@ export type SpeakerMessage =
     generation: number;
     isHeld: boolean;
     leg: Pick<Ref<LegMessage>, "send">;
+    /** Of a telephone: their tones in place of speech. */
+    keys?: string;
     /** Absent: as the speaker was made. */
     voice?: SynthesisOptions;
   }
@@ -202,14 +205,14 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
       return { speaking: null };
     },
     on: {
-      begin(state, { generation, leg, isHeld, voice = options }, ctx) {
+      begin(state, { generation, leg, isHeld, keys, voice = options }, ctx) {
         drop(state, ctx);
         const clauses = newAsyncQueue<string>(CLAUSES_MAX);
         const playout = new Playout();
         playout.mark(0, markName(generation, { type: "start" }));
         ctx.stream(
           "synthesis",
-          (signal) => tts.synthesize(clauses, voice, signal),
+          (signal) => keys === undefined ? tts.synthesize(clauses, voice, signal) : tonesOf(keys),
           (item) => ({ type: "synthesised", generation, item }),
         );
         const none = { wordCount: 0, announced: [], audioBytes: 0, leadBytes: 0 };
@@ -265,6 +268,10 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
       rest();
     },
   };
+}
+
+async function* tonesOf(keys: string): AsyncGenerator<Speech> {
+  yield await Promise.resolve({ type: "audio", audio: dialTones(keys) });
 }
 
 function placed(word: SpokenWord): PlacedWord {

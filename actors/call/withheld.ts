@@ -82,6 +82,11 @@ export function withhold(
     }
     case "dtmf_pressed":
       return isHere ? { ...event, digit: MASK } : event;
+    case "keys_sent":
+      return {
+        ...event,
+        digits: isHere ? MASK.repeat(event.digits.length) : masked(event.digits, secrets),
+      };
     case "controlled":
       return event.text === null ? event : { ...event, text: masked(event.text, secrets) };
     case "workflow_moved": {

@@ -2,6 +2,7 @@
 
 import type { ToolCall } from "@/lib/providers/llm/llm.ts";
 import { type Edge, type Graph, nodeOf, startOf } from "./graph.ts";
+import { KEYS_MAX, keysOf, mayPressKeys, PRESS_KEYS } from "./press_keys.ts";
 import { render, type Variables } from "./template.ts";
 import { collect } from "./variables.ts";
 
@@ -39,6 +40,8 @@ export type WorkflowAction =
   | { readonly type: "listen" }
   /** Exactly one for every call. Put it into the conversation. */
   | { readonly type: "answerTool"; readonly callId: string; readonly output: string }
+  /** Press these on the caller's line as soon as nobody speaks. */
+  | { readonly type: "pressKeys"; readonly keys: string }
   | { readonly type: "nodeEntered"; readonly node: string }
   /** Those of this transition; the state has all. */
   | { readonly type: "variablesSet"; readonly variables: Variables }
@@ -88,7 +91,15 @@ function callTools(graph: Graph, state: WorkflowState, calls: readonly ToolCall[
   if (counted.turnCalls > TURN_CALLS_MAX) return fail(graph, counted, calls, "too_many_calls");
 
   const actions: WorkflowAction[] = [];
+  let isPressing = false;
   for (const [at, call] of calls.entries()) {
+    const keys = keysToPress(graph, state, call);
+    if (keys !== null) {
+      isPressing = true;
+      actions.push({ type: "answerTool", callId: call.id, output: PRESSED });
+      actions.push({ type: "pressKeys", keys });
+      continue;
+    }
     const taken = tryEdge(graph, counted, call);
     if (taken.ok) {
       if (state.transitions >= CALL_TRANSITIONS_MAX) {
@@ -102,7 +113,15 @@ function callTools(graph: Graph, state: WorkflowState, calls: readonly ToolCall[
     }
     actions.push(refuse(call, taken.error));
   }
-  return { state: counted, actions: [...actions, { type: "respond" }] };
+  // What answers is the machine behind the keys: the model hears it before it says more.
+  const next = isPressing ? "listen" : "respond";
+  return { state: counted, actions: [...actions, { type: next }] };
+}
+
+/** Null: it is another function, may not be called here, or names no keys. */
+function keysToPress(graph: Graph, { node }: WorkflowState, call: ToolCall): string | null {
+  if (call.name !== PRESS_KEYS || !mayPressKeys(graph, node)) return null;
+  return keysOf(call.arguments);
 }
 
 type Taken =
@@ -112,6 +131,9 @@ type Taken =
 function tryEdge(graph: Graph, state: WorkflowState, call: ToolCall): Taken {
   const node = nodeOf(graph, state.node);
   const edges = graph.edges.filter((edge) => edge.from === node.id);
+  if (call.name === PRESS_KEYS && mayPressKeys(graph, node.id)) {
+    return { ok: false, error: NO_KEYS };
+  }
   const edge = edges.find((edge) => edge.function === call.name);
   if (edge === undefined || node.type === "end") {
     const names = edges.map((edge) => `"${edge.function}"`).join(", ");
@@ -163,6 +185,9 @@ function fail(
 }
 
 const DONE = "Done. Go on with your new task, without a word about this function.";
+/** The answer of a call of `press_keys`: the model is not asked again before somebody speaks. */
+export const PRESSED = "Pressed. What is heard next comes from there.";
+const NO_KEYS = `"digits" must be 1 to ${KEYS_MAX} of 0 to 9, A to D, *, # and w.`;
 const ENDED = "The conversation has ended.";
 const MOVED_ON = "The conversation has moved on by another function of the same reply.";
 

@@ -156,6 +156,8 @@ export interface Talk extends NodeVoice {
   readonly isInterruptible: boolean;
   /** True: what is said and keyed here, as a card number, is kept nowhere: neither in a recording nor in the record. */
   readonly isSensitive: boolean;
+  /** True: the model may press keys here, as a machine's menu asks for them. */
+  readonly mayPressKeys: boolean;
   /** What the recogniser should listen for here, beside the agent's. */
   readonly keyterms: readonly string[];
 }
@@ -246,6 +248,7 @@ const talk = {
   variables: z.array(VariableJson).max(VARIABLES_MAX).default([]),
   isInterruptible: z.boolean().default(true),
   isSensitive: z.boolean().default(false),
+  mayPressKeys: z.boolean().default(false),
   keyterms,
 };
 
@@ -488,6 +491,13 @@ function* edgeFaults({ nodes, edges }: Graph): Generator<readonly [Path, string]
     const name = `${edge.from} ${edge.function}`;
     if (functions.has(name)) yield [["edges", at, "function"], "This name is taken at its node"];
     functions.add(name);
+    const node = nodes.find(({ id }) => id === edge.from);
+    if (
+      edge.function === "press_keys" && node !== undefined && node.type !== "end" &&
+      node.mayPressKeys
+    ) {
+      yield [["edges", at, "function"], "This name is that of pressing keys"];
+    }
   }
 }
 

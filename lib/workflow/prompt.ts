@@ -3,6 +3,7 @@
 import type { Tool } from "@/lib/providers/llm/llm.ts";
 import { type Edge, type Graph, languageOf, nodeOf, type Talk, type Variable } from "./graph.ts";
 import type { WorkflowState } from "./engine.ts";
+import { pressKeysTool } from "./press_keys.ts";
 import { plain, render, type Variables } from "./template.ts";
 
 /** The parts of a model's prompt that follow from the graph. At an end there is nothing to call. */
@@ -27,7 +28,8 @@ export function promptFor(
     "it. Never make up an argument: ask for what is missing.",
   ].filter((part) => part !== "").join("\n\n");
   const edges = graph.edges.filter((edge) => edge.from === node.id);
-  return { system, tools: edges.map((edge) => toTool(edge, node, variables)) };
+  const tools = edges.map((edge) => toTool(edge, node, variables));
+  return { system, tools: node.mayPressKeys ? [...tools, pressKeysTool] : tools };
 }
 
 function known(variables: Variables): string {

@@ -273,6 +273,12 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     ok: 409,
     ids: { id: call },
   },
+  "POST /api/v1/calls/{id}/dtmf": {
+    needs: "calls:write",
+    ok: 409,
+    ids: { id: call },
+    body: () => ({ digits: "1w2#" }),
+  },
   "POST /api/v1/calls/{id}/transfer": {
     needs: "calls:write",
     ok: 409,

@@ -31,6 +31,7 @@ Deno.test("a graph gets its defaults", () => {
     variables: [{ ...variable, ask: null, required: true }],
     isInterruptible: true,
     isSensitive: false,
+    mayPressKeys: false,
     keyterms: [],
     language: null,
     voice: null,

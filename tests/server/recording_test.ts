@@ -10,14 +10,19 @@ import { systemClock } from "@/lib/clock.ts";
 import { fileStore } from "@/lib/providers/storage/files.ts";
 import { storesOf } from "@/lib/providers/storage/mod.ts";
 import type { ObjectStore } from "@/lib/providers/storage/storage.ts";
+import { recordingPrefix } from "@/lib/recording/segments.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { testDatabase } from "@/tests/support/database.ts";
+import { type S3Server, startS3 } from "@/tests/support/s3.ts";
+import { placesOf } from "@/tests/support/catalogue.ts";
 import { playedWords } from "@/tests/support/heard.ts";
 import { type ServerKit, serverKit } from "@/tests/support/server.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
 import type { FakeCall } from "@/tests/support/twilio_call.ts";
 
 const { open } = await testDatabase();
+
+const RECORDED = { ...structuredClone(demoAgent), recording: { consent: "disclose" } };
 
 interface Recorded {
   readonly kit: ServerKit;
@@ -30,13 +35,18 @@ interface Recorded {
 
 /** A call of an agent that records is up, and its greeting is being said. */
 async function withRecordedCall(
-  recording: Record<string, unknown>,
+  { graph, env }: {
+    readonly graph: Record<string, unknown>;
+    /** Settings that say where recordings go; a folder of the test's own when absent. */
+    readonly env?: Readonly<Record<string, string>>;
+  },
   test: (it: Recorded) => Promise<void>,
 ): Promise<void> {
   const database = await open();
   const dir = await Deno.makeTempDir();
   const objects = fileStore(dir);
-  const kit = await serverKit({ database, stores: storesOf(objects) });
+  const stores = storesOf(objects);
+  const kit = await serverKit({ database, ...(env === undefined ? { stores } : { env }) });
   async function json(path: string, init: RequestInit = {}): Promise<Record<string, unknown>> {
     const response = await kit.rest(`/api/v1/${path}`, {
       ...init,
@@ -47,7 +57,6 @@ async function withRecordedCall(
     return body === "" ? {} : JSON.parse(body);
   }
   try {
-    const graph = { ...structuredClone(demoAgent), recording };
     await json(`agents/${DEMO_AGENT_ID}`, {
       method: "PATCH",
       body: JSON.stringify({ draft: graph }),
@@ -73,13 +82,13 @@ async function withRecordedCall(
   }
 }
 
-/** Resolves once an event of this type is recorded. */
-async function seen({ kit, callId }: Recorded, type: string): Promise<void> {
+/** Resolves once so many events of this type are recorded. */
+async function seen({ kit, callId }: Recorded, type: string, count = 1): Promise<void> {
   const { body } = await kit.rest(`/api/v1/calls/${callId}/stream`);
   let text = "";
   for await (const piece of body?.pipeThrough(new TextDecoderStream()) ?? []) {
     text += piece;
-    if (text.includes(`"${type}"`)) return;
+    if (text.split(`"${type}"`).length > count) return;
   }
   throw new Error(`No "${type}" came`);
 }
@@ -116,7 +125,7 @@ const textOf = (audio: Uint8Array): string =>
   heardWords(audio).filter(({ complete }) => complete).map(({ text }) => text).join(" ");
 
 Deno.test("a recorded call is downloaded whole and in parts, and is erased with its sound", async () => {
-  await withRecordedCall({ consent: "disclose" }, async (it) => {
+  await withRecordedCall({ graph: RECORDED }, async (it) => {
     const { phoned, callId, kit, json, objects, database } = it;
     await seen(it, "recording_started");
     await phoned.streams[0]?.say(speak("Goodbye for now.").audio);
@@ -208,3 +217,107 @@ Deno.test("a recorded call is downloaded whole and in parts, and is erased with 
 async function idOf(json: Recorded["json"], callId: string): Promise<unknown> {
   return (await json(`calls/${callId}/recording`))["id"];
 }
+
+function settingsOf(s3: S3Server): Record<string, string> {
+  return {
+    S3_ENDPOINT: s3.endpoint,
+    S3_REGION: s3.region,
+    S3_BUCKET: s3.bucket,
+    S3_ACCESS_KEY_ID: s3.accessKeyId,
+    S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+  };
+}
+
+Deno.test("a recording goes to the bucket that is set, every request signed, and is erased there", async () => {
+  const s3 = startS3();
+  await withRecordedCall({ graph: RECORDED, env: settingsOf(s3) }, async (it) => {
+    const { phoned, callId, json, database } = it;
+    await seen(it, "recording_started");
+    await phoned.streams[0]?.say(speak("Goodbye for now.").audio);
+    await seen(it, "caller_said");
+    phoned.hangUp();
+    await phoned.ended;
+    const view = await stored(it);
+    assert.equal(view.status, "complete");
+    const bytes = [...s3.objects.values()].reduce((sum, { length }) => sum + length, 0);
+    const wav = await bytesOf(view.link?.url ?? "");
+    assert.equal(wav.length, 44 + 2 * bytes);
+    assert.match(textOf(sideOf(wav, 0)), /for now\./);
+    await database.asOwner(
+      5_000,
+      (sql) => sql`update call set ended_at = ended_at - interval '1 minute'`,
+    );
+    await json(`calls/${callId}`, { method: "DELETE" });
+    assert.deepEqual([s3.objects.size, s3.refused], [0, []]);
+  });
+  await s3.close();
+});
+
+Deno.test("a bucket that refuses what it is given fails the recording, and the call is held to its end", async () => {
+  const s3 = startS3();
+  const env = { ...settingsOf(s3), S3_SECRET_ACCESS_KEY: "not the one" };
+  await withRecordedCall({ graph: RECORDED, env }, async (it) => {
+    const { phoned } = it;
+    await seen(it, "recording_failed");
+    await phoned.streams[0]?.say(speak("Goodbye for now.").audio);
+    await seen(it, "caller_said");
+    phoned.hangUp();
+    await phoned.ended;
+    const { status, link, ...view } = await stored(it);
+    assert.deepEqual([status, link], ["failed", null]);
+    assert.equal("reason" in view && view.reason, "store_failed");
+  });
+  assert(s3.refused.length >= 3, "it tried");
+  await s3.close();
+});
+
+const CARD = "4111111111111111";
+const PAID = {
+  name: "Payments",
+  persona: "You take payments.",
+  recording: { consent: "disclose" },
+  nodes: [
+    {
+      type: "start",
+      id: "card",
+      greeting: "Please key in your card number.",
+      instructions: "Take the card.",
+      isSensitive: true,
+      variables: [{
+        name: "cardNumber",
+        type: "string",
+        description: "The number of the card.",
+        ask: "Please key in your card number.",
+      }],
+    },
+    { type: "end", id: "done", farewell: "Charged to {{cardNumber}}. Goodbye.", outcome: "paid" },
+  ],
+  edges: [{ from: "card", to: "done", function: "pay", condition: "The card is there." }],
+};
+
+Deno.test("a planted card number stands in no table, no file and no log", async () => {
+  await withRecordedCall({ graph: PAID }, async (it) => {
+    const { phoned, kit, database, objects } = it;
+    await seen(it, "agent_said", 2); // what is said of the recording, and the greeting
+    for (const digit of CARD) phoned.streams[0]?.press(digit);
+    phoned.streams[0]?.press("#");
+    await phoned.ended;
+    const view = await stored(it);
+    assert.equal(view.status, "complete");
+    await (await kit.rest(`/api/v1/calls/${it.callId}/stream`)).text();
+    const { variables, reason } = await it.json(`calls/${it.callId}`);
+    assert.deepEqual([variables, reason], [{ cardNumber: "(not kept)" }, "agent_hung_up"]);
+    assert.deepEqual(await placesOf(database, CARD), []);
+    assert.deepEqual(await placesOf(database, CARD.slice(0, 8)), []);
+    assert.equal(kit.logged.some((line) => line.includes(CARD.slice(0, 8))), false);
+    const heard = phoned.streams.flatMap((it) => playedWords(it).map(({ text }) => text)).join(" ");
+    assert.match(heard, /Charged to .+ Goodbye\./, "the caller was told");
+    const { signal } = new AbortController();
+    const id = String(await idOf(it.json, it.callId));
+    for (const { key } of await objects.list(recordingPrefix(DEMO_TENANT_ID, id), signal)) {
+      const sound = await objects.get(key, signal) ?? new Uint8Array();
+      const agent = sound.filter((_, i) => i % 2 === 1);
+      assert.equal(textOf(agent), "", "neither the node nor the number that is said again");
+    }
+  });
+});

@@ -27,9 +27,14 @@ export function fileStore(dir: string): ObjectStore {
     provider: "files",
     async put(key, bytes, signal) {
       const path = pathOf(key);
+      const write = () => Deno.writeFile(`${path}${PART}`, bytes, { mode: 0o600, signal });
       await told(async () => {
-        await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
-        await Deno.writeFile(`${path}${PART}`, bytes, { mode: 0o600, signal });
+        await write().catch(async (error) => {
+          if (!(error instanceof Deno.errors.NotFound)) throw error;
+          const folder = path.slice(0, path.lastIndexOf("/"));
+          await Deno.mkdir(folder, { recursive: true, mode: 0o700 }); // the first of its folder
+          await write();
+        });
         await Deno.rename(`${path}${PART}`, path);
       });
     },

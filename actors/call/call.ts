@@ -3,7 +3,7 @@
 import type { Actor, Context, Kind, Outcome, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import type { FromRecording } from "@/actors/recording/recording.ts";
-import type { Recordings, Running } from "@/actors/recording/recordings.ts";
+import type { Recordings } from "@/actors/recording/recordings.ts";
 import { type Consent, consentFor } from "@/lib/recording/consent.ts";
 import { AppError } from "@/lib/errors.ts";
 import type {
@@ -52,6 +52,7 @@ import { rebuild } from "./rebuild.ts";
 import { noticesOf, wordsOf } from "./screen.ts";
 import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./speaker.ts";
 import type { Pieces } from "./pieces.ts";
+import { pauseTaping, tapeMessage, type Taping } from "./taping.ts";
 import type { Ticker } from "./ticker.ts";
 import { hearingAt, voiceAt } from "./tuning.ts";
 import { deadlineOf, type Turn } from "./turns.ts";
@@ -189,12 +190,6 @@ interface Children {
   readonly leg: Ref<LegMessage> | null;
 }
 
-/** A recording that is on, and what keeps it silent. */
-interface Taping {
-  readonly running: Running;
-  readonly pauses: readonly Pause[];
-}
-
 interface State {
   readonly phase: "rebuilding" | "connecting" | "live" | "ending" | "saving";
   /** Of the agent's hooks. */
@@ -302,10 +297,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     return heedNode(on, ctx);
   }
 
-  /** Has the leg that there is taped. */
   function tape({ taping, children: { leg } }: State): void {
-    if (taping === null) return;
-    leg?.send({ type: "tape", running: taping.running, isPaused: taping.pauses.length > 0 });
+    if (taping !== null) leg?.send(tapeMessage(taping));
   }
 
   /** Nothing that is said or keyed at a sensitive node is recorded. */
@@ -322,18 +315,14 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
 
   function pauseTape(
     state: State,
-    { cause, isPaused }: { readonly cause: Pause; readonly isPaused: boolean },
+    change: Parameters<typeof pauseTaping>[1],
     ctx: Context<CallMessage>,
   ): State {
-    if (state.taping === null || state.taping.pauses.includes(cause) === isPaused) return state;
-    const others = state.taping.pauses.filter((it) => it !== cause);
-    const next: State = {
-      ...state,
-      taping: { ...state.taping, pauses: isPaused ? [...others, cause] : others },
-    };
-    if (others.length > 0) return next; // it is silent as it was
-    state.children.leg?.send({ type: "pauseTape", isPaused });
-    return record(next, isPaused ? { type: "recording_paused", cause } : RESUMED, ctx);
+    if (state.taping === null) return state;
+    const [taping, event] = pauseTaping(state.taping, change);
+    if (event === null) return { ...state, taping };
+    state.children.leg?.send({ type: "pauseTape", isPaused: change.isPaused });
+    return record({ ...state, taping }, event, ctx);
   }
 
   function welcome(): Notice {
@@ -661,6 +650,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         const rebuiltOf = rebuild(outcome.value, graph);
         const { dialogue, seq, epoch, carrierCallId, recording, pulls } = rebuiltOf;
         const running = recording.isOn ? deps.recordings.running(settings.callId) : null;
+        const pauses: Pause[] = recording.isAskedToPause ? ["asked"] : [];
+        if (isSensitive(graph, dialogue.workflow.node)) pauses.push("sensitive");
         const rebuilt: State = {
           ...state,
           phase: "connecting",
@@ -669,7 +660,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           pulls,
           seq,
           link: { ...state.link, epoch: epoch + 1 },
-          taping: running && { running, pauses: recording.pause === null ? [] : [recording.pause] },
+          taping: running && { running, pauses },
           answeredAt: epoch === 0 ? null : ctx.date(), // once stored, the first one stays
         };
         const ended = outcome.value.findLast((event) => event.type === "call_ended");
@@ -678,7 +669,9 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         }
         if (epoch > 0) startDuration(ctx);
         tune(rebuilt);
-        return fail(rebuilt, "call", { code: "crashed", message: "Rebuilt" }, ctx);
+        const failed = fail(rebuilt, "call", { code: "crashed", message: "Rebuilt" }, ctx);
+        if (!recording.isOn || running !== null) return failed;
+        return record(failed, { type: "recording_failed", reason: "crashed" }, ctx);
       },
       dial(state, { from, to, reply }, ctx) {
         if (state.phase !== "connecting") {
@@ -923,8 +916,6 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
 function promptsOf(turn: Turn): number {
   return "prompts" in turn ? turn.prompts : 0;
 }
-
-const RESUMED: CallEvent = { type: "recording_resumed" };
 
 function lastWordOf(
   { transferTo }: Pick<State, "transferTo">,

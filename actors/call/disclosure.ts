@@ -49,19 +49,21 @@ export type Pause = "sensitive" | "repeated" | "asked";
 /** What the events of a call say of its recording. */
 export interface RecordingRecord {
   readonly isOn: boolean;
-  readonly pause: Pause | null;
+  /** Somebody has asked for silence in it. */
+  readonly isAskedToPause: boolean;
 }
 
-export const noRecording: RecordingRecord = { isOn: false, pause: null };
+export const noRecording: RecordingRecord = { isOn: false, isAskedToPause: false };
 
 export function takeRecordingEvent(before: RecordingRecord, event: CallEvent): RecordingRecord {
   switch (event.type) {
     case "recording_started":
-      return { isOn: true, pause: null };
-    case "recording_paused":
-      return { ...before, pause: event.cause };
-    case "recording_resumed":
-      return { ...before, pause: null };
+      return { isOn: true, isAskedToPause: false };
+    case "controlled": {
+      const { action } = event;
+      if (action !== "pauseRecording" && action !== "resumeRecording") return before;
+      return { ...before, isAskedToPause: action === "pauseRecording" };
+    }
     case "recording_stopped":
     case "recording_failed":
       return noRecording;

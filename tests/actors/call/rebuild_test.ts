@@ -183,3 +183,39 @@ Deno.test("a call rebuilt knows its carrier's id, its last media stream and whet
   assert.equal(ended.isEnded, true);
   assert.equal(rebuild([], clinic).carrierCallId, null);
 });
+
+const asked = { consent: "ask" } as const;
+const DISCLOSED: CallEvent[] = [
+  { type: "call_started", direction: "inbound" },
+  {
+    ...{ type: "agent_said", turn: 1, text: "This call is recorded. Yes?", unheard: "" },
+    ...{ bargedIn: false, gapMs: null, parts: null },
+  },
+  { type: "recording_disclosed", consent: "ask" },
+];
+
+Deno.test("a caller who was asked about a recording, and had not answered, is asked again", () => {
+  const { dialogue, recording } = rebuild(DISCLOSED, clinic);
+  assert.equal(recording.isOn, false);
+  const stage = newStage(clinic, { ...asked, from: dialogue });
+  stage.regainLeg();
+  assert.equal(stage.dialogue.disclosure.phase, "saying");
+});
+
+Deno.test("a caller who has agreed is greeted, and the recording is known to be on", () => {
+  const { dialogue, recording } = rebuild([
+    ...DISCLOSED,
+    { type: "caller_said", turn: 2, text: "Yes." },
+    { type: "recording_answered", isGiven: true, answer: "yes" },
+    { type: "recording_started", consent: "ask" },
+    ...["pauseRecording", "mute"].map((action): CallEvent => ({
+      ...{ type: "controlled", action: action as "mute", by: "key_1", text: null, to: null },
+    })),
+  ], clinic);
+  assert.deepEqual(recording, { isOn: true, isAskedToPause: true });
+  const stage = newStage(clinic, { ...asked, from: { ...dialogue, isMuted: false } });
+  stage.regainLeg();
+  stage.listen();
+  assert.deepEqual(stage.heard(), ["Welcome to the clinic. How can I help?"]);
+  assert.equal(stage.effects.some(({ type }) => type === "startRecording"), false, "it is on");
+});

@@ -4,6 +4,7 @@ import { type Call, type CallEnd, updateCallAnswered, updateCallEnded } from "./
 import type { Sql } from "./client.ts";
 import { insertJob } from "./jobs.ts";
 import { insertOutboxEvent } from "./outbox.ts";
+import { type RecordingEnd, updateRecordingEnded } from "./recordings.ts";
 import type { CallFacts, EventPayloads, EventType } from "@/lib/event_types.ts";
 import { newId } from "@/lib/ids.ts";
 
@@ -72,6 +73,28 @@ export async function storeEnded(
     runAt: new Date(+end.endedAt + POST_CALL_AFTER_MS),
   });
   return true;
+}
+
+/** Stores how a call's recording ended, and tells of it if that is news. False: there is none any more. */
+export async function storeRecordingEnded(
+  sql: Sql,
+  tenantId: string,
+  recordingId: string,
+  end: RecordingEnd,
+): Promise<boolean> {
+  const row = await updateRecordingEnded(sql, tenantId, recordingId, end);
+  if (row?.isNews) {
+    const { status, reason, durationMs, endedAt } = end;
+    const payload = { callId: row.callId, recordingId, status, reason, durationMs };
+    await emit(
+      sql,
+      tenantId,
+      "recording.ended",
+      { ...payload, endedAt: endedAt.toISOString() },
+      endedAt,
+    );
+  }
+  return row !== null;
 }
 
 async function emit<T extends EventType>(

@@ -47,23 +47,30 @@ export async function insertRecording(
     on conflict do nothing`;
 }
 
-/** False: there is no such recording any more. What has ended stays as it did. */
+/** Null: there is no such recording any more. What has ended stays as it did, and is no news. */
 export async function updateRecordingEnded(
   sql: Sql,
   tenantId: string,
   id: string,
   end: RecordingEnd,
-): Promise<boolean> {
-  const rows = await sql`
+): Promise<{ readonly callId: string; readonly isNews: boolean } | null> {
+  const tenant = uuidOf("tenant", tenantId);
+  const recording = uuidOf("recording", id);
+  const [row] = await sql<{ callId: string; isNews: boolean }[]>`
+    with before as (
+      select ended_at from recording where tenant_id = ${tenant} and id = ${recording} for update
+    )
     update recording set
-      status = case when ended_at is null then ${end.status} else status end,
-      reason = case when ended_at is null then ${end.reason} else reason end,
+      status = case when before.ended_at is null then ${end.status} else status end,
+      reason = case when before.ended_at is null then ${end.reason} else reason end,
       segments = greatest(segments, ${end.segments}),
       bytes = greatest(bytes, ${end.bytes}),
       duration_ms = greatest(duration_ms, ${end.durationMs}),
-      ended_at = coalesce(ended_at, ${end.endedAt})
-    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("recording", id)}`;
-  return rows.count === 1;
+      ended_at = coalesce(recording.ended_at, ${end.endedAt})
+    from before
+    where tenant_id = ${tenant} and id = ${recording}
+    returning 'call_' || call_id as call_id, before.ended_at is null as is_news`;
+  return row ?? null;
 }
 
 export async function getRecording(

@@ -1,11 +1,7 @@
 /** Settles a recording whose process has gone: what is stored of it is counted, and it is over. */
 
-import {
-  listRecordingsLeft,
-  type RecordingEnd,
-  type StoredRecording,
-  updateRecordingEnded,
-} from "./recordings.ts";
+import { listRecordingsLeft, type RecordingEnd, type StoredRecording } from "./recordings.ts";
+import { storeRecordingEnded } from "./call_news.ts";
 import type { Sql } from "./client.ts";
 import type { Stores } from "@/lib/providers/storage/mod.ts";
 import { recordingPrefix, STORED_BYTES_PER_MS } from "@/lib/recording/segments.ts";
@@ -36,7 +32,7 @@ export async function settleRecording(
     durationMs: Math.round(bytes / STORED_BYTES_PER_MS),
     endedAt: at,
   };
-  await read((sql) => updateRecordingEnded(sql, tenantId, id, end));
+  await read((sql) => storeRecordingEnded(sql, tenantId, id, end));
 }
 
 /** Those of a tenant that nobody will end. Returns how many. */

@@ -20,6 +20,16 @@ export interface EventPayloads {
   readonly "call.slow": CallFacts & { readonly gapP95Ms: number; readonly goalMs: number };
   /** The transcript itself is read over the API: it may be longer than a webhook. */
   readonly "transcript.ready": CallFacts & { readonly turns: number };
+  /** All of a call's recording is stored that will be; its link is read over the API. */
+  readonly "recording.ended": {
+    readonly callId: string;
+    readonly recordingId: string;
+    readonly status: "complete" | "failed";
+    /** Why it failed. */
+    readonly reason: string | null;
+    readonly durationMs: number;
+    readonly endedAt: string;
+  };
   readonly "agent.published": {
     readonly agentId: string;
     readonly version: number;
@@ -58,6 +68,6 @@ export type EventType = keyof EventPayloads;
 
 export const EVENT_TYPES = [
   ...["call.started", "call.answered", "call.ended", "call.analyzed", "call.slow"] as const,
-  ...["transcript.ready", "agent.published", "member.invited"] as const,
+  ...["transcript.ready", "recording.ended", "agent.published", "member.invited"] as const,
   ...["livekit.egress_ended", "webhook.test"] as const,
 ] as const satisfies readonly EventType[];

@@ -48,12 +48,13 @@ export async function retain(deps: RetentionDeps): Promise<Record<string, number
   const now = clock.date().getTime();
   const before = (days: number): Date => new Date(now - days * DAY_MS);
   const { callRetentionDays, recordingRetentionDays, auditRetentionDays } = settings;
-  await settleLeft(deps, clock.date(), deps.signal);
-  return {
+  const counts = {
     ...(recordingRetentionDays ? await retainRecordings(deps, before(recordingRetentionDays)) : {}),
     ...(callRetentionDays ? await retainCalls(deps, before(callRetentionDays)) : {}),
     ...(auditRetentionDays ? await retainAudit(deps, before(auditRetentionDays)) : {}),
   };
+  await settleLeft(deps, clock.date(), deps.signal); // last: their store may not be there any more
+  return counts;
 }
 
 async function retainCalls(deps: RetentionDeps, before: Date): Promise<Record<string, number>> {

@@ -3,7 +3,8 @@
 import type { Ref } from "@/actors/runtime/actor.ts";
 import type { System } from "@/actors/runtime/system.ts";
 import type { Database, Work } from "@/db/client.ts";
-import { insertRecording, type NewRecording, updateRecordingEnded } from "@/db/recordings.ts";
+import { storeRecordingEnded } from "@/db/call_news.ts";
+import { insertRecording, type NewRecording } from "@/db/recordings.ts";
 import { settleRecording } from "@/db/settle_recordings.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
 import { newId } from "@/lib/ids.ts";
@@ -66,7 +67,7 @@ export function newRecordings(options: RecordingsOptions): Recordings {
         objects,
         call,
         open: () => read((sql) => insertRecording(sql, tenantId, row)),
-        close: (end) => read((sql) => updateRecordingEnded(sql, tenantId, id, end)),
+        close: (end) => read((sql) => storeRecordingEnded(sql, tenantId, id, end)),
         log,
       }), {
       stopped(reason) {

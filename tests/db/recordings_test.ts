@@ -147,11 +147,21 @@ Deno.test("a recording whose process went down is ended with what is stored, by 
   assert.match(view.link?.url ?? "", /^https:\/\/voice\.example\.com\/recordings\//);
 });
 
-Deno.test("and if nobody asks, by the night", async () => {
+Deno.test("and if nobody asks, by the night; its end is told once", async () => {
   await using database = await open();
   const { record, recordingOf, keep } = await setUp(database);
   const { callId } = await record({ isEnded: false });
   await keep({});
+  await keep({});
+  const told = await database.asOwner(
+    DEADLINE_MS,
+    (sql) =>
+      sql<{ payload: Record<string, unknown> }[]>`
+    select payload from outbox where type = 'recording.ended'`,
+  );
+  assert.deepEqual(told.map(({ payload }) => [payload["callId"], payload["status"]]), [
+    [callId, "failed"],
+  ]);
   const recording = await recordingOf(callId);
   assert.deepEqual([recording?.status, recording?.reason, recording?.segments], [
     "failed",

@@ -157,7 +157,8 @@ Deno.test("and if nobody asks, by the night; its end is told once", async () => 
     DEADLINE_MS,
     (sql) =>
       sql<{ payload: Record<string, unknown> }[]>`
-    select payload from outbox where type = 'recording.ended'`,
+    select payload from outbox
+    where type = 'recording.ended' and payload ->> 'callId' = ${callId}`,
   );
   assert.deepEqual(told.map(({ payload }) => [payload["callId"], payload["status"]]), [
     [callId, "failed"],

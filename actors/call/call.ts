@@ -237,7 +237,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           options: hearing(start),
           call: self,
           pieces: deps.pieces,
-          vad: graph.turns.bargeIn.bySound ? new Vad() : null,
+          vad: new Vad(),
+          tellsSounds: graph.turns.bargeIn.bySound,
           isEarly: settings.direction === "inbound",
         })),
       speaker: ctx.spawn(
@@ -803,6 +804,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         return tell(state, message, ctx);
       },
       sounded: (state, message, ctx) => tell(state, message, ctx),
+      unheard: (state, message, ctx) => tell(state, message, ctx),
       listenerLost: (state) => tune(state),
       deaf(state, { error }, ctx) {
         return apologise(fail(state, "listener", error, ctx), "provider_failed", ctx);

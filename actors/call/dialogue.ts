@@ -112,6 +112,8 @@ export interface Dialogue {
   readonly isMuted: boolean;
   /** True while the caller is not listened to. */
   readonly isDeaf: boolean;
+  /** How often the caller has been told that they were not heard, since they last were. */
+  readonly unheard: number;
   /** Replies made in advance that were dropped, and the tokens they cost. */
   readonly wasted: { readonly replies: number; readonly tokens: number };
   readonly counts: {
@@ -133,6 +135,8 @@ export type DialogueEvent =
   }
   /** The caller has made sounds of speech for so long. */
   | { readonly type: "sounded"; readonly forMs: number }
+  /** The caller has spoken, and the recogniser is down. */
+  | { readonly type: "unheard" }
   /** The caller pressed a key: 0 to 9, A to D, * or #, which ends what was keyed. */
   | { readonly type: "pressed"; readonly digit: string }
   /** No other key came in KEYS_WAIT_MS. */
@@ -237,6 +241,7 @@ export function newDialogue(graph: Graph): Dialogue {
     given: [],
     isMuted: false,
     isDeaf: false,
+    unheard: 0,
     wasted: { replies: 0, tokens: 0 },
     counts: { turns: 0, generations: 0, requests: 0, speechFailures: 0 },
   };

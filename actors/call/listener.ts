@@ -8,6 +8,7 @@ import type { Cancel } from "@/lib/clock.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { Recognition, SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
 import type { Pieces } from "./pieces.ts";
+import { isToBeTold, listens, tells, type Untold, untoldOf } from "./untold.ts";
 
 export type ListenerMessage =
   /** From the leg: 20 ms of caller audio. */
@@ -26,6 +27,8 @@ export type FromListener =
   | { type: "heard"; recognition: Recognition; endedAt: number | null }
   /** The caller has made sounds of speech for so long; told a few times a second, where it was asked for. */
   | { type: "sounded"; forMs: number }
+  /** The caller has said something, and the recogniser is down or stuck: it may still be heard, later. */
+  | { type: "unheard" }
   /** The recogniser will not work, and trying again would not help. */
   | { type: "deaf"; error: AppError }
   /** The listener crashed and is back, tuned as it was made. */
@@ -50,8 +53,10 @@ export interface ListenerDeps {
   readonly stt: SpeechToText;
   readonly options: TranscribeOptions;
   readonly call: Pick<Ref<FromListener>, "send">;
-  /** An ear of our own, beside the recogniser; null: there is none. */
-  readonly vad: Vad | null;
+  /** An ear of our own, beside the recogniser. */
+  readonly vad: Vad;
+  /** True: tell of the caller's sounds. */
+  readonly tellsSounds: boolean;
   /** True opens the session before there is audio; false for a call that may ring for long. */
   readonly isEarly: boolean;
 }
@@ -73,10 +78,11 @@ interface State {
   readonly fedBytes: number;
   /** When the last frame came in. */
   readonly fedAt: number;
+  readonly untold: Untold;
 }
 
 export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
-  const { stt, call, isEarly, vad, pieces } = deps;
+  const { stt, call, isEarly, vad, tellsSounds, pieces } = deps;
   let leave: Cancel | null = null;
 
   function feed({ audio, held }: State, frame: Uint8Array): void {
@@ -86,9 +92,15 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   }
 
   /** While the caller is not listened to, nobody hears them. */
-  function hark(audio: Uint8Array): void {
-    const forMs = vad?.take(audio) ?? 0;
-    if (forMs > 0 && forMs % SOUNDED_EVERY_MS < FRAME_MS) call.send({ type: "sounded", forMs });
+  function hark(audio: Uint8Array, { untold, options }: State, now: number): Untold {
+    const forMs = vad.take(audio);
+    const isDue = forMs > 0 && forMs % SOUNDED_EVERY_MS < FRAME_MS;
+    if (isDue && tellsSounds) call.send({ type: "sounded", forMs });
+    const next = listens(untold, forMs > 0);
+    const endpointMs = options.judgement === undefined ? options.endpointingMs : null;
+    if (!isToBeTold(next, now, endpointMs)) return next;
+    call.send({ type: "unheard" });
+    return { ...next, soundMs: 0, isPending: false };
   }
 
   function open(state: State, ctx: Context<ListenerMessage>): State {
@@ -112,7 +124,9 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
       const audio = newAsyncQueue<Uint8Array>(UNTAKEN_MAX);
       const closed = { isOpen: false, isDeaf: false, isSpeaking: false, isStale: false };
       const { options } = deps;
-      const state = { ...closed, audio, held: [], options, fedBytes: 0, fedAt: ctx.now() };
+      const fed = { fedBytes: 0, fedAt: ctx.now() };
+      const untold = untoldOf(restart === undefined ? null : ctx.now());
+      const state = { ...closed, audio, held: [], options, ...fed, untold };
       leave = pieces.enter();
       if (restart !== undefined) call.send({ type: "listenerLost" });
       return isEarly ? open(state, ctx) : state;
@@ -122,8 +136,8 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         const { isOpen, isDeaf, fedBytes } = state;
         const hearing = isOpen ? state : open(state, ctx);
         feed(hearing, isDeaf ? silenceLike(audio) : audio);
-        if (!isDeaf) hark(audio);
-        return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now() };
+        const untold = isDeaf ? state.untold : hark(audio, state, ctx.now());
+        return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now(), untold };
       },
       listen: (state, { isDeaf }) => ({ ...state, isDeaf }),
       tune(state, { options }, ctx) {
@@ -142,13 +156,17 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
       },
       recognised(state, { item }, ctx) {
         switch (item.type) {
-          case "item":
+          case "item": {
+            const { type } = item.value;
+            const untold = tells(state.untold, type, ctx.now());
+            if (type === "lost") return { ...state, untold };
             call.send({
               type: "heard",
               recognition: item.value,
               endedAt: arrivalOf(state, item.value),
             });
-            return reopen({ ...state, isSpeaking: item.value.type !== "utteranceEnded" }, ctx);
+            return reopen({ ...state, untold, isSpeaking: type !== "utteranceEnded" }, ctx);
+          }
           case "ended":
             throw new Error("Recogniser ended while the call goes on");
           case "failed":
@@ -220,6 +238,7 @@ function audioTimeOf(recognition: Recognition): number | null {
     case "eagerEnded":
       return recognition.lastWordEndMs;
     case "resumed":
+    case "lost":
       return null;
   }
 }

@@ -23,7 +23,7 @@ import {
   startOf,
   type TurnSettings,
 } from "@/lib/workflow/graph.ts";
-import { fillersOf } from "@/lib/workflow/phrases.ts";
+import { fillersOf, unheardOf } from "@/lib/workflow/phrases.ts";
 import { promptFor } from "@/lib/workflow/prompt.ts";
 import { render } from "@/lib/workflow/template.ts";
 import { divide, isOfAhead, promptTokens, takeOver, tokensOf, waitsForTurn } from "./ahead.ts";
@@ -57,6 +57,8 @@ const ANSWER_MAX_TOKENS = 400; // about a minute of speech
 const TEMPERATURE = 0.3;
 /** Of a dynamic or eager agent the recogniser calls an utterance over after so long; the rest of the silence is ours to wait. */
 export const EARLY_ENDPOINT_MS = 200;
+/** A caller who was told so often that they were not heard, and is not again, is let go. */
+const UNHEARD_MAX = 2;
 /** Ends what is keyed, as phones teach it. */
 const END_KEY = "#";
 /** Keys of one turn: card and account numbers are shorter. */
@@ -101,6 +103,8 @@ export class Scene {
         return this.#greetingDue();
       case "sounded":
         return this.#turn({ type: "sounded", forMs: event.forMs });
+      case "unheard":
+        return this.#turn({ type: "unheard" });
       case "legLost":
         return this.#legLost();
       case "heard":
@@ -171,6 +175,8 @@ export class Scene {
         return this.#turn({ type: "eagerEnded", text });
       case "resumed":
         return this.#turn({ type: "resumed" });
+      case "lost":
+        return; // the listener makes of it what the caller is to know
     }
   }
 
@@ -252,6 +258,8 @@ export class Scene {
         return this.#signalled(action.text);
       case "noWords":
         return this.#goOn();
+      case "sayUnheard":
+        return this.#sayUnheard();
       case "fill":
         return this.#fill();
       case "cutShort":
@@ -536,6 +544,22 @@ export class Scene {
     });
   }
 
+  /** The recogniser is down, and the caller has spoken. In a language without such a sentence they are asked to speak. */
+  #sayUnheard(): void {
+    const { unheard, isMuted, cutOff, reply } = this.dialogue;
+    const { graph } = this.#scenario;
+    if (isMuted) return this.#set({ turn: { floor: "quiet", prompts: 0 } });
+    if (cutOff !== null || reply !== null) return this.#goOn(); // and told behind it
+    if (this.#owesGreeting) return this.#open();
+    const message = "Caller could not be heard";
+    if (unheard >= UNHEARD_MAX) return this.#giveUp("listener", "provider_failed", message);
+    this.#record({ type: "failed", part: "listener", code: "provider_failed", message });
+    this.#set({ unheard: unheard + 1, milestones: {}, callerBeganAt: null, callerEndedAt: null });
+    const sentence = unheardOf(languageOf(graph))[unheard] ?? graph.idlePrompt;
+    this.#say(this.#rendered(sentence), false);
+    this.#finish();
+  }
+
   /** Bridges the wait for a reply, in the utterance that goes on with it. */
   #fill(): void {
     const { reply, workflow } = this.dialogue;
@@ -554,6 +578,7 @@ export class Scene {
     this.#record({ type: "caller_said", turn: turns, text, span });
     this.#set({
       counts: { ...counts, turns },
+      unheard: 0,
       entries: [...entries, { role: "caller", text }],
       milestones: {
         ...(callerEndedAt === null ? {} : { callerEnded: callerEndedAt }),

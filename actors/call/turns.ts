@@ -4,8 +4,11 @@ import type { Sense } from "@/lib/speech/sense.ts";
 
 /** Who may speak now. Every state but `quiet` has work in progress, and all have a deadline. */
 export type Turn =
-  /** Nobody speaks; the caller is awaited. `prompts` have been answered by silence so far. */
-  | { readonly floor: "quiet"; readonly prompts: number }
+  /**
+   * Nobody speaks; the caller is awaited. `prompts` have been answered by silence so far. `isUnheard`: they have
+   * spoken and were not heard, so that it is not they who owe a word.
+   */
+  | { readonly floor: "quiet"; readonly prompts: number; readonly isUnheard?: true }
   /** The caller speaks; `text` holds the finals of this turn. */
   | { readonly floor: "caller"; readonly text: string }
   /**
@@ -23,9 +26,14 @@ export type Turn =
   | { readonly floor: "thinking"; readonly fillers: number }
   /**
    * The agent speaks, or its speech is on its way; the caller may barge in. `text` holds finals that were
-   * too short for that: the caller's next turn begins with them.
+   * too short for that: the caller's next turn begins with them. `isUnheard` as above.
    */
-  | { readonly floor: "agent"; readonly prompts: number; readonly text: string }
+  | {
+    readonly floor: "agent";
+    readonly prompts: number;
+    readonly text: string;
+    readonly isUnheard?: true;
+  }
   /** The agent's last words: not to be barged in on, then the call is hung up. */
   | { readonly floor: "closing" };
 
@@ -46,6 +54,8 @@ export type TurnEvent =
   | { readonly type: "eagerEnded"; readonly text: string }
   /** It was not. */
   | { readonly type: "resumed" }
+  /** The caller has spoken, and the recogniser is down. */
+  | { readonly type: "unheard" }
   /** Keys were pressed that make a turn of their own. */
   | { readonly type: "keyed"; readonly text: string }
   /** Speech was handed to the speaker. `last`: the call ends after it. */
@@ -79,6 +89,8 @@ export type TurnAction =
   | { readonly type: "backchannel"; readonly text: string }
   /** The caller has been silent for long: ask whether they are there. `prompts` were in vain. */
   | { readonly type: "promptIdle"; readonly prompts: number }
+  /** The caller was not heard: say so. */
+  | { readonly type: "sayUnheard" }
   /** The reply takes long: say so. `fillers` have been said of it. */
   | { readonly type: "fill"; readonly fillers: number }
   /** No reply came in time: say so. */
@@ -114,6 +126,8 @@ export const CALLER_STALL_MS = 5_000;
 export const FALSE_START_MS = 2_000;
 /** A reply must have begun to be spoken by then (first token 2.5 s, its gaps, first audio 1 s). */
 export const THINKING_MS = 8_000;
+/** A caller who was not heard, and told so, hears more of it after so long. */
+export const UNHEARD_MS = 2_500;
 /** Speech without a mark played for so long is stuck: the lead is 0.3 s, and marks stand a second apart at most. */
 export const SPEECH_STALL_MS = 3_000;
 
@@ -124,7 +138,7 @@ export function deadlineOf(
 ): number {
   switch (turn.floor) {
     case "quiet":
-      return rules.idleMs;
+      return turn.isUnheard ? UNHEARD_MS : rules.idleMs;
     case "caller":
       return turn.text === "" ? FALSE_START_MS : CALLER_STALL_MS;
     case "pause":
@@ -152,6 +166,8 @@ export function takeTurn(turn: Turn, event: TurnEvent, rules: TurnRules): [Turn,
       return onEagerEnded(turn, event.text);
     case "resumed":
       return goOn(turn);
+    case "unheard":
+      return onUnheard(turn);
     case "keyed":
       return onKeyed(turn, event.text);
     case "speechGiven":
@@ -270,6 +286,24 @@ function goOn(turn: Turn): [Turn, TurnAction?] {
   return [{ floor: "caller", text: turn.text }, { type: "forget" }];
 }
 
+/** What was heard of their turn is answered; where that is nothing, they are told. */
+function onUnheard(turn: Turn): [Turn, TurnAction?] {
+  switch (turn.floor) {
+    case "caller":
+      if (turn.text !== "") return endCallerTurn(turn.text);
+      return [{ floor: "quiet", prompts: 0, isUnheard: true }, { type: "sayUnheard" }];
+    case "quiet":
+      return [{ floor: "quiet", prompts: 0, isUnheard: true }, { type: "sayUnheard" }];
+    case "pause":
+      return endPause(turn);
+    case "agent": // told behind what is being said
+      return [turn.isUnheard ? turn : { ...turn, isUnheard: true }];
+    case "thinking":
+    case "closing":
+      return [turn];
+  }
+}
+
 function onKeyed(turn: Turn, text: string): [Turn, TurnAction?] {
   switch (turn.floor) {
     case "quiet":
@@ -288,7 +322,7 @@ function onKeyed(turn: Turn, text: string): [Turn, TurnAction?] {
 function onSpeechGiven(turn: Turn, last: boolean): [Turn, TurnAction?] {
   switch (turn.floor) {
     case "quiet":
-      return [last ? { floor: "closing" } : { floor: "agent", prompts: turn.prompts, text: "" }];
+      return [last ? { floor: "closing" } : { ...turn, floor: "agent", text: "" }];
     case "agent":
       return [last ? { floor: "closing" } : { ...turn }];
     case "thinking":
@@ -312,7 +346,8 @@ function onSpeechEnded(turn: Turn, answer: string): [Turn, TurnAction?] {
     case "agent": {
       const said = join(turn.text, answer);
       if (said !== "") return endCallerTurn(said);
-      return [{ floor: "quiet", prompts: turn.prompts }];
+      const { prompts } = turn;
+      return [{ floor: "quiet", prompts, ...(turn.isUnheard ? { isUnheard: true } : {}) }];
     }
     case "closing":
       return [turn, { type: "hangUp" }];
@@ -323,6 +358,7 @@ function onDeadline(turn: Turn, rules: TurnRules): [Turn, TurnAction?] {
   switch (turn.floor) {
     case "quiet": {
       const { prompts } = turn;
+      if (turn.isUnheard) return [{ floor: "quiet", prompts: 0 }, { type: "sayUnheard" }];
       return [{ floor: "quiet", prompts: prompts + 1 }, { type: "promptIdle", prompts }];
     }
     case "caller":

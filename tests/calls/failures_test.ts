@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import type { CallDeps } from "@/actors/call/call.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
-import { fillersOf } from "@/lib/workflow/phrases.ts";
+import { fillersOf, unheardOf } from "@/lib/workflow/phrases.ts";
 import { AppError } from "@/lib/errors.ts";
+import { newBreakers } from "@/lib/providers/failover/breaker.ts";
+import { failoverRecogniser } from "@/lib/providers/failover/recogniser.ts";
 import { simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
 import { simulatedTts } from "@/lib/providers/tts/simulated.ts";
@@ -113,6 +115,44 @@ Deno.test("a recogniser that is lost four times in a minute has the call rebuilt
   assert.deepEqual(call.ends[0]?.variables.time, "half past nine");
   assert.deepEqual(call.stops, [{ type: "done" }]);
   assertNothingExtra(call);
+  await call.close();
+});
+
+/** A call with one recogniser, which is connected to anew as it is in production. */
+async function setUpLone(faults: readonly Fault[]) {
+  const { clock, ...kit } = actorKit();
+  const breaker = newBreakers(clock).of("lone");
+  const provider = faultyStt(simulatedStt({ clock }), clock, faults);
+  const stt = failoverRecogniser({ clock, recognisers: [{ provider, breaker }] });
+  const call = callKit({ kit: { clock, ...kit }, deps: { stt } });
+  const stream = await call.connect();
+  return { ...call, clock, caller: phone(call, stream, demoCaller) };
+}
+
+Deno.test("a lone recogniser that is down for some seconds: the caller is told, is heard after all, and the booking is made", async () => {
+  const outage = Array(5).fill(after(0, LOST));
+  const call = await setUpLone([after(5_500, LOST), ...outage]);
+  await call.clock.advance(100_000);
+  call.caller.stop();
+  const [moment = ""] = unheardOf("en");
+  assert.equal(heard(call).split(moment).length, 2, heard(call));
+  assert.deepEqual(failuresOf(call), ["listener provider_failed"]);
+  assert.equal(call.ends[0]?.variables.patient, "Maria Lopez");
+  assert.equal(call.ends[0]?.variables.time, "half past nine");
+  assert.deepEqual(endOf(call), ["answered agent_hung_up"]);
+  assertTrue(call);
+  await call.close();
+});
+
+Deno.test("a lone recogniser that stays down: the caller is told so, and then that the call must end", async () => {
+  const call = await setUpLone([after(3_000, LOST), ...Array(50).fill(after(0, LOST))]);
+  await call.clock.advance(60_000);
+  call.caller.stop();
+  const told = heard(call);
+  assert.ok(told.includes(unheardOf("en")[0] ?? "none"), told);
+  assert.ok(told.endsWith(SORRY), told);
+  assert.deepEqual(endOf(call), ["failed provider_failed"]);
+  assertTrue(call);
   await call.close();
 });
 

@@ -44,6 +44,8 @@ export interface Illness {
 export interface FaultedCall {
   /** It was answered to the end, and hung up by its caller. */
   readonly isLost: boolean;
+  /** What ended it was the apology, in the agent's voice or the carrier's. */
+  readonly isExcused: boolean;
   /** How long the process itself was kept from running at a time: past LAG_MAX_MS the call shows nothing. */
   readonly lagMs: number;
   /** The longest silence while the agent owed a word, without what the process was kept from running. */
@@ -95,6 +97,8 @@ const graph = parseGraph({
     node.type === "start" ? { ...node, greeting: GREETING } : node
   ),
 });
+
+const SORRY = graph.failureSentence;
 
 /** Answers the n-th line with so many words that only a whole answer holds the last; goes on where one broke off. */
 const brain: LanguageModel = {
@@ -185,10 +189,10 @@ export async function startFaultHouse(): Promise<FaultHouse> {
 
 /** Plays a caller who waits for each answer to its end. */
 async function converse(
-  { events }: CallKit,
+  { events, resume }: CallKit,
   stream: MediaStream,
   clock: Clock & { advance(ms: number): Promise<void> },
-): Promise<Pick<FaultedCall, "isLost" | "lagMs" | "deadAirMs" | "waitsMs">> {
+): Promise<Pick<FaultedCall, "isLost" | "isExcused" | "lagMs" | "deadAirMs" | "waitsMs">> {
   const owed: { readonly from: number; until: number }[] = [];
   const stalls: Stretch[] = [];
   const lostMs = (from: number, until: number): number =>
@@ -206,7 +210,7 @@ async function converse(
   async function await_(text: string, from: number): Promise<boolean> {
     const owing = { from, until: from };
     owed.push(owing);
-    while (!said(text) && stream.isOpen() && clock.now() - from < PATIENCE_MS) {
+    while (!said(text) && !said(SORRY) && stream.isOpen() && clock.now() - from < PATIENCE_MS) {
       await poll();
     }
     owing.until = clock.now();
@@ -221,12 +225,15 @@ async function converse(
     isAnswered = endedAt !== null && await await_(`answer ${nth + 1}.`, endedAt);
   }
   const isLost = !isAnswered || !stream.isOpen();
+  const isApologyOfCarrier = !stream.isOpen() && await isRefused(resume);
   const sounds = stream.player.pieces()
     .filter(({ audio }) => isAudible(audio))
     .map(({ atMs, audio }) => ({ from: atMs, until: atMs + audio.length / 8 }));
+  if (isApologyOfCarrier) sounds.push({ from: clock.now() - 1, until: clock.now() });
   stream.stop();
   return {
     isLost,
+    isExcused: said(SORRY) || isApologyOfCarrier,
     lagMs: Math.max(0, ...stalls.map(({ from, until }) => until - from)),
     deadAirMs: Math.max(...owed.map(({ from, until }) => {
       const silence = longestSilence(sounds, from, until);
@@ -237,6 +244,16 @@ async function converse(
       return begins - from - lostMs(from, begins);
     }),
   };
+}
+
+/** The media stream is over: whether the carrier is now to say the apology, as it asks. */
+async function isRefused(resume: CallKit["resume"]): Promise<boolean> {
+  try {
+    const answer = await resume();
+    return answer.type === "refused" && answer.sentence === SORRY;
+  } catch {
+    return false; // the call has ended altogether
+  }
 }
 
 interface Stretch {

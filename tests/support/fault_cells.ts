@@ -1,4 +1,4 @@
-/** Every part with every fault, a few calls at a time, and well calls of another account beside them. */
+/** Every part with every fault, a few calls at a time, and well calls of another account beside them; and parts alone. */
 
 import {
   FAULT_PARTS,
@@ -86,6 +86,40 @@ export async function runFaultCells(options: FaultCellsOptions): Promise<FaultCe
 export const FAILURES_TO_OPEN_MAX = 5;
 export const DEAD_AIR_MAX_MS = 4_000;
 export const FALLBACK_MAX_MS = 1_500;
+
+/** Faults of a provider that has no other beside it: most have one of each. */
+export const LONE_CELLS: readonly (readonly [FaultPart, Toxic])[] = [
+  ["stt", "refuse"],
+  ["stt", "hangHead"],
+  ["stt", "hangStream"],
+  ["stt", "reset"],
+  ["stt", "status503"],
+  ["llm", "hangHead"],
+  ["llm", "status503"],
+  ["tts", "status503"],
+];
+
+/** One call of each, all at a time. */
+export async function runLoneCells(house: FaultHouse): Promise<readonly FaultCell[]> {
+  return await Promise.all(LONE_CELLS.map(async ([part, toxic]) => {
+    const illness = { part, toxic };
+    let call = await house.call(illness, false);
+    let voids = 0;
+    while (call.lagMs > LAG_MAX_MS && loneFaultsOf(call).length > 0 && voids++ < TRIES_MAX) {
+      call = await house.call(illness, false);
+    }
+    return { ...illness, calls: [call], voids };
+  }));
+}
+
+/** Where nobody stands in the call may come to an end, but not without a word. */
+export function loneFaultsOf({ isLost, isExcused, deadAirMs, leaked }: FaultedCall): string[] {
+  return [
+    ...(isLost && !isExcused ? ["the call was lost without a word"] : []),
+    ...(deadAirMs > DEAD_AIR_MAX_MS ? [`${Math.round(deadAirMs)} ms of dead air`] : []),
+    ...(leaked > 0 ? [`${leaked} timers or sockets were left`] : []),
+  ];
+}
 
 /** What went wrong while the process itself could not run is no finding. */
 function isVoid(toxic: Toxic | null, call: FaultedCall): boolean {

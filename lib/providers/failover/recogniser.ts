@@ -17,7 +17,7 @@ const UNTAKEN_MAX_FRAMES = 500;
 const SHORT_MS = 10_000;
 /** So many failures in a row, over so long: the caller is not heard, and has to be told. */
 const FAILURES_MAX = 4;
-const GIVE_UP_MS = 4_000;
+const GIVE_UP_MS = 8_000; // meanwhile the agent says that it hears nothing
 const PAUSE_MIN_MS = 50;
 const PAUSE_MAX_MS = 800;
 /** While all breakers are open: the shortest of their waits is two seconds. */
@@ -46,7 +46,9 @@ export function failoverRecogniser(
     let failingSince: number | null = null;
     let last = -1;
     for (;;) {
-      const nth = await whoever(last, signal);
+      const free = choose(recognisers, last);
+      if (free === null) yield { type: "lost" };
+      const nth = free ?? await whoever(last, signal);
       last = nth === 0 ? -1 : nth; // the first is asked again as soon as its breaker lets it
       const { provider, breaker } = recognisers[nth] as Guarded<SpeechToText>; // it was just found there
       const startedAt = clock.now();
@@ -92,6 +94,7 @@ export function failoverRecogniser(
         }
         last = nth;
         if (recognisers.length === 1 || failures > recognisers.length) {
+          yield { type: "lost" }; // there is no other who would be heard of at once
           await sleep(clock, Math.min(PAUSE_MIN_MS * 2 ** failures, PAUSE_MAX_MS), signal);
         }
       } finally {
@@ -210,6 +213,7 @@ function moved(recognition: Recognition, byMs: number): Recognition {
     case "eagerEnded":
       return { ...recognition, lastWordEndMs: recognition.lastWordEndMs + byMs };
     case "resumed":
+    case "lost":
       return recognition;
   }
 }

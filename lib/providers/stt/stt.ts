@@ -52,5 +52,10 @@ export type Recognition =
   | { readonly type: "eagerEnded"; readonly text: string; readonly lastWordEndMs: number }
   /** It was not over: the caller goes on. */
   | { readonly type: "resumed" }
+  /**
+   * Nothing is recognised now: who recognises is connected to anew, and hears then what is said meanwhile. Told
+   * with every try that failed; any other recognition takes it back.
+   */
+  | { readonly type: "lost" }
   /** The utterance is over. `lastWordEndMs` is when its last word ended. */
   | { readonly type: "utteranceEnded"; readonly lastWordEndMs: number };

@@ -77,6 +77,10 @@ const happening = fc.oneof(
     weight: 2,
     arbitrary: named("sound", fc.constant((it) => it.tell({ type: "sounded", forMs: 400 }))),
   },
+  {
+    weight: 2,
+    arbitrary: named("unheard", fc.constant((it) => it.tell({ type: "unheard" }))),
+  },
   { weight: 12, arbitrary: exchange },
   { weight: 1, arbitrary: named("yes", fc.constant((it) => it.say("yes please"))) },
   { weight: 1, arbitrary: named("no", fc.constant((it) => it.say("no thanks"))) },

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { CallEvent } from "@/actors/call/events.ts";
-import { FALSE_START_MS, SPEECH_STALL_MS } from "@/actors/call/turns.ts";
-import { fillersOf } from "@/lib/workflow/phrases.ts";
+import { FALSE_START_MS, SPEECH_STALL_MS, UNHEARD_MS } from "@/actors/call/turns.ts";
+import { fillersOf, unheardOf } from "@/lib/workflow/phrases.ts";
 import type { PromptMessage, ToolCall } from "@/lib/providers/llm/llm.ts";
 import { clinic } from "@/tests/support/clinic.ts";
 import {
@@ -577,6 +577,40 @@ Deno.test("a caller who answers the idle prompt is asked anew when silent again"
   stage.listen();
   assert.equal(said(stage).at(-1), "Are you there?");
   assert.equal(stage.effects.some(({ type }) => type === "hangUp"), false);
+});
+
+Deno.test("a caller whom no recogniser hears is told so twice, then let go; once heard, it begins anew", () => {
+  const [moment, again] = unheardOf("en");
+  const stage = greeted();
+  stage.tell({ type: "unheard" });
+  stage.listen();
+  assert.equal(said(stage).at(-1), moment);
+  stage.advance(UNHEARD_MS);
+  stage.listen();
+  assert.equal(said(stage).at(-1), again);
+  stage.say("Maria.");
+  stage.answer("Good.");
+  stage.tell({ type: "unheard" }); // over the agent
+  stage.listen();
+  stage.advance(UNHEARD_MS);
+  stage.listen();
+  assert.deepEqual(said(stage).slice(-2), ["Good.", moment]);
+  stage.tell({ type: "unheard" });
+  stage.listen();
+  stage.tell({ type: "unheard" });
+  stage.listen();
+  assert.deepEqual(said(stage).slice(-2), [again, clinic.failureSentence]);
+  const ending = { outcome: "failed", reason: "provider_failed" } as const;
+  assert.deepEqual(stage.effects.at(-1), { type: "hangUp", ending, sentence: null });
+});
+
+Deno.test("in a language without a sentence for it a caller who is not heard is asked whether they are there", () => {
+  const stage = newStage({ ...clinic, language: "fi" });
+  stage.regainLeg();
+  stage.listen();
+  stage.tell({ type: "unheard" });
+  stage.listen();
+  assert.equal(said(stage).at(-1), clinic.idlePrompt);
 });
 
 Deno.test("a carrier that stops returning marks has the speech cut where it was last heard", () => {

@@ -22,7 +22,7 @@ function setUp(...sessions: readonly Transcribe[]) {
 }
 
 function setUpWith(
-  { isEarly, vad = null }: { isEarly: boolean; vad?: Vad | null },
+  { isEarly, tellsSounds = false }: { isEarly: boolean; tellsSounds?: boolean },
   sessions: readonly Transcribe[],
 ) {
   const { clock, system, settle } = actorKit();
@@ -42,7 +42,7 @@ function setUpWith(
   const ref = system.spawn(
     listenerKind,
     "listener",
-    () => listener({ stt, options: OPTIONS, call, isEarly, vad, pieces }),
+    () => listener({ stt, options: OPTIONS, call, isEarly, vad: new Vad(), tellsSounds, pieces }),
     {
       stopped: (reason) => stops.push(reason),
     },
@@ -266,7 +266,7 @@ Deno.test("a call that may ring for long has no recogniser before its first audi
 });
 
 Deno.test("an ear of our own tells of sounds a few times a second, and of none while the caller is not listened to", async () => {
-  const test = setUpWith({ isEarly: true, vad: new Vad() }, [deaf]);
+  const test = setUpWith({ isEarly: true, tellsSounds: true }, [deaf]);
   await test.settle();
   for (let nth = 0; nth < 25; nth++) test.frame(0x2a);
   await test.settle();
@@ -280,6 +280,62 @@ Deno.test("an ear of our own tells of sounds a few times a second, and of none w
   assert.equal(test.told.length, 5);
   test.stop();
   await test.settle();
+});
+
+/** Is lost for good after its first frame. */
+const lost: Transcribe = async function* (_audio, _options, signal) {
+  yield { type: "lost" };
+  await untilAborted(signal);
+};
+
+/** So many frames, 20 ms apart. */
+async function line(test: ReturnType<typeof setUp>, fill: number, count: number): Promise<void> {
+  for (let nth = 0; nth < count; nth++) {
+    test.frame(fill);
+    await test.clock.advance(20);
+  }
+}
+
+Deno.test("a caller who speaks while the recogniser is down is told of, once they have come to an end", async () => {
+  const test = setUp(lost);
+  await line(test, 0x2a, 40);
+  assert.deepEqual(test.told, []); // they are still speaking
+  await line(test, 0xff, 40);
+  assert.deepEqual(test.told, [{ type: "unheard" }]);
+  await line(test, 0xff, 200);
+  assert.equal(test.told.length, 1);
+  test.stop();
+  await test.settle();
+});
+
+Deno.test("one that is down after a crash of the listener is as lost as any", async () => {
+  const crash: Transcribe = async function* () {
+    throw new AppError("provider_failed", "Lost", { retryable: true });
+  };
+  const test = setUp(crash, deaf);
+  await test.clock.advance(1_000);
+  await line(test, 0x2a, 40);
+  await line(test, 0xff, 40);
+  assert.deepEqual(test.told.map(({ type }) => type), ["listenerLost", "unheard"]);
+  test.stop();
+  await test.settle();
+});
+
+Deno.test("nobody is told who was heard, or while the recogniser works", async () => {
+  const heard: Transcribe = async function* (_audio, _options, signal) {
+    yield { type: "lost" };
+    yield FINAL;
+    yield { type: "utteranceEnded", lastWordEndMs: 40 };
+    await untilAborted(signal);
+  };
+  for (const session of [deaf, heard]) {
+    const test = setUp(session);
+    await line(test, 0x2a, 40);
+    await line(test, 0xff, 40);
+    assert.equal(test.told.some(({ type }) => type === "unheard"), false);
+    test.stop();
+    await test.settle();
+  }
 });
 
 Deno.test("what is listened for changes between two utterances, and no frame is lost by it", async () => {

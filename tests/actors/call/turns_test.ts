@@ -10,12 +10,15 @@ import {
   type TurnAction,
   type TurnEvent,
   type TurnRules,
+  UNHEARD_MS,
 } from "@/actors/call/turns.ts";
 
 const BARGE_IN = { isAllowed: true, words: 2, speechMs: 0, bySound: false };
 const RULES: TurnRules = { idleMs: 8_000, bargeIn: BARGE_IN, fillerMs: 2_000, fillersMax: 1 };
 
 const quiet: Turn = { floor: "quiet", prompts: 1 };
+const unheard: Turn = { floor: "quiet", prompts: 0, isUnheard: true };
+const SAY_UNHEARD: TurnAction = { type: "sayUnheard" };
 const caller: Turn = { floor: "caller", text: "" };
 const callerSaid: Turn = { floor: "caller", text: "I need" };
 const pause: Turn = { floor: "pause", text: "I need", waitMs: 300, guess: "I need" };
@@ -217,6 +220,21 @@ const TABLE: Readonly<Record<string, { readonly event: TurnEvent; readonly cells
     event: { type: "resumed" },
     cells: { ...all("same"), pause: [callerSaid, FORGET], eager: [caller, FORGET] },
   },
+  "a caller whom no recogniser hears": {
+    event: { type: "unheard" },
+    cells: {
+      quiet: [unheard, SAY_UNHEARD],
+      caller: [unheard, SAY_UNHEARD],
+      callerSaid: [thinking, { type: "reply", text: "I need" }],
+      pause: [thinking, { type: "reply", text: "I need" }],
+      eager: [thinking, { type: "reply", text: "I need" }],
+      thinking: "same",
+      filled: "same",
+      agent: [{ ...agent, isUnheard: true }],
+      agentTold: [{ ...agentTold, isUnheard: true }],
+      closing: "same",
+    },
+  },
   "keys": {
     event: { type: "keyed", text: "(12)" },
     cells: {
@@ -335,6 +353,7 @@ Deno.test("a turn table has every event and every floor", () => {
     utteranceEnded: true,
     eagerEnded: true,
     resumed: true,
+    unheard: true,
     keyed: true,
     speechGiven: true,
     speechProgressed: true,
@@ -359,6 +378,21 @@ Deno.test("a turn table has every event and every floor", () => {
   );
 });
 
+Deno.test("a caller who was not heard is told so behind what is being said, and again soon; then it is their turn", () => {
+  const end = { type: "speechEnded", answer: "" } as const;
+  const [told] = takeTurn(agent, { type: "unheard" }, RULES);
+  assert.deepEqual(takeTurn(told, { type: "unheard" }, RULES), [told]);
+  const [after] = takeTurn(told, end, RULES);
+  assert.deepEqual(after, { ...unheard, prompts: 1 });
+  assert.equal(deadlineOf(after, RULES), UNHEARD_MS);
+  assert.deepEqual(takeTurn(after, { type: "speechGiven", last: false }, RULES), [
+    { ...agent, isUnheard: true },
+  ]);
+  const [over, action] = takeTurn(after, { type: "deadlinePassed" }, RULES);
+  assert.deepEqual([over, action], [QUIET, SAY_UNHEARD]);
+  assert.equal(deadlineOf(over, RULES), RULES.idleMs);
+});
+
 const words = fc.integer({ min: 0, max: 3 }).map((count) => Array(count).fill("word").join(" "));
 const happenings = fc.oneof(
   fc.record({ type: fc.constant("interim" as const), text: words, sense: senses(), forMs: ms() }),
@@ -371,6 +405,7 @@ const happenings = fc.oneof(
   }),
   fc.constantFrom<TurnEvent>(
     { type: "resumed" },
+    { type: "unheard" },
     { type: "speechProgressed" },
     { type: "speechEnded", answer: "" },
     { type: "replyAsked" },

@@ -70,6 +70,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       legEnded: ignored,
       heard: ignored,
       sounded: ignored,
+      unheard: ignored,
       deaf: ignored,
       listenerLost: ignored,
       wordsPlaced: ignored,

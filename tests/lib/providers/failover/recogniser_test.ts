@@ -18,7 +18,7 @@ const OPTIONS = { language: "en", keyterms: [], endpointingMs: 400 };
 async function listen(
   lines: readonly string[],
   faults: readonly (readonly Fault[])[],
-): Promise<{ finals: Recognition[]; error: unknown; armed: number }> {
+): Promise<{ finals: Recognition[]; lost: number; error: unknown; armed: number }> {
   const clock = manualClock();
   const breakers = newBreakers(clock);
   const recogniser = failoverRecogniser({
@@ -30,12 +30,14 @@ async function listen(
   });
   const audio = newAsyncQueue<Uint8Array>(10_000);
   const finals: Recognition[] = [];
+  let lost = 0;
   let error: unknown = null;
   const done = (async () => {
     try {
       const { signal } = new AbortController();
       for await (const it of recogniser.transcribe(audio, OPTIONS, signal)) {
         if (it.type === "final") finals.push(it);
+        if (it.type === "lost") lost++;
       }
     } catch (thrown) {
       error = thrown;
@@ -51,7 +53,7 @@ async function listen(
   audio.end();
   await clock.advance(5_000);
   await done;
-  return { finals, error, armed: clock.armed };
+  return { finals, lost, error, armed: clock.armed };
 }
 
 const LINES = ["I have a toothache.", "On Monday please.", "Thank you so much."];
@@ -89,11 +91,20 @@ Deno.test("another recogniser takes over where a key is refused", async () => {
   assert.equal(text(finals), LINES.join(" "));
 });
 
-Deno.test("one that drops again and again is given up on for good, after four seconds", async () => {
-  const drops = Array(20).fill({ afterMs: 100, error: LOST });
-  const { error } = await listen(LINES, [drops]);
+Deno.test("one that drops again and again is given up on for good, after eight seconds", async () => {
+  const drops = Array(40).fill({ afterMs: 100, error: LOST });
+  const { error } = await listen([...LINES, ...LINES, ...LINES], [drops]);
   assert.ok(error instanceof AppError && !error.retryable, String(error));
   assert.equal(error.cause, LOST);
+});
+
+Deno.test("a lone recogniser that is lost is told of, and one that another stands in for is not", async () => {
+  for (const count of [1, 2]) {
+    const faults = [[{ afterMs: 2_600, error: LOST }], []].slice(0, count);
+    const { lost, finals } = await listen(LINES, faults);
+    assert.equal(lost, 2 - count);
+    assert.equal(text(finals), LINES.join(" "));
+  }
 });
 
 Deno.test("a breaker that drops have opened closes with the first word that is recognised again", async () => {

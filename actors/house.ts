@@ -35,6 +35,7 @@ import { limitedFetch } from "@/lib/providers/http.ts";
 import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
 import { roomCarrier } from "@/lib/providers/carrier/room.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
+import { twilioRelay } from "@/lib/providers/carrier/twilio_relay.ts";
 import { web } from "@/lib/providers/carrier/web.ts";
 import { webMedia } from "@/lib/providers/carrier/web_media.ts";
 import { roomMedia } from "@/lib/rooms/messages.ts";
@@ -232,7 +233,7 @@ export function openHouse(options: HouseOptions): House {
       recordings.callEnded(callId);
       tenantOf(tenantId).send({ type: "ended", callId });
     },
-    deps({ callId, tenantId, channel }, { account, defaults: _, ...outfit }) {
+    deps({ callId, tenantId, channel, graph }, { account, defaults: _, ...outfit }) {
       const { nodeId } = config;
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
@@ -250,7 +251,9 @@ export function openHouse(options: HouseOptions): House {
         log,
       };
       if (channel === "web") return { ...deps, carrier: web(), newProtocol: webMedia };
-      if (channel !== "room") return { ...deps, newProtocol: twilioMedia };
+      if (channel !== "room") {
+        return { ...deps, newProtocol: graph.relay === null ? twilioMedia : twilioRelay };
+      }
       const project = async () => (await equipment.livekit(tenantId, null)).api;
       return { ...deps, carrier: roomCarrier(project), newProtocol: roomMedia };
     },

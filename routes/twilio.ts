@@ -37,8 +37,15 @@ const Form = z.object({
   /** `inbound`, `outbound-api`, `outbound-dial`. */
   Direction: z.string().max(32).default("inbound"),
 });
-/** `DialCallStatus` is there when a number that we had dialed for the caller is done. */
-const Resume = Form.extend({ DialCallStatus: z.string().max(32).optional() });
+/**
+ * `DialCallStatus` is there when a number that we had dialed for the caller is done. `SessionId`: of a relay,
+ * whose socket does not say that the caller has hung up; `CallStatus` does.
+ */
+const Resume = Form.extend({
+  DialCallStatus: z.string().max(32).optional(),
+  CallStatus: z.string().max(32).optional(),
+  SessionId: z.string().max(64).optional(),
+});
 const Status = Form.extend({
   CallStatus: z.enum(TWILIO_CALL_STATUSES),
   /** When it happened, RFC 2822: it may be told a day later. */
@@ -116,10 +123,19 @@ export function twilio(deps: AppDeps): Hono<Env> {
       return speak(c, { ...target, type: "dialSip", actionUrl });
     })
     .on("POST", ["/calls/:callId/resume", `${OWN}/calls/:callId/resume`], async (c) => {
-      const { DialCallStatus: dialed, ...webhook } = readForm(c.var.signedForm, Resume);
+      const { DialCallStatus: dialed, CallStatus, SessionId, ...webhook } = readForm(
+        c.var.signedForm,
+        Resume,
+      );
       const { callId } = check(c.req.param(), CallPath);
       const deadline = deps.clock.now() + ASK_MS;
       const owner = await ownerOf(c, webhook, deadline);
+      if (SessionId !== undefined && CallStatus === "completed") {
+        const report = { progress: "completed", at: null } as const;
+        const { CallSid: carrierCallId } = webhook;
+        deps.desk(owner.tenantId).send({ type: "progressed", callId, carrierCallId, report });
+        return speak(c, { type: "hangUp" });
+      }
       const answer = await deps.desk(owner.tenantId).ask<CallAnswer>(
         (reply) => ({ type: "resume", callId, carrierCallId: webhook.CallSid, reply }),
         { deadline },
@@ -245,7 +261,10 @@ function toVerbs(
       const streamUrl = `${publicUrl.replace(/^http/, "ws")}${answer.mediaPath}`;
       const parameters = { token: answer.token };
       return [
-        { type: "connect", actionUrl: resumeUrl, streamUrl, parameters },
+        {
+          ...{ type: "connect", actionUrl: resumeUrl, streamUrl, parameters },
+          ...(answer.relay === undefined ? {} : { relay: answer.relay }),
+        },
         { type: "redirect", url: resumeUrl },
       ];
     }

@@ -48,6 +48,8 @@ import { type FromLeg, leg, legKind, type LegMessage } from "./leg.ts";
 import { admit, type Attachment, connectAnswer, type Link, offer } from "./link.ts";
 import { type FromListener, listener, listenerKind, type ListenerMessage } from "./listener.ts";
 import { type FromModel, model, modelKind, type ModelMessage } from "./model.ts";
+import { asRelayed, isInterruptible, relaySetup } from "./relayed.ts";
+import { relaySpeaker } from "./relay_speaker.ts";
 import { rebuild } from "./rebuild.ts";
 import { noticesOf, wordsOf } from "./screen.ts";
 import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./speaker.ts";
@@ -214,7 +216,10 @@ interface State {
 }
 
 export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallMessage> {
-  const { graph } = settings;
+  /** Whether the carrier hears and speaks for the agent. */
+  const isRelayed = settings.graph.relay !== null && (settings.channel ?? "phone") === "phone";
+  const graph = isRelayed ? asRelayed(settings.graph) : settings.graph;
+  const relay = isRelayed ? relaySetup(graph) : null;
   const consent = graph.recording === null ? null : consentFor(graph.recording.consent, {
     numbers: settings.numbers,
     state: graph.recording.state,
@@ -239,19 +244,21 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           pieces: deps.pieces,
           vad: new Vad(),
           tellsSounds: graph.turns.bargeIn.bySound,
-          isEarly: settings.direction === "inbound",
+          isEarly: settings.direction === "inbound" && !isRelayed,
         })),
-      speaker: ctx.spawn(
-        speakerKind,
-        `${ctx.self.id}.speaker`,
-        () =>
+      speaker: relay === null
+        ? ctx.spawn(speakerKind, `${ctx.self.id}.speaker`, () =>
           speaker({
             tts: deps.tts,
             options: voiceAt(graph, start),
             ticker: deps.ticker,
             call: self,
-          }),
-      ),
+          }))
+        : ctx.spawn(
+          speakerKind,
+          `${ctx.self.id}.speaker`,
+          () => relaySpeaker({ call: self, language: relay.language }),
+        ),
       model: ctx.spawn(
         modelKind,
         `${ctx.self.id}.model`,
@@ -388,7 +395,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       case "begin":
         if (leg !== null && state.phase === "live") { // on a line that is being closed nothing begins
           const voice = voiceAt(graph, state.dialogue.workflow.node);
-          speaker.send({ ...effect, leg, voice });
+          const mayBeCut = isInterruptible(graph, state.dialogue);
+          speaker.send({ ...effect, leg, voice, isInterruptible: mayBeCut });
         }
         return effect.keys === undefined ? state : hush(state, effect.keys, ctx);
       case "text":
@@ -434,6 +442,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           callId: settings.callId,
           nodeId: deps.nodeId,
           resumePath: deps.resumePath,
+          relay,
         });
       case "ending":
       case "saving":
@@ -484,7 +493,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     if (carrierCallId === null) return ended; // it is being dialed: nothing can be hung up yet
     const isRinging = settings.direction === "outbound" && answeredAt === null;
     if (lastWord === null || isRinging) hangUpAtCarrier(carrierCallId, ctx);
-    else children.leg?.send({ type: "hangUp" }); // the carrier then asks, and gets the last word
+    else children.leg?.send({ type: "hangUp", why: ending.reason }); // the carrier then asks, and gets the last word
     return ended;
   }
 
@@ -735,6 +744,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
               protocol: deps.newProtocol({ carrierCallId, token }),
               call: ctx.self,
               listener: children.listener,
+              speaker: children.speaker,
             }),
         );
         const taken: State = { ...state, children: { ...children, leg: ref } };
@@ -764,6 +774,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           ctx.timer("greeting", firstMessageDelayMs, { type: "greetingDue" });
         }
         return tell(live, { type: "legReady", greetsLater: firstMessageDelayMs > 0 }, ctx);
+      },
+      legFaulted(state, _message, ctx) {
+        const error = { code: "provider_failed", message: "The carrier reports an error" };
+        return fail(state, "leg", error, ctx);
       },
       legEnded(state, { stopped, epoch }, ctx) {
         if (epoch !== state.link.epoch) return state;

@@ -5,10 +5,12 @@ import type { FromRecording } from "@/actors/recording/recording.ts";
 import type { Running } from "@/actors/recording/recordings.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { MediaEvent, MediaProtocol, Notice } from "@/lib/providers/carrier/carrier.ts";
+import type { SaidPart } from "@/lib/providers/carrier/relay.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import { type MarkArrival, parseMark } from "./ledger.ts";
 import { LineMeter } from "./line_meter.ts";
 import type { ListenerMessage } from "./listener.ts";
+import type { SpeakerMessage } from "./speaker.ts";
 import { Tape } from "./tape.ts";
 
 export type LegMessage =
@@ -22,12 +24,18 @@ export type LegMessage =
   | { type: "mark"; name: string }
   /** Drop what has not played; `mark` comes back when that has been done. */
   | { type: "clear"; mark: string }
+  /** From a speaker whose carrier has the voice. */
+  | { type: "say"; part: SaidPart }
+  | { type: "hush" }
+  | { type: "speakIn"; language: string }
+  | { type: "press"; keys: string }
   /** From the call, for a screen; where there is none nothing is sent. */
   | { type: "show"; notice: Notice }
   /** From the call: what goes over the line is recorded from now on; null: no more. */
   | { type: "tape"; running: Running | null; isPaused: boolean }
   | { type: "pauseTape"; isPaused: boolean }
-  | { type: "hangUp" }
+  /** `why`: a carrier that asks what is next is told. */
+  | { type: "hangUp"; why?: string }
   | { type: "startMissed" };
 
 /** What a leg tells its call. */
@@ -35,6 +43,8 @@ export type FromLeg =
   | { type: "legStarted"; carrierCallId: string; epoch: number }
   | { type: "marked"; name: string } & MarkArrival
   | { type: "pressed"; digit: string }
+  /** The carrier says that something went wrong; the leg goes on. */
+  | { type: "legFaulted" }
   /** `stopped`: the carrier said so; else the socket was lost. */
   | { type: "legEnded"; stopped: boolean; epoch: number };
 
@@ -66,6 +76,8 @@ export interface LegDeps {
   readonly protocol: MediaProtocol;
   readonly call: Pick<Ref<FromLeg | FromRecording>, "send">;
   readonly listener: Pick<Ref<ListenerMessage>, "send">;
+  /** Told of what a carrier that has the voice plays. */
+  readonly speaker?: Pick<Ref<SpeakerMessage>, "send">;
 }
 
 interface State {
@@ -73,7 +85,7 @@ interface State {
 }
 
 export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessage> {
-  const { socket, protocol, call, listener } = deps;
+  const { socket, protocol, call, listener, speaker } = deps;
   const line = new LineMeter();
   /** The phase as of the last message, for what goes past the mailbox. */
   let isStarted = false;
@@ -182,6 +194,12 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
               listener.send({ type: "typed", text, isFinal });
             }
             return;
+          case "relayed":
+            speaker?.send({ type: "relayed", event: event.event });
+            return;
+          case "faulted":
+            call.send({ type: "legFaulted" });
+            return;
           case "stopped": // the call is over, whenever the carrier closes the socket
             isStarted = false;
             ctx.stop();
@@ -211,6 +229,22 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         send(state, ctx, () => protocol.clear());
         tape?.cut(mark, ctx.now());
       },
+      say(state, { part }, ctx) {
+        const { relay } = protocol;
+        if (relay !== undefined) send(state, ctx, () => relay.say(part));
+      },
+      hush(state, _message, ctx) {
+        const { relay } = protocol;
+        if (relay !== undefined) send(state, ctx, () => relay.hush());
+      },
+      speakIn(state, { language }, ctx) {
+        const { relay } = protocol;
+        if (relay !== undefined) send(state, ctx, () => relay.language(language));
+      },
+      press(state, { keys }, ctx) {
+        const { relay } = protocol;
+        if (relay !== undefined) send(state, ctx, () => relay.press(keys));
+      },
       show(_state, { notice }) {
         const shown = protocol.show?.(notice);
         if (shown !== undefined) socket.send(shown); // the first comes before `start`
@@ -223,7 +257,9 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         if (isPaused) tape?.pause(clock());
         else tape?.resume(clock());
       },
-      hangUp(_state, _message, ctx) {
+      hangUp(state, { why = "ended" }, ctx) {
+        const { relay } = protocol;
+        if (relay !== undefined) send(state, ctx, () => relay.end(why));
         ctx.stop();
       },
     },

@@ -1,6 +1,7 @@
 /** The media stream that a call awaits or has: offered to the carrier, then taken once. */
 
 import type { CallAnswer } from "@/actors/desk/desk.ts";
+import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
 
 /** A new one gets the next epoch and another token, so that an old path leads nowhere. */
 export interface Link {
@@ -25,14 +26,21 @@ export function admit(link: Link, shown: { epoch: number; token: string }): Atta
 /** What the carrier is told: where to open the stream, and where to ask when it has ended. */
 export function connectAnswer(
   link: Link,
-  call: { readonly callId: string; readonly nodeId: string; readonly resumePath: string },
+  call: {
+    readonly callId: string;
+    readonly nodeId: string;
+    readonly resumePath: string;
+    /** Null: by a media stream. */
+    readonly relay: RelaySetup | null;
+  },
 ): CallAnswer {
-  const { callId, nodeId, resumePath } = call;
+  const { callId, nodeId, resumePath, relay } = call;
   return {
     type: "connect",
     callId,
     mediaPath: `/media/${nodeId}/${callId}/${link.epoch}/${link.token}`,
     token: link.token,
     resumePath,
+    ...(relay === null ? {} : { relay }),
   };
 }

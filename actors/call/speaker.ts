@@ -6,6 +6,7 @@ import { dialTones } from "@/lib/audio/dtmf.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { isAudible } from "@/lib/audio/energy.ts";
 import type { AppError } from "@/lib/errors.ts";
+import type { RelayEvent } from "@/lib/providers/carrier/relay.ts";
 import type {
   Speech,
   SpokenWord,
@@ -31,6 +32,8 @@ export type SpeakerMessage =
     keys?: string;
     /** Absent: as the speaker was made. */
     voice?: SynthesisOptions;
+    /** False: the caller is not to be heard over it. Only a carrier that has the voice needs to know. */
+    isInterruptible?: boolean;
   }
   /** Play the held one. */
   | { type: "release"; generation: number }
@@ -45,6 +48,9 @@ export type SpeakerMessage =
    * null leg is gone, and there is nothing to clear.
    */
   | { type: "silence"; generation: number; leg: Pick<Ref<LegMessage>, "send"> | null }
+  /** From the leg, where the carrier has the voice. */
+  | { type: "relayed"; event: RelayEvent }
+  | { type: "stopped" }
   | { type: "synthesised"; generation: number; item: StreamItem<Speech> }
   | { type: "tick" };
 
@@ -253,6 +259,8 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
         tickWith(ctx);
         return play(last, ctx);
       },
+      relayed() {}, // this voice is ours
+      stopped() {},
       tick({ speaking }, _message, ctx) {
         return speaking === null ? { speaking } : play(speaking, ctx);
       },

@@ -6,6 +6,7 @@ import type { CallMessage, CallSettings, Channel } from "@/actors/call/call.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
+import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
@@ -39,6 +40,8 @@ export type CallAnswer =
     readonly mediaPath: string;
     readonly token: string;
     readonly resumePath: string;
+    /** Present: the carrier is to hear and speak itself. */
+    readonly relay?: RelaySetup;
   }
   | { readonly type: "busy" }
   | { readonly type: "refused"; readonly sentence: string }

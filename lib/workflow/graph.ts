@@ -48,6 +48,8 @@ export interface Graph {
   readonly recording: RecordingSettings | null;
   /** What it does by itself at moments of a call; the first stands first. */
   readonly hooks: readonly Hook[];
+  /** Null: its phone calls come as a media stream; else the carrier hears and speaks for it, by text. */
+  readonly relay: RelaySettings | null;
   readonly nodes: readonly Node[];
   readonly edges: readonly Edge[];
 }
@@ -73,6 +75,14 @@ export interface RecordingSettings {
   readonly state: UsState | null;
   /** Of a download. */
   readonly format: RecordingFormat;
+}
+
+/** Whom the carrier hears and speaks with; null: as it likes. The agent's `voice` is then one of `ttsProvider`. */
+export interface RelaySettings {
+  readonly ttsProvider: "Google" | "Amazon" | "ElevenLabs" | null;
+  readonly transcriptionProvider: "Google" | "Deepgram" | null;
+  /** Of the transcription, as `flux` or `nova-3-general`. */
+  readonly speechModel: string | null;
 }
 
 /** How the agent takes turns with the caller. */
@@ -320,6 +330,12 @@ const RecordingJson = z.strictObject({
   format: z.enum(RECORDING_FORMATS).default("pcm"),
 }) satisfies z.ZodType<RecordingSettings>;
 
+const RelayJson = z.strictObject({
+  ttsProvider: z.enum(["Google", "Amazon", "ElevenLabs"]).nullable().default(null),
+  transcriptionProvider: z.enum(["Google", "Deepgram"]).nullable().default(null),
+  speechModel: z.string().trim().min(1).max(100).nullable().default(null),
+}) satisfies z.ZodType<RelaySettings>;
+
 /** An agent as it is written; `parseGraph` checks what a schema cannot say. */
 export const GraphJson = z.strictObject({
   name: z.string().trim().min(1).max(100),
@@ -343,6 +359,7 @@ export const GraphJson = z.strictObject({
   fillers: z.array(sentence).max(PHRASES_MAX).nullable().default(null),
   recording: RecordingJson.nullable().default(null),
   hooks: HooksJson.default([]),
+  relay: RelayJson.nullable().default(null),
   nodes: z.array(NodeJson).min(1).max(NODES_MAX),
   edges: z.array(EdgeJson).max(EDGES_MAX),
 }) satisfies z.ZodType<Graph>;
@@ -353,7 +370,8 @@ export type VoiceDefaults = Pick<Graph, "language" | "voice">;
 /** An agent as a call of its tenant holds it. */
 export function withDefaults(graph: Graph, { language, voice }: VoiceDefaults): Graph {
   // The tenant's voice is one of its own provider's.
-  const isOther = graph.providers !== null && graph.providers.tts !== null;
+  const isOther = graph.relay !== null ||
+    (graph.providers !== null && graph.providers.tts !== null);
   return {
     ...graph,
     language: graph.language ?? language,
@@ -445,6 +463,9 @@ function* faults(graph: Graph): Generator<readonly [Path, string]> {
   yield* edgeFaults(graph);
   yield* hookFaults(graph);
   const starts = graph.nodes.filter((node) => node.type === "start");
+  if (graph.relay !== null && graph.recording !== null) {
+    yield [["recording"], "A relay hands us no audio that could be recorded"];
+  }
   if (starts.length === 0) yield [["nodes"], "There must be a start"];
   const forward = Map.groupBy(graph.edges, (edge) => edge.from);
   const reached = reach(starts, (node) => forward.get(node)?.map((edge) => edge.to));

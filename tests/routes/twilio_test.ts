@@ -103,6 +103,19 @@ Deno.test("resume asks the desk what now, for the tenant whose number it is", as
   assert.deepEqual(sent, [{ tenantId: TENANT, type: "resume", callId: CALL, carrierCallId: SID }]);
 });
 
+Deno.test("a relay that ends since the caller has hung up ends the call", async () => {
+  const { app, sent } = setUp({ answer: CONNECT });
+  const path = `/twilio/calls/${CALL}/resume`;
+  const over = { ...FORM, SessionId: "VX1", CallStatus: "completed" };
+  const { body } = await post(app, path, over);
+  assert.deepEqual(parseTwiml(body), [{ type: "Hangup" }]);
+  const report = { progress: "completed", at: null };
+  const told = { tenantId: TENANT, type: "progressed", callId: CALL, carrierCallId: SID, report };
+  assert.deepEqual(sent, [told]);
+  const { body: again } = await post(app, path, { ...over, CallStatus: "in-progress" });
+  assert.equal(parseTwiml(again)[0]?.type, "Connect");
+});
+
 Deno.test("status tells the desk, with and without a call of ours in the path", async () => {
   const rows = [
     ["/twilio/status", "completed", null, "completed"],

@@ -16,6 +16,7 @@ import { newTicker } from "@/actors/call/ticker.ts";
 import type { Ref, StopReason } from "@/actors/runtime/actor.ts";
 import { newLog } from "@/lib/log.ts";
 import { twilioMedia } from "@/lib/providers/carrier/twilio_media.ts";
+import { twilioRelay } from "@/lib/providers/carrier/twilio_relay.ts";
 import { webMedia } from "@/lib/providers/carrier/web_media.ts";
 import { type Script, simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
@@ -27,6 +28,7 @@ import { type ActorKit, actorKit, prng } from "./actor_kit.ts";
 import { type RecordingKit, recordingKit } from "./recordings.ts";
 import { socketPair } from "./socket_pair.ts";
 import { newWebPage, type WebPage } from "./web_page.ts";
+import { newRelayStream, type RelayStream } from "./twilio_relay.ts";
 import { type MediaFaults, type MediaStream, newMediaStream } from "./twilio_media.ts";
 
 export const CALL_ID = "call_0198f3c2-0000-7000-8000-000000000001";
@@ -46,6 +48,8 @@ export interface CallKitOptions {
   readonly delayMs?: { readonly toCarrier: number; readonly toServer: number };
   readonly jitterMs?: number;
   readonly faults?: MediaFaults;
+  /** Of a relay: false leaves out what it tells of its speech. */
+  readonly tells?: boolean;
   /** Of caller and agent. */
   readonly numbers?: readonly string[];
   /** Where recordings go; in memory when absent. */
@@ -76,6 +80,8 @@ export interface CallKit {
   open(answer: CallAnswer): Promise<MediaStream>;
   /** Opens a page's socket, of a web call, as the answer tells. */
   openPage(answer: CallAnswer): Promise<WebPage>;
+  /** Opens a relay's socket, of an agent that the carrier speaks for. */
+  openRelay(answer: CallAnswer): Promise<RelayStream>;
   /** As `connect`, when a stream has ended. */
   reconnect(): Promise<MediaStream>;
   attach(epoch: number, token: string): Promise<Attachment>;
@@ -93,6 +99,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
   const ends: EndedCall[] = [];
   const hangUps: string[] = [];
   const streams: MediaStream[] = [];
+  const relays: RelayStream[] = [];
   const stops: StopReason[] = [];
   const logged: string[] = [];
   const recordings = recordingKit({
@@ -119,10 +126,15 @@ export function callKit(options: CallKitOptions = {}): CallKit {
       hangUp(carrierCallId) {
         hangUps.push(carrierCallId);
         for (const stream of streams) stream.stop();
+        for (const relay of relays) relay.close();
         return Promise.resolve();
       },
     },
-    newProtocol: options.channel === "web" ? webMedia : twilioMedia,
+    newProtocol: options.channel === "web"
+      ? webMedia
+      : (options.graph?.relay ?? null) === null
+      ? twilioMedia
+      : twilioRelay,
     stt: simulatedStt({ clock }),
     llm: simulatedModel({
       clock,
@@ -191,6 +203,23 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     return page;
   }
 
+  async function openRelay(answer: CallAnswer): Promise<RelayStream> {
+    const { token } = await spend(answer);
+    const [carriers, ours] = socketPair({ clock });
+    ref.send({ type: "connected", socket: ours });
+    await clock.settle();
+    const relay = newRelayStream({
+      socket: carriers,
+      clock,
+      callSid: ourCarrierCallId,
+      parameters: { token },
+      ...(options.tells === undefined ? {} : { tells: options.tells }),
+    });
+    relays.push(relay);
+    await clock.settle();
+    return relay;
+  }
+
   async function open(answer: CallAnswer): Promise<MediaStream> {
     const { token, epoch } = await spend(answer);
     const [carriers, ours] = socketPair({ clock });
@@ -234,10 +263,12 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     attach,
     open,
     openPage,
+    openRelay,
     reconnect: async () => await open(await resume()),
     connect: async () => await open(await answer()),
     async close() {
       for (const stream of streams) stream.drop();
+      for (const relay of relays) relay.close();
       const ended = system.shutdown();
       await clock.settle();
       await ended;

@@ -7,6 +7,8 @@ export type PlayedVerb =
     readonly actionUrl: string | undefined;
     readonly streamUrl: string;
     readonly parameters: Readonly<Record<string, string>>;
+    /** Attributes of a `<ConversationRelay>`; absent: it is a `<Stream>`. */
+    readonly relay?: Readonly<Record<string, string>>;
   }
   | { readonly type: "Redirect"; readonly url: string }
   | { readonly type: "Reject"; readonly reason: string }
@@ -34,9 +36,11 @@ function toVerb(element: Element): PlayedVerb {
   switch (name) {
     case "Connect": {
       const [stream, ...others] = children;
-      if (stream?.name !== "Stream" || others.length > 0) {
-        throw new Error("<Connect> wants one <Stream>");
+      const isRelay = stream?.name === "ConversationRelay";
+      if (stream === undefined || others.length > 0 || !(isRelay || stream.name === "Stream")) {
+        throw new Error("<Connect> wants one <Stream> or <ConversationRelay>");
       }
+      if (isRelay) checkRelay(stream);
       const parameters = stream.children.map((parameter) => {
         if (parameter.name !== "Parameter") throw new Error(`<Stream> holds <${parameter.name}>`);
         return [required(parameter, "name"), required(parameter, "value")];
@@ -49,6 +53,7 @@ function toVerb(element: Element): PlayedVerb {
         actionUrl,
         streamUrl,
         parameters: Object.fromEntries(parameters),
+        ...(isRelay ? { relay: stream.attributes } : {}),
       };
     }
     case "Redirect":
@@ -71,6 +76,29 @@ function toVerb(element: Element): PlayedVerb {
       return { type: "Hangup" };
     default:
       throw new Error(`TwiML holds <${name}>`);
+  }
+}
+
+/** 64101 and its like: values that Twilio would not take. */
+const RELAY_VALUES: Readonly<Record<string, RegExp>> = {
+  url: /^wss:/,
+  language: /^[a-z]{2,3}-[A-Z]{2}$/,
+  ttsProvider: /^(Google|Amazon|ElevenLabs)$/,
+  voice: /./,
+  transcriptionProvider: /^(Google|Deepgram)$/,
+  speechModel: /./,
+  hints: /./,
+  interruptible: /^(none|dtmf|speech|any)$/,
+  ignoreBackchannel: /^(true|false)$/,
+  preemptible: /^(true|false)$/,
+  partialPrompts: /^(true|false)$/,
+  dtmfDetection: /^(true|false)$/,
+  events: /^(speaker-events|tokens-played)( (speaker-events|tokens-played))*$/,
+};
+
+function checkRelay({ attributes }: Element): void {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (!RELAY_VALUES[name]?.test(value)) throw new Error(`64101: ${name}="${value}"`);
   }
 }
 

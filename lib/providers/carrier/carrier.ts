@@ -1,5 +1,7 @@
 /** A telephone carrier: places and ends calls over its API, and speaks a media protocol on a call's socket. */
 
+import type { RelayEvent, RelayWire } from "./relay.ts";
+
 export interface Carrier {
   readonly provider: string;
   /** Throws AppError("provider_failed" | "not_configured"). */
@@ -34,6 +36,10 @@ export type MediaEvent =
   | { readonly type: "mark"; readonly name: string }
   /** What the caller wrote, or had recognised where they are; not final: it may still change. */
   | { readonly type: "typed"; readonly text: string; readonly isFinal: boolean }
+  /** Of a carrier that speaks for itself. */
+  | { readonly type: "relayed"; readonly event: RelayEvent }
+  /** It did not take what we sent, or something failed on its side; the socket may go on. */
+  | { readonly type: "faulted" }
   | { readonly type: "stopped" };
 
 /** What a screen shows of a call while it goes on. */
@@ -75,6 +81,8 @@ export interface MediaProtocol {
   mark(name: string): string;
   /** Drops all audio that has not played; every pending mark comes back at once. */
   clear(): string;
+  /** Absent: what the agent says goes out as audio. */
+  readonly relay?: RelayWire;
   /** Absent: there is no screen. */
   show?(notice: Notice): string;
 }

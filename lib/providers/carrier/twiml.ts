@@ -1,5 +1,7 @@
 /** TwiML, the few verbs we answer with. https://www.twilio.com/docs/voice/twiml */
 
+import type { RelaySetup } from "./relay.ts";
+
 export type Verb =
   /** Hands the call to a media socket; asks `actionUrl` for more TwiML when the socket has ended. */
   | {
@@ -7,6 +9,8 @@ export type Verb =
     readonly actionUrl: string;
     readonly streamUrl: string;
     readonly parameters: Readonly<Record<string, string>>;
+    /** Present: Twilio hears and speaks, and the socket carries text. https://www.twilio.com/docs/voice/twiml/connect/conversationrelay */
+    readonly relay?: RelaySetup;
   }
   /** Asks another URL for TwiML, by POST. */
   | { readonly type: "redirect"; readonly url: string }
@@ -38,7 +42,10 @@ function element(verb: Verb): string {
     case "connect": {
       const parameters = Object.entries(verb.parameters)
         .map(([name, value]) => `<Parameter name="${escape(name)}" value="${escape(value)}"/>`);
-      const stream = `<Stream url="${escape(verb.streamUrl)}">${parameters.join("")}</Stream>`;
+      const stream = verb.relay === undefined
+        ? `<Stream url="${escape(verb.streamUrl)}">${parameters.join("")}</Stream>`
+        : `<ConversationRelay url="${escape(verb.streamUrl)}"${relayAttributes(verb.relay)}>` +
+          `${parameters.join("")}</ConversationRelay>`;
       return `<Connect action="${escape(verb.actionUrl)}">${stream}</Connect>`;
     }
     case "redirect":
@@ -61,6 +68,27 @@ function element(verb: Verb): string {
     case "hangUp":
       return `<Hangup/>`;
   }
+}
+
+/** Without a welcome greeting: the agent's own is text like all that it says. */
+function relayAttributes(relay: RelaySetup): string {
+  const attributes = {
+    language: relay.language,
+    ttsProvider: relay.ttsProvider,
+    voice: relay.voice,
+    transcriptionProvider: relay.transcriptionProvider,
+    speechModel: relay.speechModel,
+    hints: relay.hints.length === 0 ? null : relay.hints.join(","),
+    interruptible: relay.isInterruptible ? "speech" : "none",
+    ignoreBackchannel: String(relay.ignoresBackchannels),
+    preemptible: "true",
+    partialPrompts: "true",
+    dtmfDetection: "true",
+    events: "speaker-events tokens-played",
+  };
+  return Object.entries(attributes)
+    .map(([name, value]) => value === null ? "" : ` ${name}="${escape(value)}"`)
+    .join("");
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {

@@ -67,6 +67,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       legStarted: ignored,
       marked: ignored,
       pressed: ignored,
+      legFaulted: ignored,
       legEnded: ignored,
       heard: ignored,
       sounded: ignored,

@@ -44,6 +44,14 @@ Deno.test("a graph gets its defaults", () => {
   assert.deepEqual(graph.edges[0], { ...go, needsVariables: true });
 });
 
+Deno.test("a graph whose carrier speaks for it is not recorded: there is no audio", () => {
+  assert.equal(parseGraph({ ...base, relay: {} }).relay?.ttsProvider, null);
+  assert.throws(() => parseGraph({ ...base, relay: {}, recording: {} }), {
+    code: "invalid",
+    field: "recording",
+  });
+});
+
 Deno.test("a graph that was parsed is valid, and parses to itself", () => {
   const graph = parseGraph(base);
   assert.deepEqual(parseGraph(JSON.parse(JSON.stringify(graph))), graph);

@@ -26,6 +26,35 @@ Deno.test("TwiML connects a stream with its parameters, and redirects when it ha
   );
 });
 
+Deno.test("TwiML hands a call to a relay as it is set up", () => {
+  const relay = {
+    language: "en-GB",
+    voice: "a & b",
+    ttsProvider: "Google",
+    transcriptionProvider: null,
+    speechModel: null,
+    hints: ["Zahnstein", "Bright Smile"],
+    isInterruptible: true,
+    ignoresBackchannels: false,
+  };
+  const urls = { actionUrl: "https://a.example/r", streamUrl: "wss://a.example/m" };
+  const text = twiml({ type: "connect", ...urls, parameters: { token: "t" }, relay });
+  assert.equal(
+    text,
+    `${HEAD}<Response><Connect action="https://a.example/r">` +
+      `<ConversationRelay url="wss://a.example/m" language="en-GB" ttsProvider="Google" ` +
+      `voice="a &amp; b" hints="Zahnstein,Bright Smile" interruptible="speech" ` +
+      `ignoreBackchannel="false" preemptible="true" partialPrompts="true" dtmfDetection="true" ` +
+      `events="speaker-events tokens-played"><Parameter name="token" value="t"/>` +
+      `</ConversationRelay></Connect></Response>`,
+  );
+  assert.equal(parseTwiml(text)[0]?.type, "Connect");
+  const deaf = { ...relay, isInterruptible: false, hints: [] };
+  const quiet = twiml({ type: "connect", ...urls, parameters: {}, relay: deaf });
+  assert.match(quiet, /interruptible="none"/);
+  assert.doesNotMatch(quiet, /hints/);
+});
+
 Deno.test("TwiML refuses, speaks and hangs up", () => {
   assert.equal(
     twiml({ type: "rejectBusy" }),

@@ -17,7 +17,7 @@ import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
 import type { SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import { senseIn } from "@/lib/speech/sense.ts";
-import { type Graph, languageOf, startOf } from "@/lib/workflow/graph.ts";
+import { type AnsweringSettings, type Graph, languageOf, startOf } from "@/lib/workflow/graph.ts";
 import {
   byHook,
   type HookAction,
@@ -27,6 +27,7 @@ import {
   withPull,
 } from "@/lib/workflow/hooks.ts";
 import { render } from "@/lib/workflow/template.ts";
+import { BeepEar } from "@/lib/audio/beep.ts";
 import { Vad } from "@/lib/audio/vad.ts";
 import type { Log } from "@/lib/log.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
@@ -40,6 +41,7 @@ import {
   SETTLE_MS,
   takeEvent,
 } from "./dialogue.ts";
+import { BEEP_WAIT_MS, FIRST_WORDS_MS } from "./answering.ts";
 import { type Command, controlled } from "./control.ts";
 import type { Pause } from "./disclosure.ts";
 import { CALLER_HUNG_UP, CRASHED, type Ending, endingOf, TRANSFERRED } from "./ending.ts";
@@ -96,6 +98,7 @@ export type CallMessage =
   }
   | { type: "deadlinePassed" }
   | { type: "greetingDue" }
+  | { type: "beepDue" }
   | { type: "keysDue" }
   | { type: "settleDue"; generation: number }
   | { type: "durationPassed" }
@@ -224,7 +227,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     numbers: settings.numbers,
     state: graph.recording.state,
   });
-  const scenario = scenarioOf(graph, consent);
+  const answering = settings.direction === "outbound" ? graph.answering : null;
+  const scenario = scenarioOf(graph, consent, answering);
   const hidden = hiddenVariables(graph);
   const { rules } = scenario;
   const isWeb = settings.channel === "web";
@@ -245,6 +249,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           vad: new Vad(),
           tellsSounds: graph.turns.bargeIn.bySound,
           isEarly: settings.direction === "inbound" && !isRelayed,
+          ...(answering === null ? {} : { beeps: new BeepEar() }),
         })),
       speaker: relay === null
         ? ctx.spawn(speakerKind, `${ctx.self.id}.speaker`, () =>
@@ -421,6 +426,9 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         return state;
       case "withdraw":
         model.send(effect);
+        return state;
+      case "awaitBeep":
+        ctx.timer("beep", BEEP_WAIT_MS, { type: "beepDue" });
         return state;
       case "startRecording":
         return startRecording(state, ctx);
@@ -769,11 +777,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
           ctx,
         );
         ctx.timer("turn", rules.idleMs, { type: "deadlinePassed" });
-        const { firstMessageDelayMs } = graph.turns;
-        if (firstMessageDelayMs > 0) {
-          ctx.timer("greeting", firstMessageDelayMs, { type: "greetingDue" });
-        }
-        return tell(live, { type: "legReady", greetsLater: firstMessageDelayMs > 0 }, ctx);
+        const wordsMs = answering === null ? 0 : FIRST_WORDS_MS; // who answers, speaks first
+        const delayMs = Math.max(graph.turns.firstMessageDelayMs, wordsMs);
+        if (delayMs > 0) ctx.timer("greeting", delayMs, { type: "greetingDue" });
+        return tell(live, { type: "legReady", greetsLater: delayMs > 0 }, ctx);
       },
       legFaulted(state, _message, ctx) {
         const error = { code: "provider_failed", message: "The carrier reports an error" };
@@ -819,6 +826,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       },
       sounded: (state, message, ctx) => tell(state, message, ctx),
       unheard: (state, message, ctx) => tell(state, message, ctx),
+      beeped: (state, message, ctx) => tell(state, message, ctx),
+      beepDue: (state, message, ctx) => tell(state, message, ctx),
       listenerLost: (state) => tune(state),
       deaf(state, { error }, ctx) {
         return apologise(fail(state, "listener", error, ctx), "provider_failed", ctx);
@@ -944,7 +953,11 @@ function lastWordOf(
 }
 
 /** What a call of this agent goes by. */
-export function scenarioOf(graph: Graph, consent: Consent | null = null): Scenario {
+export function scenarioOf(
+  graph: Graph,
+  consent: Consent | null = null,
+  answering: AnsweringSettings | null = null,
+): Scenario {
   const { bargeIn, fillerMs } = graph.turns;
   const { isAllowed, words, speechMs, bySound, ignoresBackchannels, stopPhrases } = bargeIn;
   return {
@@ -955,6 +968,7 @@ export function scenarioOf(graph: Graph, consent: Consent | null = null): Scenar
       fillerMs,
       fillersMax: FILLERS_MAX,
     },
+    answering,
     consent,
     senseOf: senseIn({ language: languageOf(graph), ignoresBackchannels, stopPhrases }),
   };

@@ -6,7 +6,8 @@ import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
 import type { Sense } from "@/lib/speech/sense.ts";
 import { begin, type WorkflowState } from "@/lib/workflow/engine.ts";
-import type { Graph } from "@/lib/workflow/graph.ts";
+import type { AnsweringSettings, Graph } from "@/lib/workflow/graph.ts";
+import { type Answering, newAnswering } from "./answering.ts";
 import type { Clauses } from "./clauses.ts";
 import type { Consent } from "@/lib/recording/consent.ts";
 import { type Disclosure, newDisclosure } from "./disclosure.ts";
@@ -72,6 +73,7 @@ export interface Dialogue {
   readonly workflow: WorkflowState;
   readonly entries: readonly Entry[];
   readonly disclosure: Disclosure;
+  readonly answering: Answering;
   /** Entries that came before the graph was begun: what was said of a recording. */
   readonly preamble: number;
   /** Those whose end is not known yet: the one being said, and cut ones whose `clear` is on its way. */
@@ -141,6 +143,9 @@ export type DialogueEvent =
   | { readonly type: "pressed"; readonly digit: string }
   /** No other key came in KEYS_WAIT_MS. */
   | { readonly type: "keysDue" }
+  /** A beep, as voicemails make it; and that none came in BEEP_WAIT_MS. */
+  | { readonly type: "beeped" }
+  | { readonly type: "beepDue" }
   /** The pause before the greeting is over. */
   | { readonly type: "greetingDue" }
   | { readonly type: "modelSaid"; readonly request: number; readonly item: StreamItem<ModelDelta> }
@@ -193,6 +198,8 @@ export type Effect =
   | { readonly type: "request"; readonly request: number; readonly prompt: Prompt }
   | { readonly type: "withdraw" }
   | { readonly type: "record"; readonly event: CallEvent }
+  /** Send `beepDue` in BEEP_WAIT_MS. */
+  | { readonly type: "awaitBeep" }
   /** From now on the call may be recorded. */
   | { readonly type: "startRecording" }
   /** The conversation is over. `sentence`: speech has failed, so the carrier's own voice is to say it. */
@@ -209,6 +216,8 @@ export interface Scenario {
   readonly rules: TurnRules;
   /** What words are that the caller says while the agent speaks. */
   readonly senseOf: (text: string) => Sense;
+  /** Of a call of ours whose agent heeds machines; null for others. */
+  readonly answering: AnsweringSettings | null;
   /** What stands before a recording; null: there is none. */
   readonly consent: Consent | null;
 }
@@ -219,6 +228,7 @@ export function newDialogue(graph: Graph): Dialogue {
     workflow: begin(graph).state,
     entries: [],
     disclosure: newDisclosure,
+    answering: newAnswering,
     preamble: 0,
     utterances: [],
     open: null,

@@ -2,6 +2,7 @@
 
 import type { ToolCall } from "@/lib/providers/llm/llm.ts";
 import type { AgentSaid, CallerSaid } from "@/lib/conversation/transcript.ts";
+import type { Answerer } from "@/lib/speech/answerer.ts";
 import type { WorkflowState } from "@/lib/workflow/engine.ts";
 import type { Controlled } from "./control.ts";
 import type { RecordingEvent } from "./disclosure.ts";
@@ -28,6 +29,8 @@ export type CallEvent =
   | { readonly type: "tool_called"; readonly call: ToolCall; readonly output: string }
   | Controlled
   | RecordingEvent
+  /** Who has answered a call of ours, by the words heard. A later one takes the place of this. */
+  | { readonly type: "answered_by"; readonly by: Answerer }
   | { readonly type: "dtmf_pressed"; readonly digit: string }
   /** Keys that the agent pressed; not `isComplete`: they were cut off, and how many were heard is not known. */
   | { readonly type: "keys_sent"; readonly digits: string; readonly isComplete: boolean }

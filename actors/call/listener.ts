@@ -3,6 +3,7 @@
 import type { Actor, Context, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
 import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
 import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS, SILENCE } from "@/lib/audio/frame.ts";
+import type { BeepEar } from "@/lib/audio/beep.ts";
 import type { Vad } from "@/lib/audio/vad.ts";
 import type { Cancel } from "@/lib/clock.ts";
 import type { AppError } from "@/lib/errors.ts";
@@ -29,6 +30,8 @@ export type FromListener =
   | { type: "sounded"; forMs: number }
   /** The caller has said something, and the recogniser is down or stuck: it may still be heard, later. */
   | { type: "unheard" }
+  /** A beep, as voicemails make it, where it was asked for. */
+  | { type: "beeped" }
   /** The recogniser will not work, and trying again would not help. */
   | { type: "deaf"; error: AppError }
   /** The listener crashed and is back, tuned as it was made. */
@@ -57,6 +60,8 @@ export interface ListenerDeps {
   readonly vad: Vad;
   /** True: tell of the caller's sounds. */
   readonly tellsSounds: boolean;
+  /** Absent: beeps are nothing to this call. */
+  readonly beeps?: BeepEar;
   /** True opens the session before there is audio; false for a call that may ring for long. */
   readonly isEarly: boolean;
 }
@@ -82,7 +87,7 @@ interface State {
 }
 
 export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
-  const { stt, call, isEarly, vad, tellsSounds, pieces } = deps;
+  const { stt, call, isEarly, vad, tellsSounds, beeps, pieces } = deps;
   let leave: Cancel | null = null;
 
   function feed({ audio, held }: State, frame: Uint8Array): void {
@@ -93,6 +98,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
 
   /** While the caller is not listened to, nobody hears them. */
   function hark(audio: Uint8Array, { untold, options }: State, now: number): Untold {
+    if (beeps?.take(audio)) call.send({ type: "beeped" });
     const forMs = vad.take(audio);
     const isDue = forMs > 0 && forMs % SOUNDED_EVERY_MS < FRAME_MS;
     if (isDue && tellsSounds) call.send({ type: "sounded", forMs });

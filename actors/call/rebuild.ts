@@ -69,6 +69,10 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
       return { ...rebuilt, seq, epoch: Math.max(rebuilt.epoch, event.epoch) };
     case "call_ended":
       return { ...rebuilt, seq, isEnded: true };
+    case "answered_by": {
+      const answering = { ...dialogue.answering, phase: "over" } as const;
+      return { ...rebuilt, seq, dialogue: { ...dialogue, answering } };
+    }
     case "controlled":
       return {
         ...rebuilt,

@@ -7,6 +7,7 @@ import type { AppError } from "@/lib/errors.ts";
 import type { ModelDelta } from "@/lib/providers/llm/llm.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
 import { assentOf } from "@/lib/speech/assent.ts";
+import { answererOf } from "@/lib/speech/answerer.ts";
 import type { Sense } from "@/lib/speech/sense.ts";
 import {
   advance,
@@ -27,6 +28,7 @@ import { fillersOf, unheardOf } from "@/lib/workflow/phrases.ts";
 import { promptFor } from "@/lib/workflow/prompt.ts";
 import { render } from "@/lib/workflow/template.ts";
 import { divide, isOfAhead, promptTokens, takeOver, tokensOf, waitsForTurn } from "./ahead.ts";
+import { type Answering, mayBeMachine, REVISE_MS, stepFor } from "./answering.ts";
 import { addText, lastClause, noClauses } from "./clauses.ts";
 import { addSaid, type Entry, promptMessages, trimToHeard, wordsOf } from "./conversation.ts";
 import type { Ahead, Dialogue, DialogueEvent, Effect, Reply, Scenario } from "./dialogue.ts";
@@ -101,6 +103,10 @@ export class Scene {
         return this.#legReady(event.greetsLater ?? false);
       case "greetingDue":
         return this.#greetingDue();
+      case "beeped":
+        return this.#beeped();
+      case "beepDue":
+        return this.#beepDue();
       case "sounded":
         return this.#turn({ type: "sounded", forMs: event.forMs });
       case "unheard":
@@ -329,12 +335,85 @@ export class Scene {
     if (ahead !== null && isSame(ahead.guess, text)) return this.#takeOver(ahead, text);
     this.#forget();
     this.#withdraw();
+    const beganAt = this.dialogue.callerBeganAt ?? this.#now;
     this.#noteCaller(text);
     if (disclosure.phase === "asking") return this.#answered(text);
+    if (this.#isMachine(text, beganAt)) return;
     this.#sayGiven();
     if (this.dialogue.isMuted) return this.#replyOver();
     if (owesGreeting) return this.#open(); // they spoke first
     this.#step(advance(this.#scenario.graph, this.dialogue.workflow, { type: "callerSpoke" }));
+  }
+
+  /** Finds out who has answered. True: a machine, and what is done about it has been begun. */
+  #isMachine(text: string, beganAt: number): boolean {
+    const { answering: settings, graph } = this.#scenario;
+    const { phase, hasBeeped, until } = this.dialogue.answering;
+    if (settings === null || phase === "over") return false;
+    if (phase === "awaitingBeep") { // its greeting goes on
+      this.#awaitBeep();
+      return true;
+    }
+    if (phase === "talking" && beganAt > until) return false;
+    const by = answererOf(text, { language: languageOf(graph), hasBeeped });
+    if (phase === "talking" && (by === "human" || by === "unknown")) return false;
+    this.#record({ type: "answered_by", by });
+    switch (stepFor(by, settings)) {
+      case "talk":
+        this.#answeredBy({ phase: "talking", until: this.#now + REVISE_MS });
+        return false;
+      case "hangUp": {
+        const outcome = by === "voicemail" ? "voicemail" : "answered";
+        this.#answeredBy({ phase: "over" });
+        this.#set({ ending: { outcome, reason: "agent_hung_up" } });
+        this.#hangUp(null);
+        return true;
+      }
+      case "awaitBeep":
+        this.#awaitBeep();
+        return true;
+      case "sayPurpose": // who is behind it is greeted once they speak
+        this.#answeredBy({ phase: "screened" });
+        this.#say(this.#rendered(settings.purpose ?? ""), false);
+        this.#set({ preamble: this.dialogue.entries.length });
+        this.#finish();
+        return true;
+      case "navigate":
+        this.#answeredBy({ phase: "over" });
+        this.#step(advance(graph, this.dialogue.workflow, { type: "callerSpoke" }));
+        return true;
+    }
+  }
+
+  #answeredBy(change: Partial<Answering>): void {
+    this.#set({ answering: { ...this.dialogue.answering, ...change } });
+  }
+
+  #awaitBeep(): void {
+    this.#answeredBy({ phase: "awaitingBeep" });
+    if (this.dialogue.answering.hasBeeped) return this.#leaveMessage();
+    this.effects.push({ type: "awaitBeep" });
+    this.#replyOver();
+  }
+
+  #beeped(): void {
+    const { answering: { phase, until }, turn } = this.dialogue;
+    if (phase === "listening" && turn.floor === "quiet") return; // a sound of the line, before any word
+    this.#answeredBy({ hasBeeped: true });
+    if (phase === "awaitingBeep") return this.#leaveMessage();
+    if (phase === "talking" && this.#now <= until) this.#isMachine("", this.#now);
+  }
+
+  #beepDue(): void {
+    if (this.dialogue.answering.phase !== "awaitingBeep") return;
+    if (this.dialogue.turn.floor === "quiet") return this.#leaveMessage();
+    this.effects.push({ type: "awaitBeep" });
+  }
+
+  #leaveMessage(): void {
+    this.#answeredBy({ phase: "over" });
+    const message = this.#rendered(this.#scenario.answering?.message ?? "");
+    this.#endWith(message, { outcome: "voicemail", reason: "agent_hung_up" });
   }
 
   /** True until what opens the call has been begun, where there is something. */
@@ -416,7 +495,10 @@ export class Scene {
     const { wasted, ahead } = this.dialogue;
     const { isEager, eagerTokensMax } = graph.turns;
     const isAsking = this.dialogue.disclosure.phase === "asking";
-    const mayGuess = isEager && !this.#owesGreeting && !isAsking && !this.dialogue.isMuted;
+    const isMachine = this.#scenario.answering !== null &&
+      mayBeMachine(this.dialogue.answering, this.#now);
+    const mayGuess = isEager && !isMachine && !this.#owesGreeting && !isAsking &&
+      !this.dialogue.isMuted;
     if (!mayGuess || wasted.tokens >= eagerTokensMax) return;
     if (ahead !== null) this.#forget();
     const scene = new Scene(
@@ -706,7 +788,7 @@ export class Scene {
 
   #promptIdle(prompts: number): void {
     const { graph } = this.#scenario;
-    if (this.dialogue.isMuted) return;
+    if (this.dialogue.isMuted || this.dialogue.answering.phase === "awaitingBeep") return;
     this.#set({ milestones: {} });
     if (this.dialogue.disclosure.phase === "asking") { // who says nothing has not agreed
       this.#consented("silence");
@@ -1057,7 +1139,9 @@ export class Scene {
     if (this.dialogue.turn.floor !== "quiet") return;
     const { given, disclosure, isMuted, ending } = this.dialogue;
     const isToldOfRecording = disclosure.phase === "over" || disclosure.phase === "missed";
-    const isToBegin = isToldOfRecording && this.#isPreambleOver && !isMuted && ending === null;
+    const isScreened = this.dialogue.answering.phase === "screened";
+    const isToBegin = isToldOfRecording && !isScreened && this.#isPreambleOver && !isMuted &&
+      ending === null;
     if (isToBegin) return this.#open();
     if (given.length === 0) return;
     this.#sayGiven();
@@ -1071,7 +1155,13 @@ export class Scene {
 
   /** The greeting may be let wait; a caller who speaks first is greeted behind their words. */
   #greetingDue(): void {
-    if (this.#owesGreeting && this.dialogue.turn.floor === "quiet") this.#open();
+    const { answering, turn } = this.dialogue;
+    if (!this.#owesGreeting || turn.floor !== "quiet" || answering.phase === "screened") return;
+    if (this.#scenario.answering !== null && answering.phase === "listening") {
+      this.#record({ type: "answered_by", by: "unknown" });
+      this.#answeredBy({ phase: "talking", until: this.#now + REVISE_MS });
+    }
+    this.#open();
   }
 
   #legReady(greetsLater: boolean): void {

@@ -46,6 +46,8 @@ export interface Graph {
   readonly fillers: readonly string[] | null;
   /** Null: its calls are not recorded. */
   readonly recording: RecordingSettings | null;
+  /** What it does where a machine answers a call of its own; null: it takes everyone for a person. */
+  readonly answering: AnsweringSettings | null;
   /** What it does by itself at moments of a call; the first stands first. */
   readonly hooks: readonly Hook[];
   /** Null: its phone calls come as a media stream; else the carrier hears and speaks for it, by text. */
@@ -61,6 +63,17 @@ export interface GraphLimits {
   readonly idleMs: number;
   /** Idle prompts in a row before the agent hangs up. */
   readonly idlePromptCount: number;
+}
+
+/** Of calls that the agent places: what it does about machines that answer. */
+export interface AnsweringSettings {
+  /** `leave_message`: says `message` behind the beep, or a silence, and hangs up. */
+  readonly onVoicemail: "hang_up" | "leave_message" | "talk";
+  readonly message: string | null;
+  /** Why it calls, in a sentence, for an assistant that asks before it rings; null: the model answers it. */
+  readonly purpose: string | null;
+  /** `navigate`: the model answers the menu, with keys where its node may press them, and greets nobody. */
+  readonly onIvr: "navigate" | "hang_up" | "talk";
 }
 
 /** How calls are recorded, and what callers are told of it. */
@@ -335,6 +348,15 @@ const RelayJson = z.strictObject({
   transcriptionProvider: z.enum(["Google", "Deepgram"]).nullable().default(null),
   speechModel: z.string().trim().min(1).max(100).nullable().default(null),
 }) satisfies z.ZodType<RelaySettings>;
+const AnsweringJson = z.strictObject({
+  onVoicemail: z.enum(["hang_up", "leave_message", "talk"]).default("hang_up"),
+  message: sentence.nullable().default(null),
+  purpose: sentence.nullable().default(null),
+  onIvr: z.enum(["navigate", "hang_up", "talk"]).default("talk"),
+}).refine(({ onVoicemail, message }) => onVoicemail !== "leave_message" || message !== null, {
+  path: ["message"],
+  message: "Must be given where a message is to be left",
+}) satisfies z.ZodType<AnsweringSettings>;
 
 /** An agent as it is written; `parseGraph` checks what a schema cannot say. */
 export const GraphJson = z.strictObject({
@@ -358,6 +380,7 @@ export const GraphJson = z.strictObject({
   turns: TurnsJson.prefault({}),
   fillers: z.array(sentence).max(PHRASES_MAX).nullable().default(null),
   recording: RecordingJson.nullable().default(null),
+  answering: AnsweringJson.nullable().default(null),
   hooks: HooksJson.default([]),
   relay: RelayJson.nullable().default(null),
   nodes: z.array(NodeJson).min(1).max(NODES_MAX),

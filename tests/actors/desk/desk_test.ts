@@ -72,6 +72,8 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       heard: ignored,
       sounded: ignored,
       unheard: ignored,
+      beeped: ignored,
+      beepDue: ignored,
       deaf: ignored,
       listenerLost: ignored,
       wordsPlaced: ignored,

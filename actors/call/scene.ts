@@ -707,6 +707,7 @@ export class Scene {
       }
       return this.#giveUp("model", "unknown_outcome", "No more of the reply came in time");
     }
+    if (current !== undefined && this.#isVoiceLate(current)) return this.#voiceStalled(current);
     this.#withdraw();
     this.#record({
       type: "failed",
@@ -715,6 +716,37 @@ export class Scene {
       message: "Carrier returned no mark in time",
     });
     this.#cutCurrent();
+  }
+
+  /** The carrier has played all that it was sent, as far as marks tell, and there is more to say. */
+  #isVoiceLate(current: Utterance): boolean {
+    const { words, heardCount, audibleAt } = current;
+    if (audibleAt === null) return this.dialogue.milestones.firstSent === undefined;
+    return heardCount === words.length && this.#unheardOf(current) !== "";
+  }
+
+  /** Said once more from the first word that was not heard; then the carrier's own voice takes over. */
+  #voiceStalled(current: Utterance): void {
+    const message = "Voice gave no sound in time";
+    this.#record({ type: "failed", part: "speaker", code: "provider_failed", message });
+    const unsaid = this.#remainderOf(current);
+    this.#silence(current);
+    if (this.#isSpeechLost()) return;
+    if (this.dialogue.turn.floor !== "quiet") return this.#withdraw(); // they have said something
+    this.#say(unsaid, false);
+    if (this.dialogue.reply === null) this.#finish();
+  }
+
+  /** Counts a failure of the voice; one too many ends the call, with an apology that is not ours to say. */
+  #isSpeechLost(mayTryAgain = true): boolean {
+    const { counts, ending } = this.dialogue;
+    const speechFailures = counts.speechFailures + 1;
+    this.#set({ counts: { ...counts, speechFailures } });
+    if (mayTryAgain && speechFailures <= SPEECH_FAILURES_MAX) return false;
+    this.#withdraw();
+    this.#set({ ending: ending ?? { outcome: "failed", reason: "provider_failed" } });
+    this.#hangUp(this.#rendered(this.#scenario.graph.failureSentence));
+    return true;
   }
 
   /** Goes on from the first word that was not heard. */
@@ -1041,18 +1073,12 @@ export class Scene {
   }
 
   #synthesisFailed(generation: number, error: AppError): void {
-    const { counts, utterances, entries, open, ending } = this.dialogue;
+    const { utterances, entries, open } = this.dialogue;
     const utterance = utterances.find((it) => it.generation === generation);
     if (utterance === undefined || utterance.cutAt !== null) return;
     const { code, message, retryable } = error;
     this.#record({ type: "failed", part: "speaker", code, message });
-    const speechFailures = counts.speechFailures + 1;
-    this.#set({ counts: { ...counts, speechFailures } });
-    if (!retryable || speechFailures > SPEECH_FAILURES_MAX) {
-      this.#withdraw();
-      this.#set({ ending: ending ?? { outcome: "failed", reason: "provider_failed" } });
-      return this.#hangUp(this.#rendered(this.#scenario.graph.failureSentence));
-    }
+    if (this.#isSpeechLost(retryable)) return;
     // The words it has placed will still be heard; the rest is said again behind them.
     const text = open?.generation === generation ? open.text : saidOf(entries, generation);
     this.#set({ open: null, unsaid: wordsOf(text).slice(utterance.words.length).join(" ") });

@@ -229,7 +229,11 @@ async function converse(
   const sounds = stream.player.pieces()
     .filter(({ audio }) => isAudible(audio))
     .map(({ atMs, audio }) => ({ from: atMs, until: atMs + audio.length / 8 }));
-  if (isApologyOfCarrier) sounds.push({ from: clock.now() - 1, until: clock.now() });
+  const lastOwed = owed.at(-1);
+  if (isApologyOfCarrier && lastOwed !== undefined) {
+    lastOwed.until = clock.now() + 1;
+    sounds.push({ from: clock.now(), until: lastOwed.until });
+  }
   stream.stop();
   return {
     isLost,

@@ -96,6 +96,7 @@ export const LONE_CELLS: readonly (readonly [FaultPart, Toxic])[] = [
   ["stt", "status503"],
   ["llm", "hangHead"],
   ["llm", "status503"],
+  ["tts", "hangStream"],
   ["tts", "status503"],
 ];
 

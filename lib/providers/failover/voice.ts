@@ -28,6 +28,8 @@ const UNTOLD_WORDS = 1;
 const ATTEMPTS_MAX = 3;
 /** After so long without a sound nobody else is asked: within 3 s a call takes the line for dead, and knows no reason. */
 const SILENCE_MAX_MS = 1_800;
+/** What is left of this after one silence is all that the next voice gets. */
+const SILENCE_END_MS = 2_300;
 /** Clauses of one utterance. */
 const CLAUSES_MAX = 1_000;
 
@@ -69,6 +71,7 @@ export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSp
           stop,
           provider,
           sounded: () => spoken,
+          patienceMs: () => SILENCE_END_MS - silentMs,
           waited: (ms: number) => void (silentMs += ms),
         };
         for await (const piece of inTime(pieces, timing)) {
@@ -179,6 +182,8 @@ interface Timing {
   readonly provider: TextToSpeech;
   /** Words of the script whose sound has been given out. */
   sounded(): number;
+  /** What may still be waited for. */
+  patienceMs(): number;
   /** Told before it fails: for how long words have waited. */
   waited(ms: number): void;
 }
@@ -186,7 +191,7 @@ interface Timing {
 /** The pieces, or a failure once words have waited too long for their sound. */
 async function* inTime(
   pieces: AsyncIterable<Speech>,
-  { clock, script, stop, provider, sounded, waited }: Timing,
+  { clock, script, stop, provider, sounded, patienceMs, waited }: Timing,
 ): AsyncGenerator<Speech> {
   const iterator = pieces[Symbol.asyncIterator]();
   let bytes = 0;
@@ -202,7 +207,7 @@ async function* inTime(
       const goesOn = since === null || words > since.words || bytes - since.bytes >= LEAST_BYTES;
       if (!isWaiting) since = null;
       else if (goesOn) since = { at: clock.now(), bytes, words };
-      const limitMs = bytes === 0 ? FIRST_BYTE_MS : GAP_MS;
+      const limitMs = Math.min(bytes === 0 ? FIRST_BYTE_MS : GAP_MS, patienceMs());
       if (since === null || clock.now() - since.at < limitMs) {
         return void (cancel = clock.timer(LOOK_MS, look));
       }

@@ -623,6 +623,22 @@ Deno.test("a carrier that stops returning marks has the speech cut where it was 
   assert.deepEqual(eventsOf(stage, "failed").map(({ part }) => part), ["speaker"]);
 });
 
+Deno.test("a voice that gives no sound is asked once more, and then the carrier apologises: the carrier is not blamed", () => {
+  const stage = ring();
+  stage.tell({ type: "deadlinePassed" });
+  assert.equal(floor(stage), "agent");
+  stage.listen();
+  assert.deepEqual(said(stage).at(-1), GREETING);
+  stage.say("Maria.");
+  stage.answer("Good. ");
+  stage.tell({ type: "deadlinePassed" });
+  const ending = { outcome: "failed", reason: "provider_failed" } as const;
+  const hangUp = { type: "hangUp", ending, sentence: clinic.failureSentence };
+  assert.deepEqual(stage.effects.find(({ type }) => type === "hangUp"), hangUp);
+  const messages = eventsOf(stage, "failed").map(({ message }) => message);
+  assert.deepEqual(messages, Array(2).fill("Voice gave no sound in time"));
+});
+
 Deno.test("a call that must end says so over whoever speaks, and hangs up", () => {
   const stage = greeted();
   stage.final("I would like to");

@@ -121,6 +121,32 @@ Deno.test("where no voice says a word that is known after 2 s, before the line i
   }
 });
 
+Deno.test("a lone voice that begins each time and says no word to its end is known before the line is taken for dead", async () => {
+  const clock = manualClock();
+  const breaker = newBreakers(clock).of("v");
+  let asked = 0;
+  const provider: TextToSpeech = {
+    provider: "v",
+    async *synthesize(_text, _options, signal) {
+      asked++;
+      yield { type: "audio", audio: new Uint8Array(2_400) };
+      await sleep(clock, 60_000, signal);
+    },
+  };
+  const voice = failoverVoice({ clock, voices: [{ provider, breaker }] });
+  async function* text(): AsyncGenerator<string> {
+    yield "We are open.";
+  }
+  const { signal } = new AbortController();
+  const failed = Array.fromAsync(voice.synthesize(text(), { voice: null, language: "en" }, signal))
+    .then(() => ({ at: NaN, error: null }), (error: unknown) => ({ at: clock.now(), error }));
+  for (let ms = 0; ms < 5_000; ms += 50) await clock.advance(50);
+  const { at, error } = await failed;
+  assert.ok(error instanceof AppError && !error.retryable, String(error));
+  assert.ok(at <= 2_700, `${at} ms`);
+  assert.equal(asked, 2);
+});
+
 Deno.test("a voice that makes noise without end is cut off, and another says the text", async () => {
   const clock = manualClock();
   async function* text(): AsyncGenerator<string> {

@@ -26,13 +26,19 @@ export interface LimitedFetchOptions extends FetchLimits {
 export function providerError(
   provider: string,
   what: string,
-  options: { readonly status?: number; readonly retryable?: boolean; readonly cause?: unknown } =
-    {},
+  { retryAfterS, ...options }: {
+    readonly status?: number;
+    readonly retryable?: boolean;
+    /** As `retryAfterOf` gives it. */
+    readonly retryAfterS?: number | undefined;
+    readonly cause?: unknown;
+  } = {},
 ): AppError {
   const { status } = options;
   const retryable = status === undefined || status === 408 || status === 429 || status >= 500;
   return new AppError("provider_failed", `Provider "${provider}" failed: ${what}`, {
     retryable,
+    ...(retryAfterS === undefined ? {} : { retryAfterS }),
     ...options,
   });
 }

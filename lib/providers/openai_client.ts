@@ -4,6 +4,7 @@ import OpenAI from "openai";
 import { AppError } from "@/lib/errors.ts";
 import type { Secret } from "@/lib/secret.ts";
 import { providerError } from "./http.ts";
+import { retryAfterOf } from "./retry_after.ts";
 
 export interface OpenAIAccount {
   readonly apiKey: Secret;
@@ -31,8 +32,10 @@ export function openaiClient({ apiKey, baseUrl, fetch }: OpenAIAccount): OpenAI 
 export function openaiFailure(provider: string, error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof OpenAI.APIError && typeof error.status === "number") {
-    const { status, code } = error;
-    return providerError(provider, `it answered ${status} "${code ?? "no code"}"`, { status });
+    const { status, code, headers } = error;
+    const retryAfterS = retryAfterOf((name) => headers?.get(name));
+    const what = `it answered ${status} "${code ?? "no code"}"`;
+    return providerError(provider, what, { status, retryAfterS });
   }
   if (error instanceof SyntaxError) {
     return providerError(provider, "it sent no JSON", { retryable: false, cause: error });

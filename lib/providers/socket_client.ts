@@ -5,6 +5,7 @@ import { type RawData, WebSocket } from "ws";
 import type { Cancel, Clock } from "@/lib/clock.ts";
 import type { AppError } from "@/lib/errors.ts";
 import { providerError } from "./http.ts";
+import { retryAfterOf } from "./retry_after.ts";
 
 /** From the call to the end of the handshake: name, connection, TLS and upgrade. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -108,10 +109,13 @@ export function connectSocket(url: string, options: ConnectOptions): Promise<Soc
     disarmConnect();
     opened.resolve(client);
   });
-  socket.on("unexpected-response", (_request, { statusCode: status }: IncomingMessage) => {
-    abandon(
-      providerError(provider, `it answered ${status}`, status === undefined ? {} : { status }),
-    );
+  socket.on("unexpected-response", (_request, answer: IncomingMessage) => {
+    const { statusCode: status, headers } = answer;
+    const retryAfterS = retryAfterOf((name) => headers[name]?.toString());
+    abandon(providerError(provider, `it answered ${status}`, {
+      ...(status === undefined ? {} : { status }),
+      retryAfterS,
+    }));
   });
   socket.on("message", (data: RawData, isBinary: boolean) => {
     if (ended !== null || !(data instanceof Uint8Array)) return; // it is one, by ws' default

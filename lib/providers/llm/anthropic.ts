@@ -4,6 +4,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import { z } from "zod";
 import { AppError } from "@/lib/errors.ts";
 import { providerError } from "@/lib/providers/http.ts";
+import { retryAfterOf } from "@/lib/providers/retry_after.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { LanguageModel, ModelDelta, Prompt, ToolCall } from "./llm.ts";
 import { ARGUMENTS_MAX, argumentsOf, CALLS_MAX, toTurns } from "./prompts.ts";
@@ -294,7 +295,8 @@ function toAppError(error: unknown): AppError {
     const type = error.type ?? "no type";
     const status = error.status ?? STATUS_OF[type];
     if (status === undefined) return providerError(PROVIDER, `it sent the error "${type}"`);
-    return providerError(PROVIDER, `it answered ${status} "${type}"`, { status });
+    const retryAfterS = retryAfterOf((name) => error.headers?.get(name));
+    return providerError(PROVIDER, `it answered ${status} "${type}"`, { status, retryAfterS });
   }
   if (error instanceof SyntaxError) {
     return providerError(PROVIDER, "it sent no JSON", { retryable: false, cause: error });

@@ -35,7 +35,6 @@ import {
   type Dialogue,
   type DialogueEvent,
   type Effect,
-  KEYS_WAIT_MS,
   newDialogue,
   type Scenario,
   SETTLE_MS,
@@ -58,7 +57,7 @@ import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./s
 import type { Pieces } from "./pieces.ts";
 import { pauseTaping, tapeMessage, type Taping } from "./taping.ts";
 import type { Ticker } from "./ticker.ts";
-import { hearingAt, voiceAt } from "./tuning.ts";
+import { hearingAt, keypadOf, voiceAt } from "./tuning.ts";
 import { deadlineOf, type Turn } from "./turns.ts";
 import {
   hiddenVariables,
@@ -807,7 +806,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
       },
       marked: (state, message, ctx) => tellOfSpeech(state, message, ctx),
       pressed(state, { digit }, ctx) {
-        ctx.timer("keys", KEYS_WAIT_MS, { type: "keysDue" });
+        const { interDigitMs } = keypadOf(graph, state.dialogue.workflow.node);
+        ctx.timer("keys", interDigitMs, { type: "keysDue" });
         const pressed = record(state, { type: "dtmf_pressed", digit }, ctx);
         return pull(
           tell(pressed, { type: "pressed", digit }, ctx),

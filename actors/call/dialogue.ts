@@ -4,6 +4,7 @@ import type { StreamItem } from "@/actors/runtime/actor.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
+import type { Keypad } from "@/lib/speech/keypad.ts";
 import type { Sense } from "@/lib/speech/sense.ts";
 import { begin, type WorkflowState } from "@/lib/workflow/engine.ts";
 import type { AnsweringSettings, Graph } from "@/lib/workflow/graph.ts";
@@ -101,8 +102,8 @@ export interface Dialogue {
   readonly lastTurn: { readonly endedAt: number } | null;
   /** A turn that was taken as over before its final words came: they are not said twice. */
   readonly guessed: string | null;
-  /** Keys that the caller has pressed and that are no turn yet. */
-  readonly keys: string;
+  /** What the caller is keying, where that is no turn yet. */
+  readonly keypad: Keypad | null;
   /** Keys that the agent is to press once nobody speaks, and those that are on their way. */
   readonly keysToSend: string;
   readonly sending: { readonly generation: number; readonly keys: string } | null;
@@ -141,7 +142,7 @@ export type DialogueEvent =
   | { readonly type: "unheard" }
   /** The caller pressed a key: 0 to 9, A to D, * or #, which ends what was keyed. */
   | { readonly type: "pressed"; readonly digit: string }
-  /** No other key came in KEYS_WAIT_MS. */
+  /** No other key came in the time that the node gives. */
   | { readonly type: "keysDue" }
   /** A beep, as voicemails make it; and that none came in BEEP_WAIT_MS. */
   | { readonly type: "beeped" }
@@ -205,8 +206,6 @@ export type Effect =
   /** The conversation is over. `sentence`: speech has failed, so the carrier's own voice is to say it. */
   | { readonly type: "hangUp"; readonly ending: Ending; readonly sentence: string | null };
 
-/** Between two keys of one number; behind the last, # or this ends it. */
-export const KEYS_WAIT_MS = 2_500;
 /** A carrier that does not return marks is not waited for longer than this. */
 export const SETTLE_MS = 500;
 
@@ -244,7 +243,7 @@ export function newDialogue(graph: Graph): Dialogue {
     pauses: noPauses,
     lastTurn: null,
     guessed: null,
-    keys: "",
+    keypad: null,
     keysToSend: "",
     sending: null,
     notes: [],

@@ -8,6 +8,7 @@ import type { ModelDelta } from "@/lib/providers/llm/llm.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
 import { assentOf } from "@/lib/speech/assent.ts";
 import { answererOf } from "@/lib/speech/answerer.ts";
+import { type Keypad, type KeypadEvent, newKeypad, takeKey } from "@/lib/speech/keypad.ts";
 import type { Sense } from "@/lib/speech/sense.ts";
 import {
   advance,
@@ -35,6 +36,7 @@ import type { Ahead, Dialogue, DialogueEvent, Effect, Reply, Scenario } from "./
 import { type Disclosure, isToBeSaid, QUESTIONS_MAX, type RecordingEvent } from "./disclosure.ts";
 import { AGENT_HUNG_UP, type Ending } from "./ending.ts";
 import type { CallEvent, CallPart } from "./events.ts";
+import { keypadOf } from "./tuning.ts";
 import { gapOf, type Milestone, reach } from "./gap.ts";
 import {
   cutUtterance,
@@ -61,10 +63,6 @@ const TEMPERATURE = 0.3;
 export const EARLY_ENDPOINT_MS = 200;
 /** A caller who was told so often that they were not heard, and is not again, is let go. */
 const UNHEARD_MAX = 2;
-/** Ends what is keyed, as phones teach it. */
-const END_KEY = "#";
-/** Keys of one turn: card and account numbers are shorter. */
-const KEYS_MAX = 32;
 /** Keys that may wait to be pressed; the oldest go. */
 const KEYS_TO_SEND_MAX = 128;
 /** Sentences that may wait to be said; the oldest go. */
@@ -141,7 +139,8 @@ export class Scene {
       case "pressed":
         return this.#pressed(event.digit);
       case "keysDue":
-        return this.#keyed();
+        if (this.dialogue.keypad === null) return;
+        return this.#key(this.dialogue.keypad, { type: "waited", at: Infinity });
       case "say":
         return this.#give(event.sentence, event.interrupts);
       case "sendKeys":
@@ -762,21 +761,29 @@ export class Scene {
   }
 
   #pressed(digit: string): void {
-    if (digit !== END_KEY) this.#set({ keys: this.dialogue.keys + digit });
-    if (digit === END_KEY || this.dialogue.keys.length >= KEYS_MAX) this.#keyed();
+    const { workflow, keypad } = this.dialogue;
+    const begun = keypad ?? newKeypad(keypadOf(this.#scenario.graph, workflow.node), this.#now);
+    this.#key(begun, { type: "pressed", digit, at: this.#now });
+  }
+
+  #key(keypad: Keypad, event: KeypadEvent): void {
+    const [next, result] = takeKey(keypad, event);
+    this.#set({ keypad: result === null ? next : null });
+    if (result === null || result.type === "nothing") return;
+    if (result.type === "entered") return this.#keyed(`(keyed ${result.digits})`);
+    const { minDigits } = keypad.options;
+    this.#keyed(`(keyed ${result.digitCount} digits; ${minDigits} are needed)`);
   }
 
   /** What was keyed is a turn of the caller, who need not wait for the agent to have spoken. */
-  #keyed(): void {
-    const { keys, turn } = this.dialogue;
-    if (keys === "") return;
-    this.#set({ keys: "" });
+  #keyed(text: string): void {
+    const { turn } = this.dialogue;
     if (turn.floor === "agent" && this.#rules.bargeIn.isAllowed) {
       this.#bargeIn();
       this.#set({ turn: { floor: "caller", text: turn.text } });
     }
     if (this.dialogue.callerEndedAt === null) this.#set({ callerEndedAt: this.#now });
-    this.#turn({ type: "keyed", text: `(keyed ${keys})` });
+    this.#turn({ type: "keyed", text });
   }
 
   /** What somebody else gives the agent to say. It waits for the caller, and for what is being said. */

@@ -2,7 +2,14 @@
 
 import type { Judgement, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
 import type { SynthesisOptions } from "@/lib/providers/tts/tts.ts";
-import { type Graph, languageOf, nodeOf, type TurnSettings } from "@/lib/workflow/graph.ts";
+import type { KeypadOptions } from "@/lib/speech/keypad.ts";
+import {
+  type Graph,
+  languageOf,
+  nodeOf,
+  startOf,
+  type TurnSettings,
+} from "@/lib/workflow/graph.ts";
 import { endpointingMsOf } from "./scene.ts";
 
 /** A recogniser takes no more. */
@@ -28,6 +35,14 @@ export function voiceAt(graph: Graph, nodeId: string): SynthesisOptions {
     language: node.language ?? languageOf(graph),
     ...(speed === null ? {} : { speed }),
   };
+}
+
+/** How numbers are keyed at a node; at an end, as anywhere where nothing is said of it. */
+export function keypadOf(graph: Graph, nodeId: string): KeypadOptions {
+  const node = nodeOf(graph, nodeId);
+  const { timeoutMs, ...keypad } = node.type === "end" ? startOf(graph).keypad : node.keypad;
+  const isSecret = node.type !== "end" && node.isSensitive;
+  return { ...keypad, firstDigitMs: timeoutMs, interDigitMs: timeoutMs, isSecret };
 }
 
 function judgementOf({ isEager, recogniser }: TurnSettings): Judgement {

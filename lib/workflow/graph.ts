@@ -179,10 +179,21 @@ export interface Talk extends NodeVoice {
   readonly isInterruptible: boolean;
   /** True: what is said and keyed here, as a card number, is kept nowhere: neither in a recording nor in the record. */
   readonly isSensitive: boolean;
+  /** How numbers are keyed here. */
+  readonly keypad: KeypadSettings;
   /** True: the model may press keys here, as a machine's menu asks for them. */
   readonly mayPressKeys: boolean;
   /** What the recogniser should listen for here, beside the agent's. */
   readonly keyterms: readonly string[];
+}
+
+/** A number that is keyed is complete at `maxDigits`, at the `terminator` (null: no key ends it), or once no key has come for `timeoutMs`. */
+export interface KeypadSettings {
+  /** With fewer the model is told that they are too few. */
+  readonly minDigits: number;
+  readonly maxDigits: number;
+  readonly terminator: "#" | "*" | null;
+  readonly timeoutMs: number;
 }
 
 export interface EndNode extends NodeVoice {
@@ -264,6 +275,16 @@ const nodeVoice = {
   speed: speed.nullable().default(null),
 };
 
+const KeypadJson = z.strictObject({
+  minDigits: z.int().min(1).max(32).default(1),
+  maxDigits: z.int().min(1).max(32).default(32), // card and account numbers are shorter
+  terminator: z.enum(["#", "*"]).nullable().default("#"),
+  timeoutMs: z.int().min(500).max(30_000).default(2_500),
+}).refine(({ minDigits, maxDigits }) => minDigits <= maxDigits, {
+  path: ["maxDigits"],
+  message: "Must not be less than minDigits",
+}) satisfies z.ZodType<KeypadSettings>;
+
 const talk = {
   ...nodeVoice,
   id,
@@ -271,6 +292,7 @@ const talk = {
   variables: z.array(VariableJson).max(VARIABLES_MAX).default([]),
   isInterruptible: z.boolean().default(true),
   isSensitive: z.boolean().default(false),
+  keypad: KeypadJson.prefault({}),
   mayPressKeys: z.boolean().default(false),
   keyterms,
 };

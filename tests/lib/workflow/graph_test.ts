@@ -33,6 +33,7 @@ Deno.test("a graph gets its defaults", () => {
     isSensitive: false,
     mayPressKeys: false,
     keyterms: [],
+    keypad: { minDigits: 1, maxDigits: 32, terminator: "#", timeoutMs: 2_500 },
     language: null,
     voice: null,
     speed: null,

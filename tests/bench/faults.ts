@@ -3,7 +3,12 @@
 import { parseArgs } from "node:util";
 import { systemClock } from "@/lib/clock.ts";
 import { type FaultedCall, startFaultHouse } from "@/tests/support/fault_call.ts";
-import { faultsOf, runFaultCells } from "@/tests/support/fault_cells.ts";
+import {
+  faultsOf,
+  loneFaultsOf,
+  runFaultCells,
+  runLoneCells,
+} from "@/tests/support/fault_cells.ts";
 
 /** Well calls at a time beside them, and before them in all. */
 const WELL = 4;
@@ -27,6 +32,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
     well: WELL,
     before: BEFORE,
   });
+  const lone = await runLoneCells(house);
   await house.close();
   const calls = cells.flatMap((cell) => cell.calls);
   return {
@@ -48,6 +54,10 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
     cell: Object.fromEntries(
       cells.map(({ part, toxic, calls }) => [`${part} ${toxic}`, totals(calls)]),
     ),
+    lone: Object.fromEntries(lone.map(({ part, toxic, calls }) => [`${part} ${toxic}`, {
+      deadAirMaxMs: Math.round(Math.max(...calls.map(({ deadAirMs }) => deadAirMs))),
+      failed: calls.flatMap(loneFaultsOf),
+    }])),
     seconds: Math.round((systemClock.now() - startedAt) / 1_000),
   };
 }

@@ -4,9 +4,6 @@
 export const FIRST_CLAUSE_CHARS = 12;
 /** A letter of Chinese or Japanese says more than one of another script. */
 export const FIRST_CLAUSE_IDEOGRAPHS = 5;
-/** A first clause that the model writes slowly is given out without its end after so long, at so many letters. */
-export const FLUSH_AFTER_MS = 400;
-export const FLUSH_MIN_CHARS = 15;
 /** Text without any punctuation is flushed at a space past this. */
 export const CLAUSE_MAX_CHARS = 160;
 
@@ -36,22 +33,6 @@ export function addText(clauses: Clauses, text: string): [Clauses, readonly stri
     complete.push(clause);
     begun = true;
   }
-}
-
-/**
- * The first clause as far as it has come, once its first letter is `ageMs` old: a caller who hears its
- * beginning does not wait. Whole words alone, and none that belongs to the next. Null: it is not due.
- */
-export function flushDue(clauses: Clauses, ageMs: number): [Clauses, string] | null {
-  const { pending, begun } = clauses;
-  if (begun || ageMs < FLUSH_AFTER_MS) return null;
-  for (let at = pending.length - 1; at >= FLUSH_MIN_CHARS; at--) {
-    if (!isSpace(pending.charCodeAt(at)) || isJoint(pending, at)) continue;
-    const clause = collapse(pending.slice(0, at));
-    if (clause.length < FLUSH_MIN_CHARS) return null;
-    return [{ pending: pending.slice(at + 1), begun: true }, clause];
-  }
-  return null;
 }
 
 /** What is left when the model has finished: one clause or none. */
@@ -101,13 +82,6 @@ function isMidSentence(text: string, at: number): boolean {
   }
   return length === 1 && text.charAt(from) !== "I" ||
     ABBREVIATIONS.has(text.slice(from, at).toLowerCase());
-}
-
-/** Would what is written on both sides of the space at `at` be said otherwise if it were parted there? */
-function isJoint(text: string, at: number): boolean {
-  const before = text.charCodeAt(at - 1);
-  if (isDigit(before) || isDigit(text.charCodeAt(at + 1)) || at + 1 === text.length) return true;
-  return before === STOP && isMidSentence(text, at - 1) || !isWordCode(before) && !isPause(before);
 }
 
 function isDigit(code: number): boolean {

@@ -6,8 +6,6 @@ import {
   addText,
   CLAUSE_MAX_CHARS,
   FIRST_CLAUSE_CHARS,
-  FLUSH_AFTER_MS,
-  flushDue,
   lastClause,
   noClauses,
 } from "@/actors/call/clauses.ts";
@@ -103,31 +101,6 @@ const SPLITS: readonly (readonly [string, readonly string[]])[] = [
 
 Deno.test("clauses end where a voice would pause", () => {
   for (const [text, expected] of SPLITS) assert.deepEqual(early(text), expected, text);
-});
-
-Deno.test("a slow first clause is flushed in whole words after a while, and no later one", () => {
-  const [slow] = addText(noClauses, "I am looking for a free hour on Mon");
-  assert.equal(flushDue(slow, FLUSH_AFTER_MS - 1), null);
-  assert.deepEqual(flushDue(slow, FLUSH_AFTER_MS), [
-    { pending: "Mon", begun: true },
-    "I am looking for a free hour on",
-  ]);
-  const [later] = addText(noClauses, "Good morning. I am looking for a free hour on Mon");
-  assert.equal(flushDue(later, 10_000), null);
-});
-
-Deno.test("a flush parts no abbreviation, no figure and no short beginning", () => {
-  const rows: readonly (readonly [string, string | null])[] = [
-    ["We have room with Dr. Sm", "We have room with"],
-    ["We have room for about 5 pe", "We have room for"],
-    ["It costs as much as $ 5", "It costs as much as"],
-    ["Let me see what", null],
-    ["Oneverylongwordthatneverends", null],
-  ];
-  for (const [text, expected] of rows) {
-    const [clauses] = addText(noClauses, text);
-    assert.equal(flushDue(clauses, 1_000)?.[1] ?? null, expected, text);
-  }
 });
 
 Deno.test("clauses end at the stops of Chinese and Japanese, behind which no space comes", () => {

@@ -34,6 +34,7 @@ import { mayOpenSocket } from "@/routes/limits.ts";
 import { media } from "@/routes/media.ts";
 import { newOperatorApp } from "@/routes/operator.ts";
 import { listen, PUBLIC_LIMITS } from "@/routes/server.ts";
+import { listenSocket } from "@/routes/listen_socket.ts";
 import { talkSocket } from "@/routes/talk_socket.ts";
 import project from "./deno.json" with { type: "json" };
 
@@ -153,7 +154,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   });
   // It is made once, and holds the thread for a fifth of a second: before anybody calls.
   if (!isTemporary) await (await app.request(`${publicUrl}/openapi.json`)).body?.cancel();
-  const { attach, connected } = switchboard;
+  const { attach, connected, admit, tapped } = switchboard;
   const byCarrier = media({
     publicUrl,
     authTokenOf: async (callId) => (await house.authTokenOf(callId))?.reveal() ?? carrierToken,
@@ -172,7 +173,14 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     mayOpen: (address) => mayOpenSocket(house.addressLimiter, address),
     log,
   });
-  upgrade = (request) => byPage(request) ?? byCarrier(request);
+  const byListener = listenSocket({
+    edge: config.edge,
+    admit,
+    tapped,
+    mayOpen: (address) => mayOpenSocket(house.addressLimiter, address),
+    log,
+  });
+  upgrade = (request) => byPage(request) ?? byListener(request) ?? byCarrier(request);
   const operator = await listen(
     newOperatorApp({
       token: operatorToken,

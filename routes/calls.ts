@@ -212,6 +212,24 @@ const say = createRoute({
   responses: taken,
 });
 
+const ListenTicket = z.object({
+  ticket: z.string(),
+  expiresAt: Time,
+  url: z.string().meta({ description: "The socket to open with it" }),
+}).openapi("ListenTicket");
+
+const listen = createRoute({
+  ...common,
+  method: "post",
+  path: "/{id}/listen-tickets",
+  operationId: "createListenTicket",
+  summary: "A ticket to listen to a live call, and to speak in the agent's place",
+  description:
+    "Good once, for a minute, as the second WebSocket protocol behind `ringmaster.listen.v1`; see docs/listening.md.",
+  request: { params },
+  responses: { 201: answer(ListenTicket, "The ticket: `ticket.{ticket}`") },
+});
+
 const addContext = createRoute({
   ...common,
   method: "post",
@@ -336,6 +354,10 @@ export const calls = newRoutes()
     await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });
     return c.body(null, 204);
   })
+  .openapi(
+    listen,
+    async (c) => c.json(await c.var.desk("listenToCall", c.req.valid("param").id), 201),
+  )
   .openapi(addContext, async (c) => {
     const command = { type: "addContext", ...c.req.valid("json") } as const;
     await c.var.desk("controlCall", { callId: c.req.valid("param").id, command });

@@ -92,7 +92,7 @@ async function answer(
 }
 
 /** Opened and closed at once, so that the page can say why. */
-function turnAway({ code, message }: AppError): UpgradeAnswer {
+export function turnAway({ code, message }: AppError): UpgradeAnswer {
   return {
     type: "accept",
     isStranger: true,

@@ -30,6 +30,7 @@ import { render } from "@/lib/workflow/template.ts";
 import { BeepEar } from "@/lib/audio/beep.ts";
 import { Vad } from "@/lib/audio/vad.ts";
 import type { Log } from "@/lib/log.ts";
+import { INVITE_MS } from "@/lib/listening.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import {
   type Dialogue,
@@ -56,6 +57,15 @@ import { noticesOf, wordsOf } from "./screen.ts";
 import { type FromSpeaker, speaker, speakerKind, type SpeakerMessage } from "./speaker.ts";
 import type { Pieces } from "./pieces.ts";
 import { pauseTaping, tapeMessage, type Taping } from "./taping.ts";
+import {
+  type FromTap,
+  invited,
+  type ListeningIn,
+  nobodyListens,
+  spent,
+  tap,
+  tapKind,
+} from "./tap.ts";
 import type { Ticker } from "./ticker.ts";
 import { hearingAt, keypadOf, voiceAt } from "./tuning.ts";
 import { deadlineOf, type Turn } from "./turns.ts";
@@ -74,6 +84,14 @@ export type CallMessage =
   | FromSpeaker
   | FromModel
   | FromRecording
+  | FromTap
+  /** From the desk, for who may listen in: `reply` fails with conflict while there is nothing to hear. */
+  | { type: "invite"; by: string; reply: Reply<{ readonly ticket: string }> }
+  /** From the listening route: spends a ticket; `reply` fails with forbidden for one that is none. */
+  | { type: "admit"; ticket: string; reply: Reply<{ readonly by: string }> }
+  /** From the listening route: the socket of an `admit` that was answered. */
+  | { type: "tapped"; by: string; socket: MessageSocket }
+  | { type: "tapLeft"; tap: number }
   /** From the desk, for an outbound call: ask the carrier to place it. Numbers are E.164. */
   | { type: "dial"; from: string; to: string; reply: Reply<{ callId: string }> }
   /** From the desk: what to tell the carrier now? Also asked again when the carrier repeats itself. */
@@ -198,6 +216,7 @@ interface State {
   readonly phase: "rebuilding" | "connecting" | "live" | "ending" | "saving";
   /** Of the agent's hooks. */
   readonly pulls: Pulls;
+  readonly listening: ListeningIn;
   /** Null until the carrier has taken a call of ours. */
   readonly carrierCallId: string | null;
   readonly link: Link;
@@ -337,6 +356,23 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     return record({ ...state, taping }, event, ctx);
   }
 
+  /** Has the leg that there is tell those who listen. */
+  function tapLeg({ listening, children: { leg } }: State): void {
+    leg?.send({ type: "taps", taps: listening.seats.map(({ ref }) => ref) });
+  }
+
+  /** The agent has its place back, and knows that somebody was in it. */
+  function giveBack(state: State, ctx: Context<CallMessage>): State {
+    const { listening } = state;
+    const seat = listening.seats.find(({ id }) => id === listening.takenBy);
+    if (seat === undefined) return state;
+    seat.ref.send({ type: "answered", answer: "given" });
+    const given: State = { ...state, listening: { ...listening, takenBy: null } };
+    const ended = record(given, { type: "takeover_ended", by: seat.by }, ctx);
+    const told = tell(ended, { type: "note", text: TAKEN_NOTE }, ctx);
+    return tell(told, { type: "mute", isMuted: false }, ctx);
+  }
+
   function welcome(): Notice {
     const { stt, tts } = deps;
     const simulated = { stt: stt.provider === "simulated", tts: tts.provider === "simulated" };
@@ -371,6 +407,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     const isSaid = dialogue.utterances.length === 0 && before.utterances.length > 0;
     if (isSaid) next = pauseTape(next, { cause: "repeated", isPaused: false }, ctx);
     if (dialogue.workflow.node !== before.workflow.node) {
+      const isHushed = isSensitive(graph, dialogue.workflow.node);
+      if (isHushed !== isHere) {
+        for (const { ref } of next.listening.seats) ref.send({ type: "hushed", isHushed });
+      }
       tune(next);
       next = heedNode(next, ctx);
     }
@@ -493,6 +533,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     for (const timer of ["turn", "duration", "connect"]) ctx.cancel(timer);
     ctx.timer("ending", ENDING_MS, { type: "endingDue" });
     show(state, { type: "over", reason: ending.reason, sentence });
+    for (const { ref } of state.listening.seats) ref.send({ type: "callEnded" });
     // Of a page's call it has just been shown, and no carrier asks for it.
     const lastWord = isAsked ? lastWordOf(state, ending, sentence) : null;
     const ended: State = { ...state, phase: "ending", ending, lastWord };
@@ -644,6 +685,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         children: spawnChildren(ctx),
         dialogue: newDialogue(graph),
         pulls: {},
+        listening: nobodyListens,
         seq: 0,
         taping: null,
         secrets: [],
@@ -757,6 +799,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         const taken: State = { ...state, children: { ...children, leg: ref } };
         show(taken, welcome());
         tape(taken);
+        tapLeg(taken);
         return taken;
       },
       legStarted(state, { epoch }, ctx) {
@@ -865,6 +908,76 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
         if (state.carrierCallId === null) savePlaced(carrierCallId, ctx);
         return save({ ...state, carrierCallId: known, ending: state.ending ?? ending }, ctx);
       },
+      invite(state, { by, reply }, ctx) {
+        if (state.phase !== "live" || relay !== null) {
+          return reply.fail(
+            new AppError("conflict", "There is no sound of this call to hear here"),
+          );
+        }
+        const invite = { ticket: deps.newToken(), by, until: ctx.now() + INVITE_MS };
+        const listening = invited(state.listening, invite, ctx.now());
+        if (listening === null) {
+          return reply.fail(new AppError("busy", "Too many tickets wait", { retryable: true }));
+        }
+        reply({ ticket: invite.ticket });
+        return { ...state, listening };
+      },
+      admit(state, { ticket, reply }, ctx) {
+        const admitted = spent(state.listening, ticket, ctx.now());
+        if (admitted === null) {
+          return reply.fail(new AppError("forbidden", "The ticket was used, or is too old"));
+        }
+        reply({ by: admitted.by });
+        return { ...state, listening: admitted.listening };
+      },
+      tapped(state, { by, socket }, ctx) {
+        if (state.phase === "ending" || state.phase === "saving") {
+          return socket.close(1000, "Call has ended");
+        }
+        const id = state.listening.count + 1;
+        const isHushed = isSensitive(graph, state.dialogue.workflow.node);
+        const ref = ctx.spawn(
+          tapKind,
+          `${ctx.self.id}.tap.${id}`,
+          () => tap({ id, socket, call: ctx.self, isHushed }),
+          { stopped: () => ({ type: "tapLeft", tap: id }) },
+        );
+        const seats = [...state.listening.seats, { id, by, ref }];
+        const seated: State = { ...state, listening: { ...state.listening, seats, count: id } };
+        tapLeg(seated);
+        return record(seated, { type: "listen_started", by }, ctx);
+      },
+      tapLeft(state, { tap: id }, ctx) {
+        const seat = state.listening.seats.find((it) => it.id === id);
+        if (seat === undefined) return state;
+        const free = state.listening.takenBy === id ? giveBack(state, ctx) : state;
+        const seats = free.listening.seats.filter((it) => it !== seat);
+        const left: State = { ...free, listening: { ...free.listening, seats } };
+        tapLeg(left);
+        if (left.phase === "saving") return left; // its last event is on record
+        return record(left, { type: "listen_ended", by: seat.by }, ctx);
+      },
+      tapAsked(state, { tap: id, ask }, ctx) {
+        const { listening } = state;
+        const seat = listening.seats.find((it) => it.id === id);
+        if (seat === undefined) return state;
+        if (ask === "give") return listening.takenBy === id ? giveBack(state, ctx) : state;
+        const isHeld = state.phase === "live" && state.dialogue.ending === null;
+        if (listening.takenBy !== null || !isHeld) {
+          seat.ref.send({ type: "answered", answer: "refused" });
+          return state;
+        }
+        const taken: State = { ...state, listening: { ...listening, takenBy: id } };
+        const started = record(taken, { type: "takeover_started", by: seat.by }, ctx);
+        const muted = tell(started, { type: "mute", isMuted: true }, ctx);
+        seat.ref.send({ type: "answered", answer: "taken" });
+        return muted;
+      },
+      tapSpoke({ phase, listening, children }, { tap: id, audio }) {
+        if (phase === "live" && listening.takenBy === id) {
+          children.leg?.send({ type: "play", audio });
+        }
+      },
       hangUp(state, { reply }, ctx) {
         if (state.phase === "saving") {
           return reply?.fail(new AppError("conflict", "The call has ended"));
@@ -937,6 +1050,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<State, CallM
     }),
   };
 }
+
+/** What the model knows of a conversation that was not its own. */
+const TAKEN_NOTE = "A colleague of yours has just spoken with the caller in your place. " +
+  "You did not hear the colleague; what the caller said meanwhile stands in the conversation.";
 
 function promptsOf(turn: Turn): number {
   return "prompts" in turn ? turn.prompts : 0;

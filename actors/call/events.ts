@@ -41,6 +41,11 @@ export type CallEvent =
     readonly code: string;
     readonly message: string;
   }
+  /** Somebody of the company listens, or has taken the agent's place; `by` is who. */
+  | {
+    readonly type: "listen_started" | "listen_ended" | "takeover_started" | "takeover_ended";
+    readonly by: string;
+  }
   | { readonly type: "call_ended"; readonly outcome: CallOutcome; readonly reason: EndReason };
 
 export type CallPart = "call" | "leg" | "listener" | "speaker" | "model" | "workflow" | "carrier";

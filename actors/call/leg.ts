@@ -11,6 +11,7 @@ import { type MarkArrival, parseMark } from "./ledger.ts";
 import { LineMeter } from "./line_meter.ts";
 import type { ListenerMessage } from "./listener.ts";
 import type { SpeakerMessage } from "./speaker.ts";
+import type { TapMessage } from "./tap.ts";
 import { Tape } from "./tape.ts";
 
 export type LegMessage =
@@ -34,6 +35,8 @@ export type LegMessage =
   /** From the call: what goes over the line is recorded from now on; null: no more. */
   | { type: "tape"; running: Running | null; isPaused: boolean }
   | { type: "pauseTape"; isPaused: boolean }
+  /** From the call: who is told of what goes over the line from now on. */
+  | { type: "taps"; taps: readonly Pick<Ref<TapMessage>, "send">[] }
   /** `why`: a carrier that asks what is next is told. */
   | { type: "hangUp"; why?: string }
   | { type: "startMissed" };
@@ -92,6 +95,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
   /** This leg's own; changed in place. */
   let tape: Tape | null = null;
   let clock: () => number = () => 0;
+  let taps: readonly Pick<Ref<TapMessage>, "send">[] = [];
 
   function record({ ref, originMs }: Running, isPaused: boolean): Tape {
     return new Tape({
@@ -109,6 +113,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
   function hear(audio: Uint8Array, atMs: number, now: number): void {
     listener.send({ type: "frame", audio });
     tape?.caller(audio, { now, atMs, earliestMs: line.earliestMs });
+    for (const one of taps) one.send({ type: "went", side: "caller", audio });
   }
 
   /** A wire message as one of ours; what is not of the protocol closes the socket with 1008. */
@@ -218,6 +223,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       play(state, { audio }, ctx) {
         send(state, ctx, () => protocol.audio(audio));
         tape?.agent(audio, ctx.now());
+        for (const one of taps) one.send({ type: "went", side: "agent", audio });
       },
       mark(state, { name }, ctx) {
         if (tape !== null && parseMark(name)?.place.type === "start") tape.start(name);
@@ -228,6 +234,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         send(state, ctx, () => protocol.mark(mark));
         send(state, ctx, () => protocol.clear());
         tape?.cut(mark, ctx.now());
+        for (const one of taps) one.send({ type: "cleared" });
       },
       say(state, { part }, ctx) {
         const { relay } = protocol;
@@ -256,6 +263,9 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       pauseTape(_state, { isPaused }) {
         if (isPaused) tape?.pause(clock());
         else tape?.resume(clock());
+      },
+      taps(_state, message) {
+        taps = message.taps;
       },
       hangUp(state, { why = "ended" }, ctx) {
         const { relay } = protocol;

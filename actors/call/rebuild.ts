@@ -58,6 +58,10 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
     case "recording_resumed":
     case "recording_stopped":
     case "recording_failed":
+    case "listen_started":
+    case "listen_ended":
+    case "takeover_started":
+    case "takeover_ended":
       return { ...rebuilt, seq };
     case "recording_disclosed":
     case "recording_answered":

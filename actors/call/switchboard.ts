@@ -3,6 +3,7 @@
 import type { Ref } from "@/actors/runtime/actor.ts";
 import type { System } from "@/actors/runtime/system.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
+import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import type { Account, Outfit } from "@/actors/desk/equipment.ts";
@@ -34,6 +35,10 @@ export interface Switchboard {
   }): Promise<Attachment | "missing">;
   /** The socket of a path that was attached. */
   connected(callId: string, socket: MessageSocket): void;
+  /** Spends a ticket to listen to a call, and names who was given it. Throws forbidden, or not_found. */
+  admit(callId: string, ticket: string): Promise<{ readonly by: string }>;
+  /** The socket of a ticket that was spent. */
+  tapped(callId: string, by: string, socket: MessageSocket): void;
   hangUpAll(): void;
   /** Resolves when no call lives, or `withinMs` have passed. */
   emptied(withinMs: number): Promise<void>;
@@ -116,6 +121,20 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
       const found = system.find(callKind, callId);
       if (found === null) socket.close(1008, "Call has ended");
       else found.send({ type: "connected", socket });
+    },
+    async admit(callId, ticket) {
+      const found = system.find(callKind, callId);
+      if (found === null) throw new AppError("not_found", "The call has ended");
+      return await found.ask<{ readonly by: string }>((reply) => ({
+        type: "admit",
+        ticket,
+        reply,
+      }));
+    },
+    tapped(callId, by, socket) {
+      const found = system.find(callKind, callId);
+      if (found === null) socket.close(1000, "Call has ended");
+      else found.send({ type: "tapped", by, socket });
     },
     hangUpAll() {
       for (const callId of live.keys()) system.find(callKind, callId)?.send({ type: "hangUp" });

@@ -20,6 +20,7 @@ import {
 } from "@/lib/conversation/transcript.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
+import { INVITE_MS } from "@/lib/listening.ts";
 import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
 import type { Channel } from "@/actors/call/call.ts";
@@ -215,6 +216,24 @@ export const callErrands = {
       control(office, callId, command),
   ),
 
+  listenToCall: errand("calls:write", async (
+    office,
+    callId: string,
+  ): Promise<ListenTicketView> => {
+    const { read, act, desk, by, clock, publicUrl } = office;
+    await read((sql) => found(sql, office, callId));
+    const expiresAt = new Date(clock.date().getTime() + INVITE_MS).toISOString();
+    const { ticket } = await desk.ask<{ readonly ticket: string }>(
+      (reply) => ({ type: "invite", callId, by: by.id, reply }),
+      { timeoutMs: PLACE_MS },
+    );
+    await act(({ audit }) =>
+      audit({ action: "call.listen_ticket", subjectId: callId, details: {} })
+    );
+    const url = `${publicUrl.replace(/^http/, "ws")}/calls/${callId}/listen`;
+    return { ticket, expiresAt, url };
+  }),
+
   /** As a call that is placed, it counts as a dial of the tenant. */
   transferCall: errand("calls:write", async (
     office,
@@ -232,6 +251,14 @@ export const callErrands = {
     return await control(office, callId, { type: "transfer", to, sentence });
   }),
 };
+
+/** What lets one socket listen to a live call. */
+export interface ListenTicketView {
+  readonly ticket: string;
+  readonly expiresAt: string;
+  /** The socket's address. */
+  readonly url: string;
+}
 
 /** Who may end a call may do all this to it. */
 async function control(office: Office, callId: string, command: Command): Promise<null> {

@@ -68,6 +68,7 @@ export type DeskMessage =
   | { type: "hangUp"; callId: string; reply: Reply<void> }
   /** As `hangUp`, for what may be done to a live call. */
   | { type: "control"; callId: string; command: Command; by: string; reply: Reply<void> }
+  | { type: "invite"; callId: string; by: string; reply: Reply<{ readonly ticket: string }> }
   /**
    * Place an outbound call. Fails with not_configured, tenant_suspended, not_found, busy or
    * quota_exceeded, or what the carrier says. `configVersion`: of who asks; null: whatever is not older than a second.
@@ -411,7 +412,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
 
   /** All lines are taken; one of them may be this very call, which the carrier announces again. */
   /** Says of a call that does not live here why nothing can be done to it. */
-  function missing(callId: string, reply: Reply<void>): Job {
+  function missing(callId: string, reply: Pick<Reply<void>, "fail">): Job {
     const work: Work = async (signal) => {
       const call = await deps.call(callId, signal);
       return () => {
@@ -542,6 +543,12 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         const live = deps.findCall(callId);
         if (live === null) return enter(state, missing(callId, reply), ctx);
         live.send({ type: "control", command, by, reply });
+        return state;
+      },
+      invite(state, { callId, by, reply }, ctx) {
+        const live = deps.findCall(callId);
+        if (live === null) return enter(state, missing(callId, reply), ctx);
+        live.send({ type: "invite", by, reply });
         return state;
       },
       placeCall(state, { type: _, reply, ...request }, ctx) {

@@ -94,6 +94,55 @@ Deno.test("a caller is handed over: the agent says so, the carrier dials, and th
   });
 });
 
+Deno.test("a colleague hears a live call over a socket that their ticket opens once, and takes the agent's place", async () => {
+  await withCall({}, async ({ phoned, callId, post, events }, kit) => {
+    const answer = await kit.rest(`/api/v1/calls/${callId}/listen-tickets`, { method: "POST" });
+    assert.equal(answer.status, 201);
+    const { ticket, url } = await answer.json();
+    const path = new URL(url).pathname;
+    const open = (shown: string): WebSocket => {
+      const socket = new WebSocket(`${kit.url.replace(/^http/, "ws")}${path}`, [
+        "ringmaster.listen.v1",
+        `ticket.${shown}`,
+      ]);
+      socket.binaryType = "arraybuffer";
+      return socket;
+    };
+    const closeOf = (socket: WebSocket): Promise<number> =>
+      new Promise((resolve) => socket.onclose = ({ code }) => resolve(code));
+
+    const page = open(ticket);
+    const sides = new Set<number>();
+    const told: string[] = [];
+    const { promise: isTaken, resolve: taken } = Promise.withResolvers<void>();
+    const { promise: areHeard, resolve: heard } = Promise.withResolvers<void>();
+    page.onmessage = ({ data }) => {
+      if (typeof data === "string") {
+        told.push(JSON.parse(data).type);
+        if (told.at(-1) === "taken") taken();
+        return;
+      }
+      sides.add(new Uint8Array(data)[0] ?? 2);
+      if (sides.size === 2) heard(); // the caller's silence is sound as well
+    };
+    await areHeard;
+    assert.deepEqual([...sides].sort(), [0, 1]);
+    page.send('{"type":"take"}');
+    await isTaken;
+    assert.equal(await closeOf(open(ticket)), 4403); // it was used
+    page.close();
+    assert.equal(await closeOf(open("x".repeat(43))), 4403);
+    phoned.hangUp();
+    await (await kit.rest(`/api/v1/calls/${callId}/stream`)).text();
+    const trail = (await events()).filter(({ type }) => /^(listen|takeover)_/.test(type));
+    assert.deepEqual(trail.map(({ type }) => type), [
+      ...["listen_started", "takeover_started", "takeover_ended", "listen_ended"],
+    ]);
+    assert.match(JSON.stringify(trail[0]?.payload), /"by":"(key|person|root)/);
+    assert.equal(await post("listen-tickets"), 409);
+  });
+});
+
 Deno.test("a caller who cannot be handed over is told so", async () => {
   await withCall({ dialed: "busy" }, async ({ phoned, post }) => {
     assert.equal(await post("transfer", { to: "+15550100001" }), 204);

@@ -255,6 +255,7 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     ids: { id: call },
     body: () => ({ text: "They are a member." }),
   },
+  "POST /api/v1/calls/{id}/listen-tickets": { needs: "calls:write", ok: 409, ids: { id: call } },
   "POST /api/v1/calls/{id}/mute": { needs: "calls:write", ok: 409, ids: { id: call } },
   "POST /api/v1/calls/{id}/unmute": { needs: "calls:write", ok: 409, ids: { id: call } },
   "GET /api/v1/calls/{id}/recording": {

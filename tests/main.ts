@@ -14,6 +14,8 @@ import {
 
 const DATABASE = /^tests\/(db|server)\//;
 const SYSTEM = /^tests\/system\//;
+/** What asks a database everything that is asked of it. */
+const STATEMENTS = /^tests\/(db\/|server\/matrix_test)/;
 
 /** What needs nothing but the npm registry. */
 const PARTS: readonly Part[] = [
@@ -30,7 +32,7 @@ const SYSTEM_PARTS: readonly Part[] = [
   { name: "system", owns: (file) => SYSTEM.test(file) },
   {
     name: "PostgreSQL 15",
-    owns: (file) => DATABASE.test(file),
+    owns: (file) => STATEMENTS.test(file),
     beside: () => postgres({ bin: POSTGRES_15 }),
   },
 ];

@@ -88,7 +88,7 @@ async function runTests(
 }
 
 /** A part that hangs is ended after this, and counts as a failure. */
-const PART_MAX_MS = 8 * 60_000;
+const PART_MAX_MS = 12 * 60_000;
 /** The summary stands at the very end; this much of the output is kept to find it. */
 const SUMMARY_MAX = 4096;
 

@@ -128,7 +128,7 @@ export const FALSE_START_MS = 2_000;
 export const THINKING_MS = 8_000;
 /** A caller who was not heard, and told so, hears more of it after so long. */
 export const UNHEARD_MS = 2_500;
-/** Speech without a mark played for so long is stuck: the lead is 0.3 s, and marks stand a second apart at most. */
+/** Speech without a mark played for so long is stuck: the lead is 0.4 s, and marks stand a second apart at most. */
 export const SPEECH_STALL_MS = 3_000;
 
 /** How long `turn` may last without another event. */

@@ -140,6 +140,7 @@ Deno.test("a recorded call is downloaded whole and in parts, and is erased with 
   await withRecordedCall({ graph: RECORDED }, async (it) => {
     const { phoned, callId, kit, json, objects, database } = it;
     await seen(it, "recording_started");
+    await seen(it, "agent_said", 2); // the greeting is recorded whole before the caller speaks into it
     await phoned.streams[0]?.say(speak("Goodbye for now.").audio);
     await seen(it, "caller_said");
     phoned.hangUp();

@@ -170,3 +170,13 @@ Deno.test("a person who speaks of messages later is no machine", async () => {
   assert.equal(it.ends.length, 0);
   await it.close();
 });
+
+Deno.test("a person who asks in their first sentence whether a message can be left is greeted", async () => {
+  const it = await setUp({});
+  await it.say("He is out. Can you leave a message?");
+  await it.clock.advance(6_000);
+  assert.deepEqual(it.answeredBy(), ["human"]);
+  assert.equal(it.heard(), GREETING);
+  assert.equal(it.ends.length, 0);
+  await it.close();
+});

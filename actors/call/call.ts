@@ -39,8 +39,8 @@ import {
   newDialogue,
   type Scenario,
   SETTLE_MS,
-  takeEvent,
 } from "./dialogue.ts";
+import { takeEvent } from "@/actors/call/scene/course.ts";
 import { BEEP_WAIT_MS, FIRST_WORDS_MS } from "./answering.ts";
 import { type Command, controlled } from "./control.ts";
 import type { Pause } from "./disclosure.ts";

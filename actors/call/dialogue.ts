@@ -1,4 +1,4 @@
-/** The dialogue of a call: its state, what can happen to it, and what follows. Pure. */
+/** The dialogue of a call: its state, what can happen to it, and what follows (scene/ works it out). Pure. */
 
 import type { StreamItem } from "@/actors/runtime/actor.ts";
 import type { AppError } from "@/lib/errors.ts";
@@ -17,7 +17,6 @@ import type { Ending } from "./ending.ts";
 import type { CallEvent } from "./events.ts";
 import type { Milestones } from "./gap.ts";
 import type { MarkArrival, PlacedWord, Utterance } from "./ledger.ts";
-import { Scene } from "./scene.ts";
 import { noPauses, type Pauses } from "./pauses.ts";
 import type { Turn, TurnRules } from "./turns.ts";
 
@@ -254,16 +253,4 @@ export function newDialogue(graph: Graph): Dialogue {
     wasted: { replies: 0, tokens: 0 },
     counts: { turns: 0, generations: 0, requests: 0, speechFailures: 0 },
   };
-}
-
-/** The next state of a dialogue, and what to do. The same turn object back: its deadline runs on. */
-export function takeEvent(
-  dialogue: Dialogue,
-  event: DialogueEvent,
-  scenario: Scenario,
-  now: number,
-): [Dialogue, readonly Effect[]] {
-  const scene = new Scene(dialogue, scenario, now);
-  scene.take(event);
-  return [scene.dialogue, scene.effects];
 }

@@ -1,5 +1,7 @@
 /** How long this caller pauses within a turn, learnt as they speak: what `dynamic` endpointing waits for. */
 
+import type { TurnSettings } from "@/lib/workflow/graph.ts";
+
 /** What is known of a caller's pauses, in milliseconds of silence. */
 export interface Pauses {
   /** A moving average of those within a turn; null before the first. */
@@ -14,6 +16,8 @@ const WEIGHT = 0.3;
 const MARGIN = 1.3;
 /** A turn that ended as it should have takes this part of the wait off again. */
 const EASE = 0.05;
+/** Of a dynamic or eager agent the recogniser calls an utterance over after so long; the rest of the silence is ours to wait. */
+const EARLY_ENDPOINT_MS = 200;
 
 /** The caller went on after a silence of `ms`. */
 export function learnPause({ withinMs }: Pauses, ms: number): Pauses {
@@ -32,4 +36,22 @@ export function silenceFor(
 ): number {
   if (withinMs === null) return silenceMs;
   return Math.min(Math.max(withinMs * MARGIN, silenceMs), silenceMaxMs);
+}
+
+/** Silence after which the recogniser is to call an utterance over. */
+export function endpointingMsOf({ endpointing, silenceMs, isEager }: TurnSettings): number {
+  const isEarly = endpointing === "dynamic" || (endpointing === "fixed" && isEager);
+  return isEarly ? Math.min(EARLY_ENDPOINT_MS, silenceMs) : silenceMs;
+}
+
+/** What is still to be waited for once the recogniser calls an utterance over. */
+export function waitFor(pauses: Pauses, turns: TurnSettings): number {
+  switch (turns.endpointing) {
+    case "provider":
+      return 0;
+    case "fixed":
+      return turns.silenceMs - endpointingMsOf(turns);
+    case "dynamic":
+      return silenceFor(pauses, turns) - endpointingMsOf(turns);
+  }
 }

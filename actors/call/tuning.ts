@@ -10,7 +10,7 @@ import {
   startOf,
   type TurnSettings,
 } from "@/lib/workflow/graph.ts";
-import { endpointingMsOf } from "./scene.ts";
+import { endpointingMsOf } from "./pauses.ts";
 
 /** A recogniser takes no more. */
 const KEYTERMS_MAX = 100;

@@ -9,8 +9,8 @@ import {
   type Effect,
   newDialogue,
   SETTLE_MS,
-  takeEvent,
 } from "@/actors/call/dialogue.ts";
+import { takeEvent } from "@/actors/call/scene/course.ts";
 import { wordsOf } from "@/actors/call/conversation.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { markName, type MarkPlace, START_MARK_BYTE } from "@/actors/call/ledger.ts";

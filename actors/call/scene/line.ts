@@ -1,0 +1,59 @@
+/** The line comes and goes: what was not heard on one leg is said on the next. */
+
+import type { WorkflowState } from "@/lib/workflow/engine.ts";
+import { type Graph, nodeOf } from "@/lib/workflow/graph.ts";
+import { render } from "@/lib/workflow/template.ts";
+import { AGENT_HUNG_UP } from "@/actors/call/ending.ts";
+import { cutUtterance, settle } from "@/actors/call/ledger.ts";
+import { endCallerTurn } from "./caller.ts";
+import { endWith, hangUp } from "./closing.ts";
+import { disclosed, hasBegun, openCall } from "./opening.ts";
+import { askModel, forget, owesReply, withdraw } from "./requests.ts";
+import type { Scene } from "./scene.ts";
+import { finish, remainderOf, say, updateUtterance } from "./speech.ts";
+
+/** A leg is there. What was not heard is said, or what opens the call; `greetsLater`: that waits. */
+export function legReady(scene: Scene, greetsLater: boolean): void {
+  const { graph } = scene.scenario;
+  const { unsaid, ending, workflow, disclosure } = scene.dialogue;
+  if (scene.scenario.consent === "none" && disclosure.phase === "due") {
+    disclosed(scene, { phase: "over" });
+    scene.effects.push({ type: "startRecording" });
+  }
+  if (!hasBegun(scene) && ending === null) {
+    scene.set({ unsaid: null }); // it is said whole
+    return greetsLater ? undefined : openCall(scene);
+  }
+  const isOwed = owesReply(scene);
+  scene.set({ unsaid: null });
+  if (unsaid !== null && unsaid !== "") say(scene, unsaid, ending !== null);
+  else if (ending !== null) return hangUp(scene, null);
+  else if (workflow.outcome !== null) {
+    return endWith(scene, farewellOf(graph, workflow), AGENT_HUNG_UP);
+  }
+  if (isOwed && ending === null) return askModel(scene, 0);
+  finish(scene);
+}
+
+/** No mark will come of what was being said: it is taken as heard up to the last one. */
+export function legLost(scene: Scene): void {
+  forget(scene);
+  withdraw(scene);
+  endCallerTurn(scene);
+  if (scene.dialogue.disclosure.phase === "asking") disclosed(scene, { phase: "missed" });
+  const { cutOff } = scene.dialogue;
+  const due = cutOff?.isDue ? cutOff.generation : null; // it was to go on
+  scene.set({ cutOff: null });
+  for (const utterance of scene.dialogue.utterances) {
+    const unsaid = remainderOf(scene, utterance);
+    updateUtterance(scene, utterance.generation, (it) => settle(cutUtterance(it, scene.now)));
+    if (utterance.cutAt === null || utterance.generation === due) scene.set({ unsaid });
+  }
+  scene.set({ open: null, milestones: {} });
+}
+
+/** What an ended conversation closes with, where the words themselves are lost. */
+function farewellOf(graph: Graph, { node, variables }: WorkflowState): string {
+  const at = nodeOf(graph, node);
+  return render(at.type === "end" ? at.farewell : graph.failureSentence, variables);
+}

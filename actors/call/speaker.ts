@@ -7,11 +7,13 @@ import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { isAudible } from "@/lib/audio/energy.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { RelayEvent } from "@/lib/providers/carrier/relay.ts";
-import type {
-  Speech,
-  SpokenWord,
-  SynthesisOptions,
-  TextToSpeech,
+import {
+  type HeldVoice,
+  holdVoice,
+  type Speech,
+  type SpokenWord,
+  type SynthesisOptions,
+  type TextToSpeech,
 } from "@/lib/providers/tts/tts.ts";
 import type { LegMessage } from "./leg.ts";
 import { markName, type PlacedWord } from "./ledger.ts";
@@ -113,7 +115,9 @@ interface State {
 }
 
 export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
-  const { tts, options, ticker, call } = deps;
+  const { options, ticker, call } = deps;
+  /** This incarnation's. */
+  let tts: HeldVoice | null = null;
   let stopTicking: (() => void) | null = null;
   /** Ticks before it are nothing to us: a message each would be most of all messages of a machine. */
   let dueAt = -Infinity;
@@ -208,6 +212,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
   return {
     init(_ctx, restart) {
       if (restart !== undefined) call.send({ type: "speakerLost" });
+      tts = holdVoice(deps.tts, options);
       return { speaking: null };
     },
     on: {
@@ -218,7 +223,10 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
         playout.mark(0, markName(generation, { type: "start" }));
         ctx.stream(
           "synthesis",
-          (signal) => keys === undefined ? tts.synthesize(clauses, voice, signal) : tonesOf(keys),
+          (signal) => {
+            if (keys !== undefined) return tonesOf(keys);
+            return (tts ?? deps.tts).synthesize(clauses, voice, signal);
+          },
           (item) => ({ type: "synthesised", generation, item }),
         );
         const none = { wordCount: 0, announced: [], audioBytes: 0, leadBytes: 0 };
@@ -266,7 +274,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
       },
     },
     view: ({ speaking }) => ({
-      provider: tts.provider,
+      provider: deps.tts.provider,
       generation: speaking?.generation ?? null,
       phase: speaking?.phase ?? "silent",
       sentMs: (speaking?.playout.sentBytes ?? 0) / BYTES_PER_MS,
@@ -274,6 +282,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
     stopped({ speaking }) {
       speaking?.clauses.end();
       rest();
+      tts?.release();
     },
   };
 }

@@ -4,7 +4,8 @@ import type { Cancel, Clock } from "@/lib/clock.ts";
 import type { SocketClient } from "./socket_client.ts";
 
 export interface FeedOptions<T> {
-  readonly socket: SocketClient;
+  /** What the source throws is what its loop throws. */
+  readonly socket: Pick<SocketClient, "fail">;
   send(piece: T): void;
   /** Called once, when the source has ended. */
   finish(): void;
@@ -58,7 +59,7 @@ export function feed<T>(source: AsyncIterable<T>, options: FeedOptions<T>): Feed
 }
 
 /** One timer for the whole session, not one a piece: when it fires, it looks when the last piece was. */
-function watchIdle({ clock, afterMs, send }: IdleOptions): { sent(): void; stop: Cancel } {
+export function watchIdle({ clock, afterMs, send }: IdleOptions): { sent(): void; stop: Cancel } {
   let sentAt = clock.now();
   let cancel = clock.timer(afterMs, look);
 

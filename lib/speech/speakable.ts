@@ -1,10 +1,11 @@
 /** A voice that is given text as it is written, and says it as it is spoken: its words are the written ones. */
 
-import type {
-  Speech,
-  SpokenWord,
-  SynthesisOptions,
-  TextToSpeech,
+import {
+  holdVoice,
+  type Speech,
+  type SpokenWord,
+  type SynthesisOptions,
+  type TextToSpeech,
 } from "@/lib/providers/tts/tts.ts";
 import { type Span, toSpeech } from "@/lib/speech/hygiene/hygiene.ts";
 import { noMarkup } from "@/lib/speech/hygiene/markup.ts";
@@ -41,7 +42,14 @@ export function speakable(voice: TextToSpeech): TextToSpeech {
     if (rest.length > 0) yield { type: "words", words: rest };
   }
 
-  return { provider: voice.provider, synthesize };
+  return {
+    provider: voice.provider,
+    synthesize,
+    hold(first) {
+      const held = holdVoice(voice, first);
+      return { ...speakable(held), release: held.release };
+    },
+  };
 }
 
 interface Script {

@@ -90,7 +90,9 @@ Deno.test("a call over Deepgram, OpenAI and ElevenLabs as they are on the wire c
       const answer = transcript?.events.filter((event) => event.type === "agent_said").at(-1);
       assert.equal(answer?.text, "I can help with that. What is your name, please?");
       assert.ok(language.requests.length >= 1);
-      assert.ok(elevenLabs.requests.length >= 2);
+      assert.equal(elevenLabs.requests.length, 1); // one socket, and a context an utterance
+      const contexts = new Set(elevenLabs.received.map(({ context_id: id }) => id));
+      assert.ok(contexts.has("u2"));
       assert.equal(deepgram.requests[0]?.pathname, "/v1/listen");
     });
   } finally {

@@ -9,7 +9,7 @@ import type { Fault, ProtocolServer } from "./protocol_server.ts";
 export interface Streaming<A> {
   readonly adapter: A;
   readonly clock: ManualClock;
-  readonly server: ProtocolServer | null;
+  readonly server: Omit<ProtocolServer, "closeOpen"> | null;
 }
 
 /** A request that a good provider answers with several messages, and that lasts until it is ended. */

@@ -1,10 +1,11 @@
-/** ElevenLabs' text to speech socket on loopback: it speaks in tones, with the times of its characters. */
+/** ElevenLabs' multi-context text to speech socket on loopback: it speaks in tones, with the times of its characters. */
 
 import { z } from "zod";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { newVoice, type VoicedWord } from "@/lib/audio/modem.ts";
 import { type Cancel, type Clock, systemClock } from "@/lib/clock.ts";
 import type { SpokenWord } from "@/lib/providers/tts/tts.ts";
+import { newDelayLine } from "./delay_line.ts";
 import {
   type Peer,
   type ProtocolServer,
@@ -19,6 +20,12 @@ export interface ElevenLabsServerOptions {
   readonly chunkMs?: number;
   /** The specification and the wire disagree. */
   readonly durationsAs?: "charDurationsMs" | "charsDurationsMs";
+  /** From text to its first audio, and from one message of audio to the next. */
+  readonly firstAudioMs?: number;
+  readonly chunkEveryMs?: number;
+  readonly handshakeMs?: number;
+  /** It never ends a context that is closed. */
+  readonly stallsClose?: boolean;
 }
 
 export interface ElevenLabsServer extends ProtocolServer {
@@ -29,7 +36,8 @@ export interface ElevenLabsServer extends ProtocolServer {
 }
 
 const ClientMessage = z.strictObject({
-  text: z.string(),
+  text: z.string().optional(),
+  context_id: z.string().optional(),
   voice_settings: z.strictObject({
     stability: z.number().min(0).max(1).optional(),
     similarity_boost: z.number().min(0).max(1).optional(),
@@ -37,20 +45,27 @@ const ClientMessage = z.strictObject({
   }).optional(),
   generation_config: z.strictObject({ chunk_length_schedule: z.array(z.number()) }).optional(),
   xi_api_key: z.string().optional(),
-  try_trigger_generation: z.boolean().optional(),
   flush: z.boolean().optional(),
+  close_context: z.boolean().optional(),
+  close_socket: z.boolean().optional(),
 });
 
 export type ClientMessage = z.infer<typeof ClientMessage>;
 
-const PATH = /^\/v1\/text-to-speech\/[^/]+\/stream-input$/;
+const PATH = /^\/v1\/text-to-speech\/[^/]+\/multi-stream-input$/;
 /** Without auto_mode it waits for so many characters before it speaks for the first time. */
 const SCHEDULED_CHARS = 120;
+/** elevenlabs.io/docs/eleven-api/guides/how-to/websockets/multi-context-web-socket */
+const CONTEXTS_MAX = 5;
+/** Of a client that names none. */
+const DEFAULT_ID = "default";
 
 export async function startElevenLabs(options: ElevenLabsServerOptions): Promise<ElevenLabsServer> {
   const received: ClientMessage[] = [];
   const requests: URL[] = [];
+  const { clock = systemClock, handshakeMs } = options;
   const server = await startProtocolServer({
+    ...(handshakeMs === undefined ? {} : { handshake: { clock, ms: handshakeMs } }),
     accept(request, url) {
       if (!PATH.test(url.pathname)) return 404;
       const key = request.headers["xi-api-key"];
@@ -71,15 +86,19 @@ function speech(peer: Peer, url: URL, isKnown: boolean, options: SpeechOptions):
   const { apiKey, clock = systemClock } = options;
   const isAuto = url.searchParams.get("auto_mode") === "true";
   const timeoutMs = 1000 * Number(url.searchParams.get("inactivity_timeout") ?? "20");
-  const voice = newVoice();
-  let phase: "new" | "open" | "done" = "new";
-  let text = "";
-  let spokenMs = 0;
+  const contexts = new Map<string, Speaking>();
+  let isDone = false;
   let cancelTimeout: Cancel = () => {};
 
-  function refuse(error: string, message: string): void {
-    phase = "done";
+  function end(): void {
+    isDone = true;
     cancelTimeout();
+    for (const context of contexts.values()) context.drop();
+    contexts.clear();
+  }
+
+  function refuse(error: string, message: string): void {
+    end();
     peer.send({ message, error, code: 1008 });
     peer.close(1008, message.slice(0, 120));
   }
@@ -93,53 +112,108 @@ function speech(peer: Peer, url: URL, isKnown: boolean, options: SpeechOptions):
       ));
   }
 
+  function newContext(id: string, message: ClientMessage): string | null {
+    if (!isKnown && message.xi_api_key !== apiKey) {
+      refuse("invalid_api_key", "Invalid API key");
+      return null;
+    }
+    if (contexts.size === CONTEXTS_MAX) {
+      refuse(
+        "max_active_conversations",
+        `Maximum simultaneous contexts per WebSocket connection exceeded (${CONTEXTS_MAX}).`,
+      );
+      return null;
+    }
+    contexts.set(id, speakingOf(id, peer, options, () => contexts.delete(id)));
+    return message.text ?? "";
+  }
+
+  waitForText();
+  return {
+    text(raw) {
+      if (isDone) return;
+      const parsed = ClientMessage.safeParse(jsonOf(raw));
+      if (!parsed.success) return refuse("invalid_message", "Message is not of the protocol");
+      const message = parsed.data;
+      const { context_id: id = DEFAULT_ID, text = "", flush = false } = message;
+      options.received.push(message);
+      waitForText();
+      if (message.close_socket) {
+        for (const context of contexts.values()) context.close();
+        end();
+        return peer.close(1000, "");
+      }
+      const known = contexts.get(id);
+      if (message.close_context) return known?.close();
+      if (known === undefined && text === "" && !flush) return; // it keeps the socket alive
+      // One that it has never heard of is opened by a flush as well.
+      const first = known === undefined ? newContext(id, message) : null;
+      if (known === undefined && first === null) return;
+      if (known !== undefined && message.voice_settings) {
+        return refuse("invalid_message", "Voice settings belong in a context's first message");
+      }
+      contexts.get(id)?.say(text, { isAuto, flush });
+    },
+    bytes: () => refuse("invalid_message", "Binary messages are not of the protocol"),
+    closed: end,
+  };
+}
+
+/** What speaks one context. */
+interface Speaking {
+  say(text: string, how: { readonly isAuto: boolean; readonly flush: boolean }): void;
+  /** Says what it has begun, and ends; before its first audio it drops all (github.com/pipecat-ai/pipecat/issues/4681). */
+  close(): void;
+  drop(): void;
+}
+
+function speakingOf(id: string, peer: Peer, options: SpeechOptions, ended: () => void): Speaking {
+  const { clock = systemClock, firstAudioMs = 0, chunkEveryMs = 0, stallsClose = false } = options;
+  const voice = newVoice();
+  const line = newDelayLine<Record<string, unknown>>({
+    clock,
+    delayMs: () => sendAt === null ? 0 : Math.max(0, sendAt - clock.now()),
+    deliver(message) {
+      hasSent = true;
+      peer.send({ ...message, contextId: id });
+    },
+  });
+  let text = "";
+  let spokenMs = 0;
+  let sendAt: number | null = null;
+  let hasSent = false;
+
   /** Speaks whole words; `all`: also the last one when no space follows it. */
   function generate(all: boolean): void {
     const end = all ? text.length : text.lastIndexOf(" ") + 1;
     const words = [...voice.say(text.slice(0, end))];
     text = text.slice(end);
     if (words.length === 0) return;
-    for (const message of chunksOf(words, spokenMs, options)) peer.send(message);
+    if (firstAudioMs > 0 || chunkEveryMs > 0) {
+      sendAt = Math.max(sendAt ?? 0, clock.now() + firstAudioMs);
+    }
+    for (const message of chunksOf(words, spokenMs, options)) {
+      line.put(message);
+      if (sendAt !== null) sendAt += chunkEveryMs;
+    }
     spokenMs += words.reduce((sum, { audio }) => sum + audio.length, 0) / BYTES_PER_MS;
   }
 
-  waitForText();
   return {
-    text(raw) {
-      if (phase === "done") return;
-      const parsed = ClientMessage.safeParse(jsonOf(raw));
-      if (!parsed.success) return refuse("invalid_message", "Message is not of the protocol");
-      const message = parsed.data;
-      options.received.push(message);
-      if (phase === "new") {
-        if (!isKnown && message.xi_api_key !== apiKey) {
-          return refuse("invalid_api_key", "Invalid API key");
-        }
-        if (message.text !== " ") return refuse("invalid_message", "First text must be a space");
-        phase = "open";
-        return waitForText();
-      }
-      if (message.voice_settings) {
-        return refuse("invalid_message", "Voice settings belong in the first message");
-      }
-      if (message.text === "") {
-        phase = "done";
-        cancelTimeout();
-        generate(true);
-        peer.send({ audio: null, alignment: null, normalizedAlignment: null, isFinal: true });
-        return peer.close(1000, "");
-      }
-      waitForText();
-      text += message.text;
-      if (isAuto || message.flush || text.length >= SCHEDULED_CHARS) {
-        generate(message.flush ?? false);
-      }
+    say(more, { isAuto, flush }) {
+      text += more;
+      if (isAuto || flush || text.length >= SCHEDULED_CHARS) generate(flush);
     },
-    bytes: () => refuse("invalid_message", "Binary messages are not of the protocol"),
-    closed() {
-      phase = "done";
-      cancelTimeout();
+    close() {
+      if (stallsClose) return;
+      if (!hasSent) {
+        line.cut();
+        sendAt = null;
+      }
+      line.put({ audio: null, alignment: null, normalizedAlignment: null, isFinal: true });
+      ended();
     },
+    drop: line.cut,
   };
 }
 

@@ -3,6 +3,7 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import { type Clock, sleep } from "@/lib/clock.ts";
 import { type WebSocket, WebSocketServer } from "ws";
 
 /** How the next connection fails. Each is used once, in the order given. */
@@ -38,6 +39,8 @@ export interface Session {
 export interface ProtocolOptions {
   /** The status to refuse a handshake with, or what to do with the connection. */
   accept(request: IncomingMessage, url: URL): number | ((peer: Peer) => Session);
+  /** The network's and the encryption's part of a handshake; 0 when absent. */
+  readonly handshake?: { readonly clock: Clock; readonly ms: number };
 }
 
 export interface ProtocolServer {
@@ -49,6 +52,8 @@ export interface ProtocolServer {
   readonly receivedCount: number;
   /** The next connections fail so. */
   failNext(...faults: Fault[]): void;
+  /** Closes what is open, in order, with this code. */
+  closeOpen(code: number): void;
   /** Resolves when no connection is open. */
   allClosed(): Promise<void>;
   /** Cuts what is open and stops. */
@@ -68,7 +73,7 @@ export async function startProtocolServer(options: ProtocolOptions): Promise<Pro
   });
   const sockets = new WebSocketServer({ noServer: true });
 
-  server.on("upgrade", (request: IncomingMessage, stream: Duplex, head: Uint8Array) => {
+  server.on("upgrade", async (request: IncomingMessage, stream: Duplex, head: Uint8Array) => {
     streams.add(stream);
     stream.on("error", () => {}); // the client left in the middle of something
     stream.on("close", () => {
@@ -81,6 +86,7 @@ export async function startProtocolServer(options: ProtocolOptions): Promise<Pro
     const accepted = options.accept(request, new URL(request.url ?? "/", `http://${LOOPBACK}`));
     if (typeof accepted === "number") return refuse(stream, accepted);
     acceptedCount++;
+    if (options.handshake !== undefined) await sleep(options.handshake.clock, options.handshake.ms);
     // Node's Buffer is what ws expects of what node:http gives it.
     sockets.handleUpgrade(
       request,
@@ -105,6 +111,9 @@ export async function startProtocolServer(options: ProtocolOptions): Promise<Pro
       return receivedCount;
     },
     failNext: (...next) => void faults.push(...next),
+    closeOpen(code) {
+      for (const client of sockets.clients) client.close(code);
+    },
     allClosed: () =>
       streams.size === 0 ? Promise.resolve() : new Promise((resolve) => idle.push(resolve)),
     async close() {

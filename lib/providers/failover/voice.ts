@@ -5,11 +5,13 @@ import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import type { Cancel, Clock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { providerError } from "@/lib/providers/http.ts";
-import type {
-  Speech,
-  SpokenWord,
-  SynthesisOptions,
-  TextToSpeech,
+import {
+  type HeldVoice,
+  holdVoice,
+  type Speech,
+  type SpokenWord,
+  type SynthesisOptions,
+  type TextToSpeech,
 } from "@/lib/providers/tts/tts.ts";
 import { type Guarded, mayHelp, note } from "./guarded.ts";
 
@@ -39,11 +41,15 @@ export interface VoiceFailoverOptions {
   readonly voices: readonly Guarded<TextToSpeech>[];
 }
 
+/** Held, the first voice is held at once, and another from when it is first asked. */
 export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSpeech {
+  const provider = voices.map(({ provider }) => provider.provider).join("+");
+
   async function* synthesize(
     text: AsyncIterable<string>,
     options: SynthesisOptions,
     signal: AbortSignal,
+    speaking: (nth: number, options: SynthesisOptions) => TextToSpeech,
   ): AsyncGenerator<Speech> {
     const script = read(text);
     let spoken = 0; // words given out, with their sound
@@ -64,7 +70,8 @@ export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSp
         // Voices are the provider's own: another one has none of that name.
         const isOther = provider.provider !== voices[0]?.provider.provider;
         const spokenAs = isOther ? { ...options, voice: null } : options;
-        const pieces = provider.synthesize(script.from(spoken), spokenAs, either);
+        const voice = speaking(nth, spokenAs);
+        const pieces = voice.synthesize(script.from(spoken), spokenAs, either);
         const timing = {
           clock,
           script,
@@ -105,7 +112,28 @@ export function failoverVoice({ clock, voices }: VoiceFailoverOptions): TextToSp
     throw failure;
   }
 
-  return { provider: voices.map(({ provider }) => provider.provider).join("+"), synthesize };
+  const voiceAt = (nth: number): TextToSpeech => (voices[nth] as Guarded<TextToSpeech>).provider; // one that was chosen
+
+  return {
+    provider,
+    synthesize: (text, options, signal) => synthesize(text, options, signal, voiceAt),
+    hold(first) {
+      const held = new Map<number, HeldVoice>();
+      const heldAt = (nth: number, how: SynthesisOptions): HeldVoice => {
+        const voice = held.get(nth) ?? holdVoice(voiceAt(nth), how);
+        held.set(nth, voice);
+        return voice;
+      };
+      heldAt(0, first);
+      return {
+        provider,
+        synthesize: (text, options, signal) => synthesize(text, options, signal, heldAt),
+        release() {
+          for (const voice of held.values()) voice.release();
+        },
+      };
+    },
+  };
 }
 
 function choose(voices: readonly Guarded<TextToSpeech>[], after: number): number | null {

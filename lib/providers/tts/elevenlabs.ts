@@ -1,13 +1,21 @@
-/** ElevenLabs, text in and speech out over one socket. https://elevenlabs.io/docs/api-reference/text-to-speech/v-1-text-to-speech-voice-id-stream-input */
+/** ElevenLabs, text in and speech out: a socket a call, on it a context an utterance. https://elevenlabs.io/docs/eleven-api/guides/how-to/websockets/multi-context-web-socket */
 
-import { z } from "zod";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
-import type { Clock } from "@/lib/clock.ts";
+import type { Cancel, Clock } from "@/lib/clock.ts";
+import { AppError } from "@/lib/errors.ts";
 import { feed } from "@/lib/providers/feed.ts";
 import { providerError } from "@/lib/providers/http.ts";
-import { connectSocket, jsonOf } from "@/lib/providers/socket_client.ts";
 import type { Secret } from "@/lib/secret.ts";
-import type { SpokenWord, TextToSpeech } from "./tts.ts";
+import { orAborted } from "@/lib/until_aborted.ts";
+import { newAligner } from "./aligner.ts";
+import {
+  type ContextSocket,
+  INACTIVITY_TIMEOUT_S,
+  openContexts,
+  PROVIDER,
+  type VoiceSettings,
+} from "./elevenlabs_socket.ts";
+import type { HeldVoice, Speech, SynthesisOptions, TextToSpeech } from "./tts.ts";
 import { wordsOf } from "./words.ts";
 
 export interface ElevenLabsOptions {
@@ -27,80 +35,174 @@ export interface ElevenLabsOptions {
   };
 }
 
-const PROVIDER = "elevenlabs";
-/** While text waits to be spoken, something comes within so long, or the socket is dead. */
-const REPLY_TIMEOUT_MS = 4_000;
-/** ElevenLabs' most: a model that thinks between two clauses must not end the speech. */
-const INACTIVITY_TIMEOUT_S = 180;
+/** A socket has one voice: so many are kept for a call whose nodes have voices of their own. */
+export const SOCKETS_MAX = 2;
+/** All text was sent and some was spoken: with no more for so long, the rest is not going to be told of. */
+const SETTLED_MS = 500;
 
-/** A socket an utterance, opened when `synthesize` is first read: do that before the text is there. */
+/** Unheld, an utterance has a socket of its own, opened when `synthesize` is first read: do that before the text is there. */
 export function elevenlabs(options: ElevenLabsOptions): TextToSpeech {
-  const { apiKey, baseUrl, clock, model, voiceSettings } = options;
   return {
     provider: PROVIDER,
-    async *synthesize(text, { voice, language, speed }, signal) {
-      const voiceId = encodeURIComponent(voice ?? options.voice);
-      const query = new URLSearchParams({
-        model_id: model,
-        output_format: "ulaw_8000",
-        auto_mode: "true", // a clause is spoken when it comes: we cut them, no schedule need do it again
-        sync_alignment: "true",
-        inactivity_timeout: String(INACTIVITY_TIMEOUT_S),
-        ...(takesLanguage(model) ? { language_code: language.slice(0, 2) } : {}),
-      });
-      const url = `${baseUrl}/v1/text-to-speech/${voiceId}/stream-input?${query}`;
-      const headers = { "xi-api-key": apiKey.reveal() };
-      const socket = await connectSocket(url, { provider: PROVIDER, headers, clock, signal });
-      const send = (message: unknown): void => socket.send(JSON.stringify(message));
-      const alignment = newAligner();
-      let audioBytes = 0;
-      let hasText = false;
-
-      send({
-        text: " ",
-        ...(voiceSettings !== undefined || speed !== undefined
-          ? { voice_settings: toVoiceSettings({ ...voiceSettings, ...(speed ? { speed } : {}) }) }
-          : {}),
-      });
-      const feeding = feed(text, {
-        socket,
-        send(piece) {
-          const words = wordsOf(piece);
-          if (words.length === 0) return;
-          hasText = true;
-          alignment.expect(words);
-          send({ text: `${words.join(" ")} ` }); // must end in a space, or its last word waits for more
-          socket.expectReply(REPLY_TIMEOUT_MS);
-        },
-        finish() {
-          if (!hasText) return socket.close();
-          send({ text: "" });
-          socket.expectReply(REPLY_TIMEOUT_MS);
-        },
-      });
+    async *synthesize(text, how, signal) {
+      const sockets = newSockets(options);
       try {
-        for await (const message of socket) {
-          const { audio, times, isFinal } = parse(message);
-          const atMs = audioBytes / BYTES_PER_MS;
-          const words = times === null ? [] : alignment.read(times, atMs);
-          audioBytes += audio.length;
-          // A word that was never aligned has at the latest been heard when all has.
-          if (isFinal) words.push(...alignment.rest(audioBytes / BYTES_PER_MS));
-          if (isFinal && hasText && audioBytes === 0) break;
-          if (words.length > 0) yield { type: "words", words };
-          signal.throwIfAborted();
-          if (audio.length > 0) yield { type: "audio", audio };
-          if (isFinal) return;
-          if (alignment.isWaiting() || feeding.isFinished()) socket.expectReply(REPLY_TIMEOUT_MS);
-        }
-        if (!feeding.isFinished() || hasText) {
-          throw providerError(PROVIDER, "it ended without speaking all of the text");
-        }
+        yield* speak(text, { ...options, how, sockets }, signal);
       } finally {
-        feeding.stop();
+        sockets.close();
       }
     },
+    hold(first): HeldVoice {
+      const sockets = newSockets(options);
+      sockets.take(first).catch(() => {}); // the utterance that needs it says how it failed
+      return {
+        provider: PROVIDER,
+        synthesize: (text, how, signal) => speak(text, { ...options, how, sockets }, signal),
+        release: sockets.close,
+      };
+    },
   };
+}
+
+interface Speaking extends Pick<ElevenLabsOptions, "clock" | "voiceSettings"> {
+  readonly how: SynthesisOptions;
+  readonly sockets: Sockets;
+}
+
+async function* speak(
+  text: AsyncIterable<string>,
+  { clock, voiceSettings, how, sockets }: Speaking,
+  signal: AbortSignal,
+): AsyncGenerator<Speech> {
+  signal.throwIfAborted();
+  const socket = await orAborted(sockets.take(how), signal);
+  const context = socket.newContext(toVoiceSettings(voiceSettings, how));
+  const aborted = (): void => {
+    context.fail(signal.reason);
+    if (signal.reason instanceof AppError) socket.close(); // it was silent: it may be dead
+  };
+  signal.addEventListener("abort", aborted, { once: true });
+  const alignment = newAligner();
+  let audioBytes = 0;
+  let hasText = false;
+  let disarm: Cancel = () => {};
+
+  /** Its end is asked for as soon as that takes nothing from it. */
+  function askForEnd(): void {
+    disarm();
+    if (!feeding.isFinished() || audioBytes === 0) return;
+    if (!alignment.isWaiting()) context.close();
+    else disarm = clock.timer(SETTLED_MS, context.close);
+  }
+
+  const feeding = feed(text, {
+    socket: context,
+    send(piece) {
+      const words = wordsOf(piece);
+      if (words.length === 0) return;
+      hasText = true;
+      alignment.expect(words);
+      context.say(`${words.join(" ")} `); // must end in a space, or its last word waits for more
+      context.owe(true);
+    },
+    finish() {
+      if (!hasText) return context.leave();
+      context.flush();
+      context.owe(true);
+      askForEnd();
+    },
+  });
+  try {
+    for await (const { audio, times, isFinal } of context) {
+      signal.throwIfAborted();
+      const atMs = audioBytes / BYTES_PER_MS;
+      const words = times === null ? [] : alignment.read(times, atMs);
+      audioBytes += audio.length;
+      // A word that was never aligned has at the latest been heard when all has.
+      if (isFinal) words.push(...alignment.rest(audioBytes / BYTES_PER_MS));
+      if (isFinal && audioBytes === 0) break;
+      if (words.length > 0) yield { type: "words", words };
+      signal.throwIfAborted(); // it may have been cut off over the words
+      if (audio.length > 0) yield { type: "audio", audio };
+      if (isFinal) return;
+      context.owe(alignment.isWaiting() || feeding.isFinished());
+      askForEnd();
+    }
+    if (!feeding.isFinished() || hasText) {
+      throw providerError(PROVIDER, "it ended without speaking all of the text");
+    }
+  } finally {
+    disarm();
+    signal.removeEventListener("abort", aborted);
+    feeding.stop();
+    context.leave();
+  }
+}
+
+interface Sockets {
+  /** One that an utterance in this voice can be said on; rejects as `openContexts` does. */
+  take(how: SynthesisOptions): Promise<ContextSocket>;
+  close(): void;
+}
+
+/** Sockets by what they speak with. */
+function newSockets(options: ElevenLabsOptions): Sockets {
+  const { apiKey, clock } = options;
+  const life = new AbortController();
+  /** The one used last stands last. */
+  const opening = new Map<string, Promise<ContextSocket>>();
+  const open = new Map<string, ContextSocket>();
+
+  function connect(url: string): Promise<ContextSocket> {
+    const headers = { "xi-api-key": apiKey.reveal() };
+    const socket = openContexts({ url, headers, clock, signal: life.signal });
+    socket.then(
+      (it) => opening.get(url) === socket ? open.set(url, it) : it.close(),
+      () => opening.get(url) === socket && opening.delete(url),
+    );
+    return socket;
+  }
+
+  function drop(url: string): void {
+    opening.delete(url);
+    open.get(url)?.close();
+    open.delete(url);
+  }
+
+  return {
+    take(how) {
+      const url = urlOf(options, how);
+      if (open.get(url)?.isFree === false) drop(url);
+      const socket = opening.get(url) ?? connect(url);
+      opening.delete(url);
+      opening.set(url, socket);
+      const [oldest] = opening.keys();
+      if (opening.size > SOCKETS_MAX && oldest !== undefined) drop(oldest);
+      return socket;
+    },
+    close() {
+      for (const socket of open.values()) socket.close();
+      opening.clear();
+      open.clear();
+      life.abort();
+    },
+  };
+}
+
+function urlOf(
+  { baseUrl, model, voice: own }: ElevenLabsOptions,
+  { voice, language }: SynthesisOptions,
+): string {
+  const query = new URLSearchParams({
+    model_id: model,
+    output_format: "ulaw_8000",
+    auto_mode: "true", // a clause is spoken when it comes: we cut them, no schedule need do it again
+    sync_alignment: "true",
+    inactivity_timeout: String(INACTIVITY_TIMEOUT_S),
+    ...(takesLanguage(model) ? { language_code: language.slice(0, 2) } : {}),
+  });
+  const id = encodeURIComponent(voice ?? own);
+  return `${baseUrl}/v1/text-to-speech/${id}/multi-stream-input?${query}`;
 }
 
 /** Only these accept `language_code`; others refuse the connection (2026-11). */
@@ -109,103 +211,11 @@ function takesLanguage(model: string): boolean {
 }
 
 function toVoiceSettings(
-  settings: NonNullable<ElevenLabsOptions["voiceSettings"]>,
-): Record<string, number | undefined> {
-  const { stability, similarityBoost, speed } = settings;
+  settings: ElevenLabsOptions["voiceSettings"],
+  how: SynthesisOptions,
+): VoiceSettings | null {
+  const speed = how.speed ?? settings?.speed;
+  if (settings === undefined && speed === undefined) return null;
+  const { stability, similarityBoost } = settings ?? {};
   return { stability, similarity_boost: similarityBoost, speed };
-}
-
-/** Characters of the text as it was sent, and when each is spoken: milliseconds from the chunk's first sample. */
-const Times = z.object({
-  chars: z.array(z.string()),
-  charStartTimesMs: z.array(z.number()),
-  // The specification spells it with an s, the wire without (2026-11): both are seen.
-  charDurationsMs: z.array(z.number()).optional(),
-  charsDurationsMs: z.array(z.number()).optional(),
-}).transform(({ chars, charStartTimesMs, charDurationsMs, charsDurationsMs }) => ({
-  chars,
-  startMs: charStartTimesMs,
-  durationMs: charDurationsMs ?? charsDurationsMs ?? [],
-})).refine(({ chars, startMs, durationMs }) =>
-  chars.length === startMs.length && chars.length === durationMs.length
-);
-
-export type CharacterTimes = z.output<typeof Times>;
-
-const Reply = z.object({
-  audio: z.base64().nullish(),
-  alignment: Times.nullish(),
-  isFinal: z.boolean().nullish(),
-  // Before a close with 1008: `error` is a code, as `invalid_api_key` or `quota_exceeded`.
-  error: z.string().optional(),
-});
-
-function parse(
-  message: string | Uint8Array,
-): { audio: Uint8Array; times: CharacterTimes | null; isFinal: boolean } {
-  const reply = Reply.safeParse(jsonOf(message));
-  if (!reply.success) {
-    throw providerError(PROVIDER, "it sent a message that is not of its protocol");
-  }
-  const { audio, alignment, isFinal, error } = reply.data;
-  if (error !== undefined) {
-    throw providerError(PROVIDER, error, { retryable: error === "input_timeout_exceeded" });
-  }
-  return {
-    audio: Uint8Array.fromBase64(audio ?? ""),
-    times: alignment ?? null,
-    isFinal: isFinal ?? false,
-  };
-}
-
-/**
- * Puts characters' times together to words: the words that were sent, in their order. A word may
- * straddle chunks. It is complete with its last character, so that it need not wait for the space
- * behind it; where a provider spells it in another way, with that space.
- */
-export function newAligner(): {
-  expect(words: readonly string[]): void;
-  /** The words that are complete with this chunk, whose audio begins at `atMs`. */
-  read(times: CharacterTimes, atMs: number): SpokenWord[];
-  /** Words no chunk told of, as spoken until `atMs`. */
-  rest(atMs: number): SpokenWord[];
-  isWaiting(): boolean;
-} {
-  const expected: string[] = [];
-  let spelt = "";
-  let startMs = 0;
-  let endMs = 0;
-
-  function complete(): SpokenWord[] {
-    spelt = "";
-    const text = expected.shift();
-    return text === undefined ? [] : [{ text, startMs, endMs }];
-  }
-
-  return {
-    expect: (words) => void expected.push(...words),
-    read({ chars, startMs: starts, durationMs }, atMs) {
-      const words: SpokenWord[] = [];
-      for (const [i, char] of chars.entries()) {
-        if (char.trim() === "") {
-          if (spelt !== "") words.push(...complete());
-          continue;
-        }
-        const charStartMs = atMs + (starts[i] ?? 0);
-        if (spelt === "") startMs = charStartMs;
-        endMs = charStartMs + (durationMs[i] ?? 0);
-        spelt += char;
-        if (spelt === expected[0]) words.push(...complete());
-      }
-      return words;
-    },
-    rest(atMs) {
-      return expected.splice(0).map((text) => ({
-        text,
-        startMs: Math.min(endMs, atMs),
-        endMs: atMs,
-      }));
-    },
-    isWaiting: () => expected.length > 0,
-  };
 }

@@ -12,6 +12,22 @@ export interface TextToSpeech {
     options: SynthesisOptions,
     signal: AbortSignal,
   ): AsyncIterable<Speech>;
+  /**
+   * The same voice for one call: what it opens, it keeps between utterances. Some of it is opened at
+   * once, so that the first one in the voice of `first` need not wait. Absent: it keeps nothing.
+   */
+  hold?(first: SynthesisOptions): HeldVoice;
+}
+
+/** Speaks one utterance at a time. What fails between two of them is mended by the next. */
+export interface HeldVoice extends TextToSpeech {
+  /** Closes what it has kept; calling it twice does nothing. */
+  release(): void;
+}
+
+/** `voice` for one call, whether it keeps anything or not. */
+export function holdVoice(voice: TextToSpeech, first: SynthesisOptions): HeldVoice {
+  return voice.hold?.(first) ?? { ...voice, release() {} };
 }
 
 export interface SynthesisOptions {

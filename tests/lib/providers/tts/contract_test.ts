@@ -4,7 +4,7 @@ import { aura } from "@/lib/providers/tts/aura.ts";
 import { elevenlabs } from "@/lib/providers/tts/elevenlabs.ts";
 import { openaiSpeech } from "@/lib/providers/tts/openai.ts";
 import { simulatedTts } from "@/lib/providers/tts/simulated.ts";
-import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
+import { type HeldVoice, holdVoice, type TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import { Secret } from "@/lib/secret.ts";
 import type { Streaming } from "@/tests/support/contract_provider.ts";
 import { testTextToSpeech, testTextToSpeechFaults } from "@/tests/support/contract_tts.ts";
@@ -21,6 +21,29 @@ async function eleven(): Promise<Streaming<TextToSpeech>> {
   const options = { apiKey: new Secret(apiKey), baseUrl: server.url, clock };
   const adapter = elevenlabs({ ...options, model: "eleven_flash_v2_5", voice: "rachel" });
   return { clock, server, adapter };
+}
+
+/** The same, held over a call: what it keeps open goes once the call does. */
+async function elevenHeld(): Promise<Streaming<TextToSpeech>> {
+  const { clock, server, adapter } = await eleven();
+  let held: HeldVoice | null = null;
+  const released: typeof server = Object.create(server, {
+    allClosed: {
+      value: () => {
+        held?.release();
+        return server?.allClosed();
+      },
+    },
+  });
+  const voice: TextToSpeech = {
+    provider: adapter.provider,
+    async *synthesize(text, options, signal) {
+      signal.throwIfAborted(); // a call would not begin either
+      held ??= holdVoice(adapter, options);
+      yield* held.synthesize(text, options, signal);
+    },
+  };
+  return { clock, server: released, adapter: voice };
 }
 
 async function deepgram(): Promise<Streaming<TextToSpeech>> {
@@ -45,6 +68,8 @@ function simulated(): Promise<Streaming<TextToSpeech>> {
 
 testTextToSpeech("elevenlabs", { hasTimes: true }, eleven);
 testTextToSpeechFaults("elevenlabs", eleven);
+testTextToSpeech("elevenlabs, held", { hasTimes: true }, elevenHeld);
+testTextToSpeechFaults("elevenlabs, held", elevenHeld);
 testTextToSpeech("aura", { hasTimes: false }, deepgram);
 testTextToSpeechFaults("aura", deepgram);
 testTextToSpeech("openai speech", { hasTimes: false }, openai);

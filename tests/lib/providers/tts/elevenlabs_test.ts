@@ -2,13 +2,18 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { elevenlabs, newAligner } from "@/lib/providers/tts/elevenlabs.ts";
-import type { SpokenWord } from "@/lib/providers/tts/tts.ts";
+import { heardWords } from "@/lib/audio/modem.ts";
+import { newBreakers } from "@/lib/providers/failover/breaker.ts";
+import { failoverVoice } from "@/lib/providers/failover/voice.ts";
+import { newAligner } from "@/lib/providers/tts/aligner.ts";
+import { elevenlabs } from "@/lib/providers/tts/elevenlabs.ts";
+import { CONTEXTS_MAX, KEEP_ALIVE_MS } from "@/lib/providers/tts/elevenlabs_socket.ts";
+import { holdVoice, type Speech, type SpokenWord } from "@/lib/providers/tts/tts.ts";
 import { Secret } from "@/lib/secret.ts";
 import { never, readAll } from "@/tests/support/contract_provider.ts";
 import { audioOf, wordsOf } from "@/tests/support/contract_tts.ts";
 import { type ElevenLabsServerOptions, startElevenLabs } from "@/tests/support/elevenlabs.ts";
-import { manualClock } from "@/tests/support/manual_clock.ts";
+import { type ManualClock, manualClock } from "@/tests/support/manual_clock.ts";
 
 /** Characters of 50 ms each, from the chunk's first sample. */
 function times(text: string) {
@@ -101,7 +106,8 @@ Deno.test("it is told voice, model and format, then each clause with a space at 
   const { server, tts } = await setUp();
   const options = { voice: "adam/1", language: "en-GB" };
   await Array.fromAsync(tts.synthesize(pieces("Hello,", "how are you?"), options, never()));
-  assert.equal(server.requests[0]?.pathname, "/v1/text-to-speech/adam%2F1/stream-input");
+  await server.allClosed();
+  assert.equal(server.requests[0]?.pathname, "/v1/text-to-speech/adam%2F1/multi-stream-input");
   assert.deepEqual(Object.fromEntries(server.requests[0]?.searchParams ?? []), {
     model_id: "eleven_flash_v2_5",
     output_format: "ulaw_8000",
@@ -111,10 +117,12 @@ Deno.test("it is told voice, model and format, then each clause with a space at 
     language_code: "en",
   });
   assert.deepEqual(server.received, [
-    { text: " ", voice_settings: { stability: 0.4, similarity_boost: 0.8 } },
-    { text: "Hello, " },
-    { text: "how are you? " },
-    { text: "" },
+    { text: " ", context_id: "u1", voice_settings: { stability: 0.4, similarity_boost: 0.8 } },
+    { text: "Hello, ", context_id: "u1" },
+    { text: "how are you? ", context_id: "u1" },
+    { context_id: "u1", flush: true },
+    { context_id: "u1", close_context: true },
+    { close_socket: true },
   ]);
   await server.close();
 });
@@ -122,7 +130,7 @@ Deno.test("it is told voice, model and format, then each clause with a space at 
 Deno.test("a model that takes no language is not told one, an agent without a voice has the setting's", async () => {
   const { server, tts } = await setUp({ model: "eleven_multilingual_v2" });
   await Array.fromAsync(tts.synthesize(pieces("Hi."), { voice: null, language: "en" }, never()));
-  assert.equal(server.requests[0]?.pathname, "/v1/text-to-speech/rachel/stream-input");
+  assert.equal(server.requests[0]?.pathname, "/v1/text-to-speech/rachel/multi-stream-input");
   assert.equal(server.requests[0]?.searchParams.has("language_code"), false);
   await server.close();
 });
@@ -182,12 +190,16 @@ for (
     ],
     [
       "an end without any speech is a failure, not silence",
-      { isFinal: true },
+      { isFinal: true, contextId: "u1" },
       { retryable: true, message: /without speaking/ },
     ],
     [
       "times that do not fit their characters are a failure",
-      { audio: "", alignment: { chars: ["a"], charStartTimesMs: [], charDurationsMs: [1] } },
+      {
+        audio: "",
+        alignment: { chars: ["a"], charStartTimesMs: [], charDurationsMs: [1] },
+        contextId: "u1",
+      },
       { retryable: true, message: /not of its protocol/ },
     ],
   ] as const
@@ -214,3 +226,190 @@ Deno.test("a close with 1008 is final, one with 1011 worth another try", async (
     await server.close();
   }
 });
+
+/** Speech that reads as far as it is told to: the rest comes with `rest`. */
+function reader(speech: AsyncIterable<Speech>) {
+  const reading = speech[Symbol.asyncIterator]();
+  const got: Speech[] = [];
+  return {
+    got,
+    async untilAudio(): Promise<void> {
+      while (got.at(-1)?.type !== "audio") {
+        const { done, value } = await reading.next();
+        if (done) return;
+        got.push(value);
+      }
+    },
+    async rest(): Promise<Speech[]> {
+      for (let it = await reading.next(); !it.done; it = await reading.next()) got.push(it.value);
+      return got;
+    },
+  };
+}
+
+function textOf(speech: readonly Speech[]): string {
+  return wordsOf(speech).map(({ text }) => text).join(" ");
+}
+
+Deno.test("a held voice speaks a whole call over one socket, each utterance in a context of its own", async () => {
+  const { server, tts } = await setUp();
+  const held = holdVoice(tts, OPTIONS);
+  for (const text of ["Good day.", "At ten?", "Goodbye."]) {
+    const speech = await Array.fromAsync(held.synthesize(pieces(text), OPTIONS, never()));
+    assert.equal(textOf(speech), text);
+    assert.equal(heardWords(audioOf(speech)).map((word) => word.text).join(" "), text);
+  }
+  assert.equal(server.acceptedCount, 1);
+  const opened = server.received.filter(({ text }) => text === " ");
+  assert.deepEqual(opened.map((message) => message.context_id), ["u1", "u2", "u3"]);
+  held.release();
+  await server.allClosed();
+  assert.deepEqual(server.received.at(-1), { close_socket: true });
+});
+
+Deno.test("a held voice is connected before there is anything to say", async () => {
+  const { server, tts, clock } = await setUp();
+  const held = holdVoice(tts, OPTIONS);
+  while (server.acceptedCount === 0) await clock.settle();
+  held.release();
+  held.release();
+  await server.allClosed();
+  await clock.settle();
+  assert.equal(clock.armed, 0);
+  await server.close();
+});
+
+Deno.test("of an utterance that was cut off no late audio comes, and the next one is whole", async () => {
+  const { server, tts, clock } = await setUp({ firstAudioMs: 50, chunkEveryMs: 100 });
+  const held = holdVoice(tts, OPTIONS);
+  const cut = new AbortController();
+  const first = reader(
+    held.synthesize(
+      pieces("We are open from Monday to Friday, nine to five."),
+      OPTIONS,
+      cut.signal,
+    ),
+  );
+  const begun = first.untilAudio();
+  await waitFor(() => server.receivedCount >= 3, clock);
+  await clock.advance(50);
+  await begun;
+  cut.abort(new Error("barge-in"));
+  const failed = assert.rejects(first.rest(), /barge-in/);
+  const next = Array.fromAsync(held.synthesize(pieces("Go on."), OPTIONS, never()));
+  await waitFor(() => server.received.some(({ text }) => text === "Go on. "), clock);
+  const speech = await finished(next, clock); // the late audio of the first is sent all the while
+  await failed;
+  assert.equal(heardWords(audioOf(speech)).map((word) => word.text).join(" "), "Go on.");
+  assert.equal(textOf(speech), "Go on.");
+  assert.equal(server.acceptedCount, 1);
+  assert.ok(
+    server.received.some(({ context_id: id, close_context: it }) => id === "u1" && it === true),
+  );
+  held.release();
+  await server.close();
+});
+
+Deno.test("contexts that are never ended are bounded: with five a new socket is opened", async () => {
+  const { server, tts, clock } = await setUp({ stallsClose: true });
+  const held = holdVoice(tts, OPTIONS);
+  for (let nth = 1; nth <= CONTEXTS_MAX + 1; nth++) {
+    const speech = held.synthesize(pieces("Good day."), OPTIONS, never());
+    for await (const part of speech) if (part.type === "audio") break; // a barge-in
+    if (nth === CONTEXTS_MAX) assert.equal(server.acceptedCount, 1);
+  }
+  assert.equal(server.acceptedCount, 2);
+  held.release();
+  await server.allClosed();
+  await clock.settle();
+  assert.equal(clock.armed, 0);
+  await server.close();
+});
+
+Deno.test("an idle socket is kept by empty texts, past the provider's patience", async () => {
+  const { server, tts, clock } = await setUp();
+  const held = holdVoice(tts, OPTIONS);
+  await Array.fromAsync(held.synthesize(pieces("Good day."), OPTIONS, never()));
+  for (let minute = 0; minute < 10; minute++) {
+    const { receivedCount } = server;
+    await clock.advance(KEEP_ALIVE_MS);
+    await waitFor(() => server.receivedCount > receivedCount, clock);
+  }
+  await Array.fromAsync(held.synthesize(pieces("Still there?"), OPTIONS, never()));
+  assert.equal(server.acceptedCount, 1);
+  held.release();
+  await server.close();
+});
+
+for (const code of [1000, 1008, 1011]) {
+  Deno.test(`a socket that the provider closes with ${code} between two utterances is opened anew`, async () => {
+    const { server, tts, clock } = await setUp();
+    const held = holdVoice(tts, OPTIONS);
+    const first = await Array.fromAsync(held.synthesize(pieces("Hi."), OPTIONS, never()));
+    server.closeOpen(code);
+    await waitFor(() => clock.armed === 0, clock); // both ends know
+    const second = await Array.fromAsync(held.synthesize(pieces("Hello."), OPTIONS, never()));
+    assert.equal(textOf([...first, ...second]), "Hi. Hello.");
+    assert.equal(server.acceptedCount, 2);
+    held.release();
+    await server.close();
+  });
+}
+
+Deno.test("a node with another voice has a socket of its own; the third takes the place of the oldest", async () => {
+  const { server, tts } = await setUp();
+  const held = holdVoice(tts, OPTIONS);
+  for (const voice of ["a", "b", "a", "b", "c", "a"]) {
+    await Array.fromAsync(held.synthesize(pieces("Hi."), { ...OPTIONS, voice }, never()));
+  }
+  const voices = server.requests.map(({ pathname }) => pathname.split("/").at(-2));
+  assert.deepEqual(voices, ["rachel", "a", "b", "c", "a"]);
+  held.release();
+  await server.close();
+});
+
+Deno.test("a context is closed only once its audio has begun: its text is never dropped unspoken", async () => {
+  const { server, tts, clock } = await setUp({ firstAudioMs: 300 });
+  const held = holdVoice(tts, OPTIONS);
+  const speech = Array.fromAsync(held.synthesize(pieces("One.", "Two."), OPTIONS, never()));
+  await waitFor(() => server.received.some(({ flush }) => flush === true), clock);
+  assert.ok(!server.received.some((message) => message.close_context));
+  await clock.advance(300);
+  assert.equal(textOf(await finished(speech, clock)), "One. Two.");
+  held.release();
+  await server.close();
+});
+
+Deno.test("a socket that is lost in mid-utterance is opened anew, and the rest is said", async () => {
+  const { server, tts, clock } = await setUp();
+  server.failNext({ type: "drop", at: 6 });
+  const breaker = newBreakers(clock).of("elevenlabs");
+  const voice = failoverVoice({ clock, voices: [{ provider: tts, breaker }] });
+  const held = holdVoice(voice, OPTIONS);
+  const text = "We are open from Monday to Friday, nine to five, and on Saturdays until one.";
+  const speech = await Array.fromAsync(held.synthesize(pieces(text), OPTIONS, never()));
+  assert.equal(textOf(speech), text);
+  assert.equal(server.acceptedCount, 2);
+  const whole = heardWords(audioOf(speech)).filter(({ complete }) => complete);
+  for (const word of text.split(" ")) assert.ok(whole.some((heard) => heard.text === word), word);
+  const again = await Array.fromAsync(held.synthesize(pieces("Goodbye."), OPTIONS, never()));
+  assert.equal(textOf(again), "Goodbye.");
+  assert.equal(server.acceptedCount, 2);
+  held.release();
+  await server.allClosed();
+  await clock.settle();
+  assert.equal(clock.armed, 0);
+  await server.close();
+});
+
+async function waitFor(isSo: () => boolean, clock: ManualClock): Promise<void> {
+  while (!isSo()) await clock.settle();
+}
+
+/** What it gives, while time goes by. */
+async function finished<T>(promise: Promise<T>, clock: ManualClock): Promise<T> {
+  let isDone = false;
+  const done = promise.finally(() => isDone = true);
+  while (!isDone) await clock.advance(20);
+  return await done;
+}

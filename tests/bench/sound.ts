@@ -1,0 +1,75 @@
+/** What a voice that is held over a call saves, over ElevenLabs' protocol: `sound [--utterances 20]`. */
+
+import { parseArgs } from "node:util";
+import { systemClock } from "@/lib/clock.ts";
+import { elevenlabs } from "@/lib/providers/tts/elevenlabs.ts";
+import { holdVoice, type TextToSpeech } from "@/lib/providers/tts/tts.ts";
+import { Secret } from "@/lib/secret.ts";
+import { startElevenLabs } from "@/tests/support/elevenlabs.ts";
+
+/** Of a provider some 30 ms away: a round trip each for the connection, its encryption and the upgrade. */
+const HANDSHAKE_MS = 90;
+/** What ElevenLabs says of its fastest model. */
+const FIRST_AUDIO_MS = 75;
+const OPTIONS = { voice: null, language: "en" };
+const TEXT = "We are open from Monday to Friday.";
+
+export async function run(args: readonly string[]): Promise<Record<string, unknown>> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { utterances: { type: "string", default: "20" } },
+  });
+  const utterances = Number(values.utterances);
+  return {
+    utterances,
+    handshakeMs: HANDSHAKE_MS,
+    providerMs: FIRST_AUDIO_MS,
+    unheld: await speakCall(utterances, false),
+    held: await speakCall(utterances, true),
+  };
+}
+
+/** A call's utterances, one after the other, from the first word of text to the first audio. */
+async function speakCall(utterances: number, isHeld: boolean) {
+  const server = await startElevenLabs({
+    apiKey: "key",
+    handshakeMs: HANDSHAKE_MS,
+    firstAudioMs: FIRST_AUDIO_MS,
+  });
+  const voice = elevenlabs({
+    apiKey: new Secret("key"),
+    baseUrl: server.url,
+    clock: systemClock,
+    model: "eleven_flash_v2_5",
+    voice: "rachel",
+  });
+  const held = isHeld ? holdVoice(voice, OPTIONS) : null;
+  const waits: number[] = [];
+  for (let nth = 0; nth < utterances; nth++) waits.push(await firstAudioMs(held ?? voice));
+  held?.release();
+  await server.close();
+  const [first = 0] = waits;
+  waits.sort((a, b) => a - b);
+  return {
+    handshakes: server.acceptedCount,
+    firstUtteranceMs: rounded(first),
+    medianMs: rounded(waits[Math.floor(waits.length / 2)] ?? 0),
+  };
+}
+
+async function firstAudioMs(voice: TextToSpeech): Promise<number> {
+  const startedAt = systemClock.now();
+  let waitMs: number | null = null;
+  for await (const { type } of voice.synthesize(clauses(), OPTIONS, new AbortController().signal)) {
+    if (type === "audio") waitMs ??= systemClock.now() - startedAt;
+  }
+  return waitMs ?? NaN;
+}
+
+async function* clauses(): AsyncGenerator<string> {
+  yield await Promise.resolve(TEXT);
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

@@ -36,6 +36,8 @@ export interface SynthesisOptions {
   readonly language: string;
   /** 0.7 to 1.2, as a part of the voice's own pace; absent: 1. */
   readonly speed?: number;
+  /** Which one of its call this is, for a voice that is told what was heard of it. */
+  readonly utterance?: number;
 }
 
 /** µ-law 8 kHz, chunks of any size; and the words in it, always sent before the audio of their last sample. */

@@ -2,7 +2,8 @@
 
 import { type HouseKeys, openHouse } from "@/actors/house.ts";
 import { readAuditCommand, runAuditCommand } from "@/actors/sealer/audit_command.ts";
-import type { CarrierAccount, Speech } from "@/actors/desk/equipment.ts";
+import type { CarrierAccount } from "@/actors/desk/equipment.ts";
+import type { Speech } from "@/actors/desk/speech_of.ts";
 import { prometheusText } from "@/actors/runtime/prometheus.ts";
 import { containUnhandled } from "@/actors/runtime/unhandled.ts";
 import { connect, type Database } from "@/db/client.ts";

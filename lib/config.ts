@@ -256,6 +256,8 @@ const Settings = z.object({
   OPENAI_MODEL: text.default("gpt-4.1-mini"),
   OPENAI_SPEECH_MODEL: text.default("gpt-4o-mini-tts"),
   OPENAI_VOICE: text.default("alloy"),
+  OPENAI_REALTIME_MODEL: text.default("gpt-realtime-1.5"),
+  OPENAI_REALTIME_VOICE: text.default("marin"),
   ANTHROPIC_URL: address("http:", "https:").default("https://api.anthropic.com"),
   ANTHROPIC_API_KEY: secret.optional(),
   ANTHROPIC_MODEL: text.default("claude-haiku-4-5"),
@@ -421,6 +423,8 @@ function toAccounts(set: Settings): ProviderAccounts {
       model: set.OPENAI_MODEL,
       speechModel: set.OPENAI_SPEECH_MODEL,
       voice: set.OPENAI_VOICE,
+      realtimeModel: set.OPENAI_REALTIME_MODEL,
+      realtimeVoice: set.OPENAI_REALTIME_VOICE,
     },
     anthropic: {
       url: set.ANTHROPIC_URL,

@@ -9,10 +9,13 @@ export const STT_PROVIDERS = [
 ] as const;
 export const LLM_PROVIDERS = ["simulated", "openai", "openai_responses", "anthropic"] as const;
 export const TTS_PROVIDERS = ["simulated", "elevenlabs", "aura", "openai"] as const;
+/** Those whose one model hears, answers and speaks. */
+export const REALTIME_PROVIDERS = ["simulated", "openai_realtime"] as const;
 
 export type SttProvider = typeof STT_PROVIDERS[number];
 export type LlmProvider = typeof LLM_PROVIDERS[number];
 export type TtsProvider = typeof TTS_PROVIDERS[number];
+export type RealtimeProvider = typeof REALTIME_PROVIDERS[number];
 
 /** The providers that an agent names; null: whoever its tenant's calls are held with. */
 export interface ProviderWishes {
@@ -34,6 +37,8 @@ export interface ProviderAccounts {
     readonly model: string;
     readonly voice: string;
     readonly speechModel: string;
+    readonly realtimeModel: string;
+    readonly realtimeVoice: string;
   };
   readonly anthropic: Account & { readonly model: string };
   readonly elevenlabs: Account & { readonly model: string; readonly voice: string };
@@ -55,6 +60,8 @@ export type TtsConfig =
   | Simulated
   | Chosen<"aura">
   | Chosen<"elevenlabs" | "openai"> & { readonly voice: string };
+
+export type RealtimeConfig = Simulated | Chosen<"openai_realtime"> & { readonly voice: string };
 
 const MODELS = { deepgram_nova: "nova-3", deepgram_flux: "flux-general-en" } as const;
 
@@ -90,9 +97,24 @@ export function ttsConfig(name: TtsProvider, accounts: ProviderAccounts): TtsCon
   }
 }
 
+/** What an agent asks of one model that does it all; null: the house's. */
+export interface RealtimeWish {
+  readonly provider: RealtimeProvider;
+  readonly model: string | null;
+  readonly voice: string | null;
+}
+
+export function realtimeConfig(
+  { provider, model, voice }: RealtimeWish,
+  { openai: { url, apiKey, realtimeModel, realtimeVoice } }: ProviderAccounts,
+): RealtimeConfig {
+  if (provider === "simulated") return { provider };
+  return { provider, url, apiKey, model: model ?? realtimeModel, voice: voice ?? realtimeVoice };
+}
+
 /** Whose credential a provider goes by; null: it needs none. */
 export function accountOf(
-  name: SttProvider | LlmProvider | TtsProvider,
+  name: SttProvider | LlmProvider | TtsProvider | RealtimeProvider,
 ): SpeechCredential | null {
   switch (name) {
     case "simulated":
@@ -104,6 +126,7 @@ export function accountOf(
       return "deepgram";
     case "openai":
     case "openai_responses":
+    case "openai_realtime":
       return "openai";
     case "anthropic":
     case "elevenlabs":
@@ -140,7 +163,8 @@ export function withBrought(house: ProviderAccounts, brought: Brought): Provider
 
 /** A wish that cannot be met. */
 export interface LackingWish {
-  readonly kind: keyof ProviderWishes;
+  /** Where the agent names it, as `providers.stt`. */
+  readonly path: string;
   readonly provider: string;
   /** The credential, or the house's setting, that it waits for. */
   readonly credential: CredentialProvider;
@@ -149,17 +173,22 @@ export interface LackingWish {
 
 /** What an agent names and nobody has an account of. */
 export function lacking(
-  wishes: ProviderWishes | null,
+  { providers, speech }: {
+    readonly providers: ProviderWishes | null;
+    readonly speech: RealtimeWish | null;
+  },
   house: ProviderAccounts,
   brought: ReadonlySet<CredentialProvider>,
 ): LackingWish[] {
-  if (wishes === null) return [];
-  const { stt, llm, tts } = wishes;
-  const named = [["stt", stt], ["llm", llm], ["tts", tts]] as const;
-  return named.flatMap(([kind, provider]) => {
+  const { stt = null, llm = null, tts = null } = providers ?? {};
+  const named = [
+    ...[["providers.stt", stt], ["providers.llm", llm], ["providers.tts", tts]] as const,
+    ["speech.provider", speech?.provider ?? null] as const,
+  ];
+  return named.flatMap(([path, provider]) => {
     const credential = provider === null ? null : accountOf(provider);
     if (provider === null || credential === null) return [];
     if (brought.has(credential) || house[credential].apiKey !== null) return [];
-    return [{ kind, provider, credential, setting: KEY_SETTINGS[credential] }];
+    return [{ path, provider, credential, setting: KEY_SETTINGS[credential] }];
   });
 }

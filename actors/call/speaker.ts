@@ -225,7 +225,11 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
           "synthesis",
           (signal) => {
             if (keys !== undefined) return tonesOf(keys);
-            return (tts ?? deps.tts).synthesize(clauses, voice, signal);
+            return (tts ?? deps.tts).synthesize(
+              clauses,
+              { ...voice, utterance: generation },
+              signal,
+            );
           },
           (item) => ({ type: "synthesised", generation, item }),
         );

@@ -303,12 +303,12 @@ async function broughtTo(sql: Sql, tenantId: string): Promise<ReadonlySet<Creden
 
 /** A call of such an agent would not be held. */
 function providerFaults(
-  { providers }: Graph,
+  { providers, speech }: Graph,
   house: ProviderAccounts,
   brought: ReadonlySet<CredentialProvider>,
 ): Fault[] {
-  return lacking(providers, house, brought).map(({ kind, provider, credential }) => ({
-    path: `providers.${kind}`,
+  return lacking({ providers, speech }, house, brought).map(({ path, provider, credential }) => ({
+    path,
     nodeId: null,
     message: `Provider "${provider}" is not configured: bring a credential of ${credential}`,
   }));

@@ -4,7 +4,6 @@ import type { Database } from "@/db/client.ts";
 import { credentialPlace, listCredentialsNamed } from "@/db/credentials.ts";
 import { getTenant } from "@/db/tenants.ts";
 import type { Vault } from "@/db/vault.ts";
-import type { CallDeps } from "@/actors/call/call.ts";
 import { isServed } from "@/lib/access.ts";
 import type { Clock } from "@/lib/clock.ts";
 import type { Config, SipGate } from "@/lib/config.ts";
@@ -14,31 +13,19 @@ import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import { missingOf } from "@/lib/features.ts";
 import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
 import { isProjectUrl } from "@/lib/providers/livekit/address.ts";
-import {
-  accountOf,
-  type Brought,
-  type LlmConfig,
-  llmConfig,
-  type LlmProvider,
-  type ProviderAccounts,
-  type SttConfig,
-  sttConfig,
-  type TtsConfig,
-  ttsConfig,
-  withBrought,
-} from "@/lib/provider_choice.ts";
-import type { Graph, VoiceDefaults } from "@/lib/workflow/graph.ts";
+import type { Brought } from "@/lib/provider_choice.ts";
+import type { VoiceDefaults } from "@/lib/workflow/graph.ts";
 import type { Breakers } from "@/lib/providers/failover/breaker.ts";
-import type { Guarded } from "@/lib/providers/failover/guarded.ts";
-import { failoverModel } from "@/lib/providers/failover/model.ts";
-import { failoverRecogniser } from "@/lib/providers/failover/recogniser.ts";
-import { failoverVoice } from "@/lib/providers/failover/voice.ts";
-import { newLlm } from "@/lib/providers/llm/mod.ts";
-import { newStt } from "@/lib/providers/stt/mod.ts";
-import { newTts } from "@/lib/providers/tts/mod.ts";
 import { Secret } from "@/lib/secret.ts";
-import { speakable } from "@/lib/speech/speakable.ts";
 import { configCache, type Versioned } from "./config_cache.ts";
+import {
+  type AgentWishes,
+  NO_WISHES,
+  partsOf,
+  pipelineOf,
+  type Speech,
+  wholeOf,
+} from "./speech_of.ts";
 import type { TenantSettings } from "./tenant.ts";
 
 /** A caller waits for it. */
@@ -46,9 +33,6 @@ const LOAD_MS = 1_000;
 
 /** Whose account of the carrier a call goes by. */
 export type Account = "house" | "tenant";
-
-/** What a call hears, thinks and speaks with. */
-export type Speech = Pick<CallDeps, "stt" | "llm" | "tts">;
 
 /** What one call is held with. */
 export interface Outfit extends Speech {
@@ -106,7 +90,7 @@ export interface EquipmentOptions {
 }
 
 interface Held extends Versioned {
-  /** The same of the same wishes. */
+  /** The same of the same wishes, but for one model that does it all: each call has its own session. */
   speech(wishes: AgentWishes): Speech | AppError;
   readonly own: { readonly carrier: Carrier; readonly authToken: Secret } | null;
   /** Null: it has brought none. */
@@ -114,24 +98,15 @@ interface Held extends Versioned {
   readonly defaults: VoiceDefaults;
 }
 
-/** Of a language model: what the tenant wants, and what operators let it use; null: it does not say, and any. */
-interface ModelChoice {
-  readonly wanted: string | null;
-  readonly allowed: readonly string[] | null;
-}
-
-/** What an agent itself says of whom it is held with. */
-export type AgentWishes = Pick<Graph, "providers" | "model">;
-
-const NO_WISHES: AgentWishes = { providers: null, model: null };
-
 export function newEquipment(options: EquipmentOptions): Equipment {
   const { database, vault, config, clock, carrier } = options;
   const cache = configCache({ clock, load });
   const { breakers } = options;
   const wrapping = { clock, breakers };
-  const configured = speechOf(config, {}, { wanted: null, allowed: null }, wrapping);
-  const house = configured instanceof AppError ? configured : { ...configured, ...options.speech };
+  const configured = partsOf(config, {}, { wanted: null, allowed: null }, wrapping);
+  const house = configured instanceof AppError
+    ? configured
+    : { ...pipelineOf(configured, clock), ...options.speech };
 
   async function load(tenantId: string): Promise<Held> {
     // The version first: what is changed meanwhile is then read twice, and never missed.
@@ -150,17 +125,21 @@ export function newEquipment(options: EquipmentOptions): Equipment {
     const isPlain = rows.length === 0 && model.wanted === null && model.allowed === null;
     const whose = `${tenantId}@${configVersion}`; // a new key begins anew
     const made = new Map<string, Speech | AppError>();
+    const ofTenant = { ...wrapping, whose };
     return {
       configVersion,
       speech(wishes) {
         if (!isServed(status)) {
           return new AppError("tenant_suspended", "The company's access is off");
         }
-        const { providers, model: own } = wishes;
+        const { providers, model: own, speech: one } = wishes;
+        if (one) return wholeOf(one, config, brought, model, ofTenant, wishes);
         if (isPlain && providers === null && own === null) return house;
         const key = JSON.stringify([providers, own]);
-        const speech = made.get(key) ??
-          speechOf(config, brought, model, { ...wrapping, whose }, wishes);
+        const before = made.get(key);
+        if (before !== undefined) return before;
+        const parts = partsOf(config, brought, model, ofTenant, wishes);
+        const speech = parts instanceof AppError ? parts : pipelineOf(parts, clock);
         made.set(key, speech);
         return speech;
       },
@@ -234,127 +213,4 @@ function houseLiveKit({ config, newLiveKit }: EquipmentOptions): LiveKitProject 
   const { url, apiKey, apiSecret, sip } = config.livekit;
   if (url === null || apiKey === null || apiSecret === null) return null;
   return { api: newLiveKit({ url, apiKey, apiSecret }), account: "house", sip };
-}
-
-interface Wrapping {
-  readonly clock: Clock;
-  readonly breakers: Breakers;
-  /** Whose accounts were brought, and which. */
-  readonly whose?: string;
-}
-
-/** Each from the tenant's account where it has one; or what is missing, which callers are told. */
-function speechOf(
-  config: Config,
-  brought: Brought,
-  model: ModelChoice,
-  { clock, breakers, whose = "house" }: Wrapping,
-  wishes: AgentWishes = NO_WISHES,
-): Speech | AppError {
-  const houseKeys = new Set(Object.values(config.providers).map(({ apiKey }) => apiKey));
-  const { fallbacks } = config;
-  const accounts = withBrought(config.providers, brought);
-  type Asked = { readonly provider: string; readonly apiKey?: Secret | null };
-  const isHouse = ({ apiKey }: Asked): boolean => apiKey === undefined || houseKeys.has(apiKey);
-
-  /** The same with the tenant's key, where it has brought one. */
-  const keyed = <C extends SttConfig | LlmConfig | TtsConfig>(other: C): C => {
-    const account = accountOf(other.provider);
-    return account === null ? other : { ...other, apiKey: accounts[account].apiKey };
-  };
-  /** Who stands in for `first`: with the tenant's own account where there is one, else as the house allows. */
-  function inOrder<C extends SttConfig | LlmConfig | TtsConfig>(
-    first: C,
-    others: readonly C[],
-  ): C[] {
-    const mayBeHouse = fallbacks.coverTenants || isHouse(first);
-    return [first, ...others.map(keyed).filter((other) => mayBeHouse || !isHouse(other))];
-  }
-  /** Who shares a breaker: whoever asks the same provider with the same account. */
-  function guard<C extends Asked, T>(
-    configs: readonly C[],
-    make: (config: C, clock: Clock) => T,
-  ): Guarded<T>[] {
-    return configs.map((it) => {
-      const name = `${it.provider} ${isHouse(it) ? "house" : whose}`;
-      return { provider: make(it, clock), breaker: breakers.of(name) };
-    });
-  }
-  const { stt: ears, llm = null, tts: mouth } = wishes.providers ?? {};
-  try {
-    const stt = ears ? sttConfig(ears, accounts) : sttOf(config, brought, accounts);
-    const choice = { ...model, llm, own: wishes.model };
-    const tts = mouth ? ttsConfig(mouth, accounts) : ttsOf(config, brought, accounts);
-    const recognisers = guard(inOrder(stt, fallbacks.stt), newStt);
-    const others = fallbacks.llm.filter((it) =>
-      it.provider === "simulated" || (choice.allowed?.includes(it.model) ?? true)
-    );
-    const first = llmOf(config, brought, accounts, choice);
-    const models = guard(inOrder(first, others), newLlm);
-    const voices = guard(inOrder(tts, fallbacks.tts), newTts);
-    return {
-      stt: failoverRecogniser({ clock, recognisers }),
-      llm: failoverModel({ clock, models }),
-      tts: speakable(failoverVoice({ clock, voices })),
-    };
-  } catch (error) {
-    if (error instanceof AppError && error.code === "not_configured") return error;
-    throw error;
-  }
-}
-
-function sttOf({ stt }: Config, { deepgram }: Brought, accounts: ProviderAccounts): SttConfig {
-  if (deepgram === undefined) return stt;
-  if (stt.provider === "simulated") return sttConfig("deepgram", accounts);
-  return { ...stt, apiKey: accounts.deepgram.apiKey };
-}
-
-/** Throws AppError("not_configured") for a provider whose models the tenant may not use. */
-function llmOf(
-  { llm: house }: Config,
-  brought: Brought,
-  accounts: ProviderAccounts,
-  choice: ModelChoice & { readonly llm: LlmProvider | null; readonly own: string | null },
-): LlmConfig {
-  const { llm, own, wanted, allowed } = choice;
-  if (llm !== null) {
-    // The tenant's choice is of another provider's models.
-    const named = llmConfig(llm, accounts);
-    if (named.provider === "simulated") return named;
-    const model = own ?? named.model;
-    if (allowed === null || allowed.includes(model)) return { ...named, model };
-    throw new AppError("not_configured", `The company may not use the model "${model}"`, {
-      field: "model",
-    });
-  }
-  const account = accountOf(house.provider);
-  const name = account !== null && brought[account] !== undefined
-    ? house.provider
-    : brought.openai !== undefined
-    ? "openai"
-    : brought.anthropic !== undefined
-    ? "anthropic"
-    : null;
-  const chosen = name === null ? house : llmConfig(name, accounts);
-  if (chosen.provider === "simulated") return chosen;
-  return { ...chosen, model: modelOf(chosen.model, { wanted: own ?? wanted, allowed }) };
-}
-
-/** The tenant's, else the house's; where operators allow neither, the first that they do. */
-function modelOf(house: string, { wanted, allowed }: ModelChoice): string {
-  if (allowed === null) return wanted ?? house;
-  if (wanted !== null && allowed.includes(wanted)) return wanted;
-  return allowed.includes(house) ? house : allowed[0] ?? house;
-}
-
-/**
- * An account speaks too, where it is the house's kind of voice, or where the house has no other and it is
- * Deepgram's: a voice is chosen, not fallen upon.
- */
-function ttsOf({ tts }: Config, brought: Brought, accounts: ProviderAccounts): TtsConfig {
-  if (brought.elevenlabs !== undefined) return ttsConfig("elevenlabs", accounts);
-  const account = accountOf(tts.provider);
-  if (account !== null && brought[account] !== undefined) return ttsConfig(tts.provider, accounts);
-  const isFree = tts.provider === "simulated" && brought.deepgram !== undefined;
-  return isFree ? ttsConfig("aura", accounts) : tts;
 }

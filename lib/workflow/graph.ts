@@ -7,6 +7,8 @@ import { RECORDING_FORMATS, type RecordingFormat } from "@/lib/recording/segment
 import {
   LLM_PROVIDERS,
   type ProviderWishes,
+  REALTIME_PROVIDERS,
+  type RealtimeWish,
   STT_PROVIDERS,
   TTS_PROVIDERS,
 } from "@/lib/provider_choice.ts";
@@ -28,6 +30,8 @@ export interface Graph {
   readonly providers: ProviderWishes | null;
   /** The language model's name at its provider; null: the tenant's, and the one of the deployment. */
   readonly model: string | null;
+  /** One model that hears, answers and speaks: `providers` then stand in for it. Null: there is none. */
+  readonly speech: RealtimeWish | null;
   /** Who the agent is: stands before the instructions of every node. */
   readonly persona: string;
   /** Words the recogniser should listen for. */
@@ -370,6 +374,13 @@ const RelayJson = z.strictObject({
   transcriptionProvider: z.enum(["Google", "Deepgram"]).nullable().default(null),
   speechModel: z.string().trim().min(1).max(100).nullable().default(null),
 }) satisfies z.ZodType<RelaySettings>;
+
+const SpeechJson = z.strictObject({
+  provider: z.enum(REALTIME_PROVIDERS),
+  model: z.string().trim().min(1).max(100).nullable().default(null),
+  voice: voice.nullable().default(null),
+}) satisfies z.ZodType<RealtimeWish>;
+
 const AnsweringJson = z.strictObject({
   onVoicemail: z.enum(["hang_up", "leave_message", "talk"]).default("hang_up"),
   message: sentence.nullable().default(null),
@@ -392,6 +403,7 @@ export const GraphJson = z.strictObject({
     tts: z.enum(TTS_PROVIDERS).nullable().default(null),
   }).nullable().default(null),
   model: z.string().trim().min(1).max(100).nullable().default(null),
+  speech: SpeechJson.nullable().default(null),
   persona: prompt,
   keyterms,
   idlePrompt: sentence.default("Are you still there?"),
@@ -510,6 +522,9 @@ function* faults(graph: Graph): Generator<readonly [Path, string]> {
   const starts = graph.nodes.filter((node) => node.type === "start");
   if (graph.relay !== null && graph.recording !== null) {
     yield [["recording"], "A relay hands us no audio that could be recorded"];
+  }
+  if (graph.relay !== null && graph.speech !== null) {
+    yield [["speech"], "A relay hands us no audio that a model could hear"];
   }
   if (starts.length === 0) yield [["nodes"], "There must be a start"];
   const forward = Map.groupBy(graph.edges, (edge) => edge.from);

@@ -1,7 +1,8 @@
 /** What a tenant's calls are held with: its own accounts from the next call on, and the house's where it has none. */
 
 import assert from "node:assert/strict";
-import { type AgentWishes, type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
+import { type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
+import type { AgentWishes } from "@/actors/desk/speech_of.ts";
 import type { Database } from "@/db/client.ts";
 import { bumpConfigVersion, getTenant, updateTenantModels } from "@/db/tenants.ts";
 import { newVault } from "@/db/vault.ts";

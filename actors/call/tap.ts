@@ -8,9 +8,6 @@ import type { Actor, Kind, Ref } from "@/actors/runtime/actor.ts";
 import { FRAME_BYTES } from "@/lib/audio/frame.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 
-/** Of one call: tickets that nobody has used, and people who listen. */
-export const INVITES_MAX = 10;
-export const TAPS_MAX = 5;
 /** Somebody who reads so slowly is let go: some ten seconds of both sides. */
 const UNSENT_MAX_BYTES = 160_000;
 /** The most of a microphone in one message: half a second. */
@@ -118,50 +115,4 @@ export function tap(
     view: ({ isHushed }) => ({ isHushed, unsentBytes: socket.bufferedBytes }),
     stopped: () => socket.close(1000, "Over"),
   };
-}
-
-/** A ticket for one socket. */
-export interface Invite {
-  readonly ticket: string;
-  /** Who was given it. */
-  readonly by: string;
-  /** On the system's clock. */
-  readonly until: number;
-}
-
-/** Somebody who listens. */
-export interface Seat {
-  readonly id: number;
-  readonly by: string;
-  readonly ref: Pick<Ref<TapMessage>, "kind" | "id" | "send">;
-}
-
-export interface ListeningIn {
-  readonly invites: readonly Invite[];
-  readonly seats: readonly Seat[];
-  /** The seat that speaks in the agent's place. */
-  readonly takenBy: number | null;
-  /** Seats there were so far. */
-  readonly count: number;
-}
-
-export const nobodyListens: ListeningIn = { invites: [], seats: [], takenBy: null, count: 0 };
-
-/** Null: there are tickets enough. */
-export function invited(listening: ListeningIn, invite: Invite, now: number): ListeningIn | null {
-  const invites = listening.invites.filter(({ until }) => until > now);
-  if (invites.length >= INVITES_MAX) return null;
-  return { ...listening, invites: [...invites, invite] };
-}
-
-/** Spends a ticket. Null: it is none, was used, is too old, or all seats are taken. */
-export function spent(
-  listening: ListeningIn,
-  ticket: string,
-  now: number,
-): { readonly by: string; readonly listening: ListeningIn } | null {
-  const found = listening.invites.find((invite) => invite.ticket === ticket);
-  if (found === undefined || found.until <= now || listening.seats.length >= TAPS_MAX) return null;
-  const invites = listening.invites.filter((invite) => invite !== found);
-  return { by: found.by, listening: { ...listening, invites } };
 }

@@ -1,7 +1,7 @@
 /** A media stream is lost and the call is not: the carrier brings another, and the agent goes on. */
 
 import assert from "node:assert/strict";
-import { CONNECT_WITHIN_MS } from "@/actors/call/call.ts";
+import { CONNECT_WITHIN_MS } from "@/actors/call/life/stream.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
 import { parseGraph, startOf } from "@/lib/workflow/graph.ts";

@@ -14,7 +14,7 @@ import { takeEvent } from "@/actors/call/scene/course.ts";
 import { wordsOf } from "@/actors/call/conversation.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { markName, type MarkPlace, START_MARK_BYTE } from "@/actors/call/ledger.ts";
-import { scenarioOf } from "@/actors/call/call.ts";
+import { scenarioOf } from "@/actors/call/life/facts.ts";
 import { deadlineOf, isSame, type TurnRules } from "@/actors/call/turns.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { AppError } from "@/lib/errors.ts";

@@ -3,7 +3,9 @@
 // deno-lint-ignore-file require-yield -- a provider that says nothing is what some of these are about
 
 import assert from "node:assert/strict";
-import { CONNECT_WITHIN_MS, ENDING_MS, RING_MS } from "@/actors/call/call.ts";
+import { ENDING_MS } from "@/actors/call/life/hanging_up.ts";
+import { RING_MS } from "@/actors/call/life/placing.ts";
+import { CONNECT_WITHIN_MS } from "@/actors/call/life/stream.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import { AppError } from "@/lib/errors.ts";

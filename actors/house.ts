@@ -24,6 +24,8 @@ import { newPasswords } from "@/lib/passwords.ts";
 import type { Stores } from "@/lib/providers/storage/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { Secret } from "@/lib/secret.ts";
+import { withKnown } from "@/lib/speech/known.ts";
+import { fixedSentences } from "@/lib/workflow/sentences.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import {
   type CheckCredential,
@@ -234,7 +236,7 @@ export function openHouse(options: HouseOptions): House {
       recordings.callEnded(callId);
       tenantOf(tenantId).send({ type: "ended", callId });
     },
-    deps({ callId, tenantId, channel, graph }, { account, defaults: _, ...outfit }) {
+    deps({ callId, tenantId, channel, graph }, { account, defaults: _, tts, ...outfit }) {
       const { nodeId } = config;
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
@@ -242,6 +244,10 @@ export function openHouse(options: HouseOptions): House {
       const urls = { answerUrl, statusUrl: `${publicUrl}${path}/status` };
       const deps = {
         ...outfit,
+        // One model that speaks as well says each of its utterances in one.
+        tts: outfit.heard === undefined
+          ? withKnown(tts, { fixed: fixedSentences(graph), clips: [] })
+          : tts,
         nodeId,
         ticker,
         pieces,

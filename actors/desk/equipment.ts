@@ -16,6 +16,7 @@ import { isProjectUrl } from "@/lib/providers/livekit/address.ts";
 import type { Brought } from "@/lib/provider_choice.ts";
 import type { VoiceDefaults } from "@/lib/workflow/graph.ts";
 import type { Breakers } from "@/lib/providers/failover/breaker.ts";
+import { newSpeechMemory } from "@/lib/providers/tts/remembered.ts";
 import { Secret } from "@/lib/secret.ts";
 import { configCache, type Versioned } from "./config_cache.ts";
 import {
@@ -102,7 +103,7 @@ export function newEquipment(options: EquipmentOptions): Equipment {
   const { database, vault, config, clock, carrier } = options;
   const cache = configCache({ clock, load });
   const { breakers } = options;
-  const wrapping = { clock, breakers };
+  const wrapping = { clock, breakers, memory: newSpeechMemory() };
   const configured = partsOf(config, {}, { wanted: null, allowed: null }, wrapping);
   const house = configured instanceof AppError
     ? configured

@@ -31,6 +31,7 @@ import { type RealtimeSpeech, realtimeSpeech } from "@/lib/providers/realtime/sp
 import { newStt } from "@/lib/providers/stt/mod.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
 import { newTts } from "@/lib/providers/tts/mod.ts";
+import { remembered, type SpeechMemory } from "@/lib/providers/tts/remembered.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import type { Secret } from "@/lib/secret.ts";
 import { speakable } from "@/lib/speech/speakable.ts";
@@ -54,6 +55,7 @@ export const NO_WISHES: AgentWishes = { providers: null, model: null };
 export interface Wrapping {
   readonly clock: Clock;
   readonly breakers: Breakers;
+  readonly memory: SpeechMemory;
   /** Whose accounts were brought, and which. */
   readonly whose?: string;
 }
@@ -152,7 +154,7 @@ export function partsOf(
   config: Config,
   brought: Brought,
   model: ModelChoice,
-  { clock, breakers, whose = "house" }: Wrapping,
+  { clock, breakers, memory, whose = "house" }: Wrapping,
   wishes: AgentWishes = NO_WISHES,
 ): Parts | AppError {
   const houseKeys = new Set(Object.values(config.providers).map(({ apiKey }) => apiKey));
@@ -174,15 +176,25 @@ export function partsOf(
     const mayBeHouse = fallbacks.coverTenants || isHouse(first);
     return [first, ...others.map(keyed).filter((other) => mayBeHouse || !isHouse(other))];
   }
+  /** Whose account of which provider it is. */
+  const named = (it: Asked): string => `${it.provider} ${isHouse(it) ? "house" : whose}`;
   /** Who shares a breaker: whoever asks the same provider with the same account. */
   function guard<C extends Asked, T>(
     configs: readonly C[],
     make: (config: C, clock: Clock) => T,
   ): Guarded<T>[] {
-    return configs.map((it) => {
-      const name = `${it.provider} ${isHouse(it) ? "house" : whose}`;
-      return { provider: make(it, clock), breaker: breakers.of(name) };
-    });
+    return configs.map((it) => ({
+      provider: make(it, clock),
+      breaker: breakers.of(named(it)),
+    }));
+  }
+  /** What it has said of fixed texts it says again by itself. */
+  function rememberedTts(it: TtsConfig, clock: Clock): TextToSpeech {
+    const how = it.provider === "simulated"
+      ? []
+      : [it.url, it.model, "voice" in it ? it.voice : ""];
+    const name = JSON.stringify([named(it), ...how]);
+    return remembered(newTts(it, clock), { memory, name });
   }
   const { stt: ears, llm = null, tts: mouth } = wishes.providers ?? {};
   try {
@@ -195,7 +207,7 @@ export function partsOf(
     );
     const first = llmOf(config, brought, accounts, choice);
     const models = guard(inOrder(first, others), newLlm);
-    const voices = guard(inOrder(tts, fallbacks.tts), newTts);
+    const voices = guard(inOrder(tts, fallbacks.tts), rememberedTts);
     return { recognisers, models, voices };
   } catch (error) {
     if (error instanceof AppError && error.code === "not_configured") return error;

@@ -1,8 +1,9 @@
-/** What a voice that is held over a call saves, over ElevenLabs' protocol: `sound [--utterances 20]`. */
+/** What it saves to hold a voice over a call, and to keep fixed sentences, over ElevenLabs' protocol: `sound [--utterances 20]`. */
 
 import { parseArgs } from "node:util";
 import { systemClock } from "@/lib/clock.ts";
 import { elevenlabs } from "@/lib/providers/tts/elevenlabs.ts";
+import { newSpeechMemory, remembered } from "@/lib/providers/tts/remembered.ts";
 import { holdVoice, type TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import { Secret } from "@/lib/secret.ts";
 import { startElevenLabs } from "@/tests/support/elevenlabs.ts";
@@ -26,6 +27,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
     providerMs: FIRST_AUDIO_MS,
     unheld: await speakCall(utterances, false),
     held: await speakCall(utterances, true),
+    fixed: await speakTwice(),
   };
 }
 
@@ -36,13 +38,7 @@ async function speakCall(utterances: number, isHeld: boolean) {
     handshakeMs: HANDSHAKE_MS,
     firstAudioMs: FIRST_AUDIO_MS,
   });
-  const voice = elevenlabs({
-    apiKey: new Secret("key"),
-    baseUrl: server.url,
-    clock: systemClock,
-    model: "eleven_flash_v2_5",
-    voice: "rachel",
-  });
+  const voice = voiceOf(server.url);
   const held = isHeld ? holdVoice(voice, OPTIONS) : null;
   const waits: number[] = [];
   for (let nth = 0; nth < utterances; nth++) waits.push(await firstAudioMs(held ?? voice));
@@ -57,10 +53,36 @@ async function speakCall(utterances: number, isHeld: boolean) {
   };
 }
 
-async function firstAudioMs(voice: TextToSpeech): Promise<number> {
+function voiceOf(baseUrl: string): TextToSpeech {
+  return elevenlabs({
+    apiKey: new Secret("key"),
+    baseUrl,
+    clock: systemClock,
+    model: "eleven_flash_v2_5",
+    voice: "rachel",
+  });
+}
+
+/** A fixed sentence in two calls, of which the second finds it kept. */
+async function speakTwice() {
+  const server = await startElevenLabs({ apiKey: "key", firstAudioMs: FIRST_AUDIO_MS });
+  const voice = remembered(voiceOf(server.url), { memory: newSpeechMemory(), name: "bench" });
+  const firstCallMs = await firstAudioMs(voice, true);
+  const requests = server.receivedCount;
+  const secondCallMs = await firstAudioMs(voice, true);
+  await server.close();
+  return {
+    firstCallMs: rounded(firstCallMs),
+    secondCallMs: rounded(secondCallMs),
+    secondCallMessages: server.receivedCount - requests,
+  };
+}
+
+async function firstAudioMs(voice: TextToSpeech, isFixed = false): Promise<number> {
   const startedAt = systemClock.now();
+  const { signal } = new AbortController();
   let waitMs: number | null = null;
-  for await (const { type } of voice.synthesize(clauses(), OPTIONS, new AbortController().signal)) {
+  for await (const { type } of voice.synthesize(clauses(), { ...OPTIONS, isFixed }, signal)) {
     if (type === "audio") waitMs ??= systemClock.now() - startedAt;
   }
   return waitMs ?? NaN;

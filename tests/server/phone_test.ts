@@ -93,6 +93,13 @@ Deno.test("a call over Deepgram, OpenAI and ElevenLabs as they are on the wire c
       assert.equal(elevenLabs.requests.length, 1); // one socket, and a context an utterance
       const contexts = new Set(elevenLabs.received.map(({ context_id: id }) => id));
       assert.ok(contexts.has("u2"));
+
+      const again = await phone(kit, CALLER, () => {});
+      assert.ok(again.transcriptMatches);
+      const greeting = transcript?.events.find((event) => event.type === "agent_said");
+      const asked = elevenLabs.received.map(({ text = "" }) => text.trim());
+      const first = greeting?.text.split(" ").slice(0, 2).join(" ") ?? "?";
+      assert.equal(asked.filter((text) => text.startsWith(first)).length, 1); // kept since
       assert.equal(deepgram.requests[0]?.pathname, "/v1/listen");
     });
   } finally {

@@ -38,6 +38,8 @@ export interface SynthesisOptions {
   readonly speed?: number;
   /** Which one of its call this is, for a voice that is told what was heard of it. */
   readonly utterance?: number;
+  /** All of the text is there, and will be said again in these words: its speech may be kept. */
+  readonly isFixed?: boolean;
 }
 
 /** µ-law 8 kHz, chunks of any size; and the words in it, always sent before the audio of their last sample. */

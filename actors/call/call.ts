@@ -12,6 +12,7 @@ import type {
   PlaceCall,
 } from "@/lib/providers/carrier/carrier.ts";
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
+import type { HeardOf } from "@/lib/providers/realtime/voice.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
@@ -162,6 +163,8 @@ export interface CallDeps {
   readonly stt: SpeechToText;
   readonly llm: LanguageModel;
   readonly tts: TextToSpeech;
+  /** Of speech whose model must know what was heard of it. */
+  readonly heard?: (report: HeardOf) => void;
   readonly ticker: Ticker;
   readonly recordings: Pick<Recordings, "open" | "running">;
   readonly pieces: Pieces;

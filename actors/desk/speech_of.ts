@@ -27,7 +27,7 @@ import { failoverVoice } from "@/lib/providers/failover/voice.ts";
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
 import { newLlm } from "@/lib/providers/llm/mod.ts";
 import { newRealtime } from "@/lib/providers/realtime/mod.ts";
-import { type RealtimeSpeech, realtimeSpeech } from "@/lib/providers/realtime/speech.ts";
+import { realtimeSpeech } from "@/lib/providers/realtime/speech.ts";
 import { newStt } from "@/lib/providers/stt/mod.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
 import { newTts } from "@/lib/providers/tts/mod.ts";
@@ -38,7 +38,7 @@ import { speakable } from "@/lib/speech/speakable.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 
 /** What a call hears, thinks and speaks with. */
-export type Speech = Pick<CallDeps, "stt" | "llm" | "tts"> & Partial<Pick<RealtimeSpeech, "heard">>;
+export type Speech = Pick<CallDeps, "stt" | "llm" | "tts"> & Partial<Pick<CallDeps, "heard">>;
 
 /** Of a language model: what the tenant wants, and what operators let it use; null: it does not say, and any. */
 export interface ModelChoice {

@@ -1,52 +1,96 @@
-/** A call whose agent hears and speaks with one model, at virtual time. */
+/** Calls whose agent hears and speaks with one model, over its protocol, at virtual time. */
 
 import assert from "node:assert/strict";
-import { newBreakers } from "@/lib/providers/failover/breaker.ts";
-import { openaiRealtime } from "@/lib/providers/realtime/openai.ts";
-import { realtimeSpeech } from "@/lib/providers/realtime/speech.ts";
-import { Secret } from "@/lib/secret.ts";
-import { demoCaller } from "@/lib/workflow/demo.ts";
-import { actorKit } from "@/tests/support/actor_kit.ts";
-import { callKit } from "@/tests/support/call_kit.ts";
+import type { CallEvent } from "@/actors/call/events.ts";
+import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
+import { parseGraph } from "@/lib/workflow/graph.ts";
 import { newCaller } from "@/tests/support/caller.ts";
+import { clinic } from "@/tests/support/clinic.ts";
 import { compareHeard, playedWords } from "@/tests/support/heard.ts";
-import { connectTo } from "@/tests/support/memory_socket.ts";
-import { openaiRealtimeDesk } from "@/tests/support/openai_realtime.ts";
+import { type RealtimeCall, realtimeCall } from "@/tests/support/realtime_call.ts";
 
-Deno.test("one model hears, answers and speaks: the demo's appointment is booked", async () => {
-  const kit = actorKit();
-  const { clock } = kit;
-  const desk = openaiRealtimeDesk({ apiKey: "key", clock });
-  const speech = realtimeSpeech({
-    realtime: openaiRealtime({
-      apiKey: new Secret("key"),
-      baseUrl: "https://api.openai.com/v1",
-      clock,
-      model: "gpt-realtime-1.5",
-      voice: "marin",
-      connect: connectTo(desk),
-    }),
-    breaker: newBreakers(clock).of("realtime"),
-    clock,
-    others: { recognisers: [], models: [], voices: [] },
-  });
-  const whole = callKit({ kit, deps: speech });
-  const { connect, events, ends, hangUps, close } = whole;
-  const stream = await connect();
-  const caller = newCaller({
-    clock: kit.clock,
-    stream,
-    lines: demoCaller,
-    hangUp: () => stream.stop(),
-  });
-  await kit.clock.advance(90_000);
+const LONG = "We are open from Monday to Friday, nine to five, and on Saturdays until one o'clock.";
+const DEMO = parseGraph(demoAgent);
+
+function of<T extends CallEvent["type"]>({ events }: RealtimeCall, type: T) {
+  return events.filter((it): it is Extract<CallEvent, { type: T }> => it.type === type);
+}
+
+/** Nothing was refused, no call of a function was left without its output, and no word is on record that was not heard. */
+function isSound(call: RealtimeCall): void {
+  assert.deepEqual(call.server.refusals, []);
+  assert.deepEqual(call.server.unanswered, []);
+  const { extra } = compareHeard(of(call, "agent_said"), playedWords(call.stream), []);
+  assert.deepEqual(extra, []);
+}
+
+Deno.test("one model hears, answers and speaks: the appointment is booked, and all is on record that was heard", async () => {
+  const call = await realtimeCall({ graph: DEMO });
+  const { clock, stream } = call;
+  const hangUp = () => stream.stop();
+  const caller = newCaller({ clock, stream, lines: demoCaller, hangUp });
+  await clock.advance(90_000);
   caller.stop();
+  isSound(call);
+  const { missing } = compareHeard(of(call, "agent_said"), playedWords(stream), []);
+  assert.deepEqual(missing, []);
+  assert.equal(call.ends[0]?.reason, "agent_hung_up");
+  assert.deepEqual(call.ends[0]?.variables, {
+    reason: "Hello, I have a toothache and would like to see a dentist",
+    patient: "Maria Lopez",
+    firstVisit: true,
+    day: "Thursday",
+    time: "half past nine",
+  });
+  assert.equal(call.hangUps.length, 1);
+  await call.close();
+});
 
-  const said = events.filter((event) => event.type === "agent_said");
-  const { extra, missing } = compareHeard(said, playedWords(stream), []);
-  assert.deepEqual({ extra, missing }, { extra: [], missing: [] });
-  assert.equal(ends[0]?.outcome, "answered");
-  assert.equal(ends[0]?.reason, "agent_hung_up");
-  assert.equal(hangUps.length, 1);
-  await close();
+Deno.test("each node has its instructions and its functions in the session, and each call of one has one output", async () => {
+  const call = await realtimeCall({ graph: DEMO });
+  const { clock, stream } = call;
+  const caller = newCaller({ clock, stream, lines: demoCaller, hangUp: () => stream.stop() });
+  await clock.advance(90_000);
+  caller.stop();
+  const tools = call.sent("session.update").flatMap(({ session }) =>
+    session.tools?.map(({ name }) => name).join(" ") ?? []
+  );
+  assert.deepEqual(tools.filter((it, at) => it !== "" && it !== tools[at - 1]), [
+    "start_booking",
+    "choose_slot",
+    "book_appointment",
+  ]);
+  const outputs = call.sent("conversation.item.create").flatMap(({ item }) =>
+    item.type === "function_call_output" ? [item.call_id] : []
+  );
+  assert.deepEqual(outputs, of(call, "tool_called").map((it) => it.call.id).slice(0, 2));
+  const [first] = call.sent("session.update");
+  assert.equal(first?.session.audio?.input?.turn_detection?.create_response, false);
+  assert.equal(first?.session.audio?.input?.turn_detection?.interrupt_response, false);
+  await call.close();
+});
+
+Deno.test("a caller who talks over the agent silences it, and the model knows what they heard to the millisecond", async () => {
+  const call = await realtimeCall({ graph: clinic, script: [{ text: LONG }, { text: "Yes." }] });
+  await call.clock.advance(4_000); // the greeting
+  await call.say("When are you open?");
+  await call.hear(8);
+  await call.say("On Sunday too?");
+  await call.clock.advance(4_000);
+  isSound(call);
+  const [, cut] = of(call, "agent_said");
+  assert.equal(cut?.bargedIn, true);
+  assert.ok(cut !== undefined && LONG.startsWith(cut.text) && cut.text !== "", cut?.text);
+  const [truncation, ...more] = call.sent("conversation.item.truncate");
+  assert.deepEqual(more, []);
+  const heardMs = truncation?.audio_end_ms ?? 0;
+  assert.ok(Number.isInteger(heardMs) && heardMs > 500 && heardMs < 5_000, `${heardMs}`);
+  // The next answer is made of what was heard, and of no word more.
+  const said = call.prompts[1]?.messages.filter(({ role }) => role === "agent").at(-1);
+  assert.equal(said?.role === "agent" && cut.text.startsWith(said.text), true);
+  assert.ok(
+    said?.role === "agent" && said.text.split(" ").length >= cut.text.split(" ").length - 1,
+  );
+  assert.ok(call.heard().endsWith("Yes."));
+  await call.close();
 });

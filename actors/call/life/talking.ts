@@ -7,6 +7,7 @@ import { type Command, controlled } from "@/actors/call/control.ts";
 import { type DialogueEvent, type Effect, SETTLE_MS } from "@/actors/call/dialogue.ts";
 import { type Ending, TRANSFERRED } from "@/actors/call/ending.ts";
 import type { CallPart, EndReason } from "@/actors/call/events.ts";
+import { heardBy } from "@/actors/call/heard.ts";
 import { isInterruptible } from "@/actors/call/relayed.ts";
 import { takeEvent } from "@/actors/call/scene/course.ts";
 import { voiceAt } from "@/actors/call/tuning.ts";
@@ -54,6 +55,8 @@ export function converse(
   let next: CallState = { ...state, dialogue };
   const isHere = isSensitive(call.graph, before.workflow.node);
   for (const effect of effects) {
+    const report = effect.type === "record" ? heardBy(effect.event, before) : null;
+    if (report !== null) call.deps.heard?.(report);
     next = effect.type === "record"
       ? record(call, next, effect.event, ctx, isHere)
       : perform(call, next, effect, ctx);

@@ -3,7 +3,7 @@
 import { newAsyncQueue } from "@/lib/async_queue.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
-import type { LanguageModel, Prompt, PromptMessage, ToolCall } from "@/lib/providers/llm/llm.ts";
+import type { LanguageModel, Prompt, PromptMessage } from "@/lib/providers/llm/llm.ts";
 import { simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
 import { simulatedTts } from "@/lib/providers/tts/simulated.ts";
@@ -139,31 +139,46 @@ export function simulatedLine(
   async function answer(tag: string, stop: AbortSignal): Promise<void> {
     const itemId = `item_${++items}`;
     const clauses = newAsyncQueue<string>(EVENTS_MAX);
-    const calls: ToolCall[] = [];
     const usage = { inputTokens: 0, outputTokens: 0, inputAudioTokens: 0, outputAudioTokens: 0 };
     const speaking = speak(tag, itemId, clauses, stop);
     speaking.catch(() => {}); // awaited below
-    try {
-      let word = "";
-      for await (const delta of model.respond(promptOf(), stop)) {
-        if (delta.type === "text") {
-          word += delta.text;
-          const end = word.lastIndexOf(" ") + 1;
-          if (end > 0) clauses.push(word.slice(0, end));
-          word = word.slice(end);
-          tell({ type: "words", tag, text: delta.text });
-        }
-        if (delta.type === "toolCall") calls.push(delta.call);
-        if (delta.type === "usage") Object.assign(usage, tokensOf(delta));
-      }
+    let word = "";
+    const written = async (): Promise<void> => {
       if (word !== "") clauses.push(word);
+      word = "";
+      clauses.end();
+      await speaking;
+    };
+    try {
+      for await (const delta of model.respond(promptOf(), stop)) {
+        switch (delta.type) {
+          case "text": {
+            word += delta.text;
+            const end = word.lastIndexOf(" ") + 1;
+            if (end > 0) clauses.push(word.slice(0, end));
+            word = word.slice(end);
+            tell({ type: "words", tag, text: delta.text });
+            break;
+          }
+          case "toolCall": {
+            await written(); // a call comes behind what is said
+            const { call } = delta;
+            conversation.push({
+              item: { type: "toolCall", id: `item_${++items}`, call },
+              words: [],
+            });
+            tell({ type: "toolCall", tag, call });
+            break;
+          }
+          case "usage":
+            Object.assign(usage, tokensOf(delta));
+            break;
+          case "finished":
+        }
+      }
+      await written();
     } finally {
       clauses.end();
-    }
-    await speaking;
-    for (const call of calls) {
-      conversation.push({ item: { type: "toolCall", id: `item_${++items}`, call }, words: [] });
-      tell({ type: "toolCall", tag, call });
     }
     tell({ type: "answered", tag, how: { type: "complete" }, usage });
   }

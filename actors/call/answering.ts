@@ -1,6 +1,6 @@
 /** Who has answered a call of ours, and what is done about it. Pure. */
 
-import type { Answerer } from "@/lib/speech/answerer.ts";
+import { type Answerer, answererOf } from "@/lib/speech/answerer.ts";
 import type { AnsweringSettings } from "@/lib/workflow/graph.ts";
 
 /** Nobody has said a word for so long: the agent greets. */
@@ -20,21 +20,126 @@ export interface Answering {
 
 export const newAnswering: Answering = { phase: "listening", until: 0, hasBeeped: false };
 
-export type AnsweringStep = "talk" | "hangUp" | "awaitBeep" | "sayPurpose" | "navigate";
+export type AnsweringEvent =
+  /** The other side has said `text`, which began at `beganAt`. */
+  | {
+    readonly type: "spoke";
+    readonly text: string;
+    readonly beganAt: number;
+    readonly at: number;
+  }
+  | { readonly type: "beeped"; readonly isQuiet: boolean; readonly at: number }
+  /** No beep has come in BEEP_WAIT_MS. */
+  | { readonly type: "beepDue"; readonly isQuiet: boolean }
+  /** Nobody has said a word in FIRST_WORDS_MS. */
+  | { readonly type: "greeted"; readonly at: number };
 
-export function stepFor(by: Answerer, settings: AnsweringSettings): AnsweringStep {
+/** What is done about a machine. `waitOn`: for the beep, as before. */
+export type MachineStep =
+  | "hangUp"
+  | "awaitBeep"
+  | "waitOn"
+  | "leaveMessage"
+  | "sayPurpose"
+  | "navigate";
+
+/** What has become of it. */
+export interface Verdict {
+  readonly answering: Answering;
+  /** Who has answered, where that is news; null: it is not. */
+  readonly by: Answerer | null;
+  /** Null: the call goes on. */
+  readonly step: MachineStep | null;
+}
+
+interface AnsweringRules {
+  readonly settings: AnsweringSettings;
+  readonly language: string;
+}
+
+/** Who has answered, as far as is known after `event`, and what is to be done. */
+export function takeAnswering(
+  answering: Answering,
+  event: AnsweringEvent,
+  rules: AnsweringRules,
+): Verdict {
+  const { phase, until } = answering;
+  const nothing: Verdict = { answering, by: null, step: null };
+  switch (event.type) {
+    case "spoke":
+      if (phase === "over") return nothing;
+      if (phase === "awaitingBeep") return awaitBeep(answering, null); // its greeting goes on
+      if (phase === "talking" && event.beganAt > until) return nothing;
+      return judge(answering, event.text, event.at, rules);
+    case "beeped": {
+      if (phase === "listening" && event.isQuiet) return nothing; // a sound of the line, before any word
+      const beeped: Answering = { ...answering, hasBeeped: true };
+      if (phase === "awaitingBeep") return awaitBeep(beeped, null);
+      if (phase === "talking" && event.at <= until) return judge(beeped, "", event.at, rules);
+      return { ...nothing, answering: beeped };
+    }
+    case "beepDue":
+      if (phase !== "awaitingBeep") return nothing;
+      if (!event.isQuiet) return { ...nothing, step: "waitOn" };
+      return { ...nothing, answering: { ...answering, phase: "over" }, step: "leaveMessage" };
+    case "greeted":
+      if (phase !== "listening") return nothing;
+      return { answering: talking(answering, event.at), by: "unknown", step: null };
+  }
+}
+
+/** Goes by what was said, and by the beep if there was one. */
+function judge(
+  answering: Answering,
+  text: string,
+  at: number,
+  { settings, language }: AnsweringRules,
+): Verdict {
+  const by = answererOf(text, { language, hasBeeped: answering.hasBeeped });
+  if (answering.phase === "talking" && (by === "human" || by === "unknown")) {
+    return { answering, by: null, step: null };
+  }
+  const step = stepFor(by, settings);
+  switch (step) {
+    case null:
+      return { answering: talking(answering, at), by, step };
+    case "awaitBeep":
+      return awaitBeep(answering, by);
+    case "sayPurpose": // who is behind it is greeted once they speak
+      return { answering: { ...answering, phase: "screened" }, by, step };
+    case "hangUp":
+    case "navigate":
+      return { answering: { ...answering, phase: "over" }, by, step };
+  }
+}
+
+function talking(answering: Answering, at: number): Answering {
+  return { ...answering, phase: "talking", until: at + REVISE_MS };
+}
+
+function awaitBeep(answering: Answering, by: Answerer | null): Verdict {
+  if (answering.hasBeeped) {
+    return { answering: { ...answering, phase: "over" }, by, step: "leaveMessage" };
+  }
+  return { answering: { ...answering, phase: "awaitingBeep" }, by, step: "awaitBeep" };
+}
+
+function stepFor(
+  by: Answerer,
+  settings: AnsweringSettings,
+): Exclude<MachineStep, "waitOn" | "leaveMessage"> | null {
   switch (by) {
     case "human":
     case "unknown":
-      return "talk";
+      return null;
     case "voicemail":
       if (settings.onVoicemail === "leave_message") return "awaitBeep";
-      return settings.onVoicemail === "hang_up" ? "hangUp" : "talk";
+      return settings.onVoicemail === "hang_up" ? "hangUp" : null;
     case "screening":
-      return settings.purpose === null ? "talk" : "sayPurpose";
+      return settings.purpose === null ? null : "sayPurpose";
     case "ivr":
       if (settings.onIvr === "navigate") return "navigate";
-      return settings.onIvr === "hang_up" ? "hangUp" : "talk";
+      return settings.onIvr === "hang_up" ? "hangUp" : null;
   }
 }
 

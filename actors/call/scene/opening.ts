@@ -3,14 +3,13 @@
 import { assentOf } from "@/lib/speech/assent.ts";
 import { begin } from "@/lib/workflow/engine.ts";
 import { languageOf, startOf } from "@/lib/workflow/graph.ts";
-import { REVISE_MS } from "@/actors/call/answering.ts";
 import {
   type Disclosure,
   isToBeSaid,
   QUESTIONS_MAX,
   type RecordingEvent,
 } from "@/actors/call/disclosure.ts";
-import { answeredBy } from "./answerer.ts";
+import { greeted } from "./answerer.ts";
 import type { Scene } from "./scene.ts";
 import { endReply, finish, say } from "./speech.ts";
 import { takeStep } from "./steps.ts";
@@ -45,10 +44,7 @@ export function isPreambleOver(scene: Scene): boolean {
 export function greetingDue(scene: Scene): void {
   const { answering, turn } = scene.dialogue;
   if (!owesGreeting(scene) || turn.floor !== "quiet" || answering.phase === "screened") return;
-  if (scene.scenario.answering !== null && answering.phase === "listening") {
-    scene.record({ type: "answered_by", by: "unknown" });
-    answeredBy(scene, { phase: "talking", until: scene.now + REVISE_MS });
-  }
+  greeted(scene);
   openCall(scene);
 }
 

@@ -54,7 +54,7 @@ export const EXPORT_FILES = {
   ),
   phone_numbers: file(
     "phone_number",
-    "id number agent_id created_at",
+    "id number agent_id leg created_at",
     { id: "number", agent_id: "agent" },
   ),
   calls: file(

@@ -1,6 +1,7 @@
 /** Phone numbers of tenants: E.164, each once in the whole database. */
 
 import { uuidOf } from "@/lib/ids.ts";
+import type { NumberLeg } from "@/lib/workflow/leg.ts";
 import type { Sql } from "./client.ts";
 
 export interface NewPhoneNumber {
@@ -9,9 +10,18 @@ export interface NewPhoneNumber {
   readonly number: string;
   /** Who answers it; null while nobody does. */
   readonly agentId: string | null;
+  /** How its calls are held; null or absent: as the agent says. */
+  readonly leg?: NumberLeg | null;
+}
+
+/** What is not named stays as it is. */
+export interface NumberChange {
+  readonly agentId?: string | null | undefined;
+  readonly leg?: NumberLeg | null | undefined;
 }
 
 export interface PhoneNumber extends NewPhoneNumber {
+  readonly leg: NumberLeg | null;
   readonly createdAt: Date;
 }
 
@@ -21,11 +31,11 @@ export async function insertPhoneNumber(
   tenantId: string,
   phoneNumber: NewPhoneNumber,
 ): Promise<boolean> {
-  const { id, number, agentId } = phoneNumber;
+  const { id, number, agentId, leg = null } = phoneNumber;
   const rows = await sql`
-    insert into phone_number (tenant_id, id, number, agent_id)
+    insert into phone_number (tenant_id, id, number, agent_id, leg)
     values (${uuidOf("tenant", tenantId)}, ${uuidOf("number", id)}, ${number},
-      ${agentId === null ? null : uuidOf("agent", agentId)})
+      ${agentId === null ? null : uuidOf("agent", agentId)}, ${leg})
     on conflict do nothing`;
   return rows.count === 1;
 }
@@ -39,6 +49,18 @@ export async function getPhoneNumber(
     select ${columns(sql)} from phone_number
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("number", numberId)}`;
   return number ?? null;
+}
+
+/** How calls over this number are held; null: as the agent says, or the number is not the tenant's. */
+export async function getNumberLeg(
+  sql: Sql,
+  tenantId: string,
+  number: string,
+): Promise<NumberLeg | null> {
+  const [row] = await sql<{ leg: NumberLeg | null }[]>`
+    select leg from phone_number
+    where tenant_id = ${uuidOf("tenant", tenantId)} and number = ${number}`;
+  return row?.leg ?? null;
 }
 
 /** Newest first. `before` is the id of the last one already seen: ids sort by the time they were made. */
@@ -73,10 +95,13 @@ export async function updatePhoneNumber(
   sql: Sql,
   tenantId: string,
   numberId: string,
-  { agentId }: { readonly agentId: string | null },
+  { agentId, leg }: NumberChange,
 ): Promise<boolean> {
+  const answeredBy = agentId === null ? null : uuidOf("agent", agentId ?? "");
   const rows = await sql`
-    update phone_number set agent_id = ${agentId === null ? null : uuidOf("agent", agentId)}
+    update phone_number
+    set agent_id = ${agentId === undefined ? sql`agent_id` : sql`${answeredBy}`},
+      leg = ${leg === undefined ? sql`leg` : sql`${leg}`}
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("number", numberId)}`;
   return rows.count === 1;
 }
@@ -96,5 +121,5 @@ export async function deletePhoneNumber(
 
 function columns(sql: Sql): ReturnType<Sql> {
   return sql`'number_' || phone_number.id as id, number, 'agent_' || agent_id as agent_id,
-    created_at`;
+    leg, created_at`;
 }

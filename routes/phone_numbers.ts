@@ -1,6 +1,7 @@
 /** Phone numbers over REST: take one, say who answers it, give it back. */
 
 import { createRoute, z } from "@hono/zod-openapi";
+import { LEGS } from "@/lib/workflow/leg.ts";
 import { answer, body, id, idField, listOf, newRoutes, PageQuery, Phone } from "./openapi.ts";
 import { SIGNED_IN, Time } from "./openapi.ts";
 
@@ -8,14 +9,22 @@ const PhoneNumber = z.object({
   id: id("number"),
   number: z.string().meta({ description: "E.164" }),
   agentId: id("agent").nullable().meta({ description: "Who answers it; null: nobody" }),
+  leg: z.enum(LEGS).nullable().meta({
+    description: "How its calls are held: over a media stream, or by the carrier's own speech " +
+      "(ConversationRelay); null: as the agent says. An agent that records is always on a stream",
+  }),
   createdAt: Time,
 }).openapi("PhoneNumber");
 
 const Claim = z.strictObject({
   number: Phone,
   agentId: idField("agent").nullable().optional(),
+  leg: z.enum(LEGS).nullable().optional(),
 });
-const Assignment = z.strictObject({ agentId: idField("agent").nullable() });
+const Assignment = Claim.omit({ number: true }).refine(
+  ({ agentId, leg }) => agentId !== undefined || leg !== undefined,
+  { message: "Names neither agentId nor leg" },
+);
 const NumbersQuery = PageQuery.extend({ agentId: idField("agent").optional() });
 const params = z.object({ id: id("number") });
 const common = { tags: ["Phone numbers"], security: SIGNED_IN };
@@ -52,7 +61,7 @@ const assign = createRoute({
   ...common,
   method: "patch",
   path: "/{id}",
-  summary: "Say which agent answers a number",
+  summary: "Say which agent answers a number, and how its calls are held",
   request: { params, body: body(Assignment) },
   responses: { 200: answer(PhoneNumber, "The phone number as it is now") },
 });

@@ -11,6 +11,7 @@ import { toCallProgress, TWILIO_CALL_STATUSES } from "@/lib/providers/carrier/pr
 import { isWebhookSigned, type SignedRequest } from "@/lib/providers/carrier/signature.ts";
 import { twiml, type Verb } from "@/lib/providers/carrier/twiml.ts";
 import { CARRIER_CALL_HEADER } from "@/lib/providers/livekit/rooms.ts";
+import { LEGS } from "@/lib/workflow/leg.ts";
 import { visiting } from "./authenticated.ts";
 import { check, readForm, readText } from "./body.ts";
 import { type AppDeps, ASK_MS } from "./deps.ts";
@@ -53,6 +54,8 @@ const Status = Form.extend({
 });
 const VoiceQuery = z.strictObject({
   agentId: z.string().refine((id) => uuidOf("agent", id) !== null, "Not an agent's id").optional(),
+  /** Over what the call is held; absent: as its number or its agent says. */
+  leg: z.enum(LEGS).optional(),
 });
 /** By a trunk of its own over SIP, or as a media stream. */
 const LiveKitQuery = z.strictObject({ by: z.enum(["sip", "stream"]).default("sip") });
@@ -89,7 +92,7 @@ export function twilio(deps: AppDeps): Hono<Env> {
     .use(signed(deps))
     .on("POST", ["/voice", `${OWN}/voice`], async (c) => {
       const { CallSid, ...webhook } = readForm(c.var.signedForm, Form);
-      const { agentId } = check(c.req.query(), VoiceQuery);
+      const { agentId, leg } = check(c.req.query(), VoiceQuery);
       const deadline = deps.clock.now() + ASK_MS;
       const owner = await ownerOf(c, { CallSid, ...webhook }, deadline);
       const ring = {
@@ -99,6 +102,7 @@ export function twilio(deps: AppDeps): Hono<Env> {
         agentId: agentId ?? owner.agentId,
         account: c.var.signedBy === null ? "house" : "tenant",
         configVersion: owner.configVersion,
+        ...(leg === undefined ? {} : { leg }),
       } as const;
       const answer = await deps.desk(owner.tenantId).ask<CallAnswer>(
         (reply) => ({ type: "ring", ring, reply }),

@@ -10,6 +10,7 @@ import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
+import type { NumberLeg } from "@/lib/workflow/leg.ts";
 import { type Graph, withDefaults } from "@/lib/workflow/graph.ts";
 import type { Account, Outfit } from "./equipment.ts";
 import type { AgentWishes } from "./speech_of.ts";
@@ -26,6 +27,8 @@ export interface Ring {
   readonly account: Account;
   /** Absent: by phone. */
   readonly channel?: Channel;
+  /** Over what it is held, whatever number and agent say; absent: as they say. */
+  readonly leg?: NumberLeg;
   /** Of the tenant, as the gate has just read it. */
   readonly configVersion: number;
 }
@@ -154,7 +157,15 @@ export interface DeskDeps {
   readonly log: Log;
   readonly newCallId: () => string;
   /** The published version; null when there is no such agent here, or none is published. */
-  agent(agentId: string, signal: AbortSignal): Promise<Agent | null>;
+  agent(
+    wanted: {
+      readonly agentId: string;
+      /** Our end of a call by phone, whose settings hold as well; null: it is none. */
+      readonly number: string | null;
+      readonly leg?: NumberLeg | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<Agent | null>;
   /**
    * Takes a slot of the tenant for a new call, under what its plan allows at this version or a newer one. Fails
    * with busy, quota_exceeded or tenant_suspended. The slot is given back when the call has ended.
@@ -327,7 +338,10 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   /** The agent, a slot and the row of a new call, then its actor. */
   function answering(ring: Ring, line: Line, reply: Reply<CallAnswer>): Work {
     return async (signal) => {
-      const agent = ring.agentId === null ? null : await deps.agent(ring.agentId, signal);
+      const number = (ring.channel ?? "phone") === "phone" ? ring.to : null;
+      const agent = ring.agentId === null
+        ? null
+        : await deps.agent({ agentId: ring.agentId, number, leg: ring.leg }, signal);
       const outfit = await deps.outfit(ring.account, ring.configVersion, agent?.graph ?? null);
       if (outfit instanceof AppError) {
         if (agent !== null) await recordRefusal(ring, agent, outfit, signal);
@@ -444,7 +458,8 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     reply: Reply<{ callId: string }>,
   ): Work {
     return async (signal) => {
-      const agent = await deps.agent(request.agentId, signal);
+      const { agentId, from: number } = request;
+      const agent = await deps.agent({ agentId, number }, signal);
       const outfit = await deps.outfit(null, request.configVersion, agent?.graph ?? null);
       if (outfit instanceof AppError) throw outfit;
       if (agent === null) {

@@ -1,4 +1,4 @@
-/** Errands on phone numbers: taking one for the tenant, saying who answers it, giving it back. */
+/** Errands on phone numbers: taking one for the tenant, saying who answers it and how, giving it back. */
 
 import { holdAgent } from "@/db/agents.ts";
 import type { Sql } from "@/db/client.ts";
@@ -7,11 +7,13 @@ import {
   getPhoneNumber,
   insertPhoneNumber,
   listPhoneNumbers,
+  type NumberChange,
   type PhoneNumber,
   updatePhoneNumber,
 } from "@/db/phone_numbers.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId } from "@/lib/ids.ts";
+import type { NumberLeg } from "@/lib/workflow/leg.ts";
 import { errand } from "./errand.ts";
 
 export interface PhoneNumberView {
@@ -20,6 +22,8 @@ export interface PhoneNumberView {
   readonly number: string;
   /** Who answers it; null: nobody. */
   readonly agentId: string | null;
+  /** How its calls are held; null: as the agent says. */
+  readonly leg: NumberLeg | null;
   readonly createdAt: string;
 }
 
@@ -53,31 +57,34 @@ export const phoneNumberErrands = {
 
   claimPhoneNumber: errand("numbers:write", async (
     { act, tenantId },
-    { number, agentId = null }: {
+    { number, agentId = null, leg = null }: {
       readonly number: string;
       readonly agentId?: string | null | undefined;
+      readonly leg?: NumberLeg | null | undefined;
     },
   ): Promise<PhoneNumberView> =>
     await act(async ({ sql, audit }) => {
       await mayAnswer(sql, tenantId, agentId);
       const id = newId("number");
-      if (!await insertPhoneNumber(sql, tenantId, { id, number, agentId })) {
+      if (!await insertPhoneNumber(sql, tenantId, { id, number, agentId, leg })) {
         throw new AppError("conflict", "The number is taken", { field: "number" });
       }
-      await audit({ action: "number.claimed", subjectId: id, details: { number, agentId } });
+      await audit({ action: "number.claimed", subjectId: id, details: { number, agentId, leg } });
       return toView(await found(sql, tenantId, id));
     })),
 
   assignPhoneNumber: errand("numbers:write", async (
     { act, tenantId },
-    { numberId, agentId }: { readonly numberId: string; readonly agentId: string | null },
+    { numberId, ...change }: NumberChange & { readonly numberId: string },
   ): Promise<PhoneNumberView> =>
     await act(async ({ sql, audit }) => {
+      await found(sql, tenantId, numberId);
+      await mayAnswer(sql, tenantId, change.agentId ?? null);
+      if (!await updatePhoneNumber(sql, tenantId, numberId, change)) throw noNumber();
       const number = await found(sql, tenantId, numberId);
-      await mayAnswer(sql, tenantId, agentId);
-      if (!await updatePhoneNumber(sql, tenantId, numberId, { agentId })) throw noNumber();
-      await audit({ action: "number.assigned", subjectId: numberId, details: { agentId } });
-      return toView({ ...number, agentId });
+      const { agentId, leg } = number;
+      await audit({ action: "number.assigned", subjectId: numberId, details: { agentId, leg } });
+      return toView(number);
     })),
 
   /** Calls that were made over it stay on record. */
@@ -111,6 +118,6 @@ function noNumber(): AppError {
   return new AppError("not_found", "No such phone number");
 }
 
-function toView({ id, number, agentId, createdAt }: PhoneNumber): PhoneNumberView {
-  return { id, number, agentId, createdAt: createdAt.toISOString() };
+function toView({ id, number, agentId, leg, createdAt }: PhoneNumber): PhoneNumberView {
+  return { id, number, agentId, leg, createdAt: createdAt.toISOString() };
 }

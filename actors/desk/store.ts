@@ -3,10 +3,12 @@
 import { getPublishedVersion } from "@/db/agents.ts";
 import { announceStarted, storeEnded } from "@/db/call_news.ts";
 import { findCarrierCall, getCall, insertCall } from "@/db/calls.ts";
+import { getNumberLeg } from "@/db/phone_numbers.ts";
 import { countCall } from "@/db/quota.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
+import { onLeg } from "@/lib/workflow/leg.ts";
 import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
 import type { DeskDeps, NewCall } from "./desk.ts";
@@ -38,10 +40,12 @@ export function deskStore(
   }
 
   return {
-    agent: (agentId) =>
+    agent: ({ agentId, number, leg: given }) =>
       inCall(async (sql) => {
         const found = await getPublishedVersion(sql, tenantId, agentId, parseGraph);
-        return found && { agentId, version: found.number, graph: found.graph };
+        if (found === null) return null;
+        const leg = number === null ? null : given ?? await getNumberLeg(sql, tenantId, number);
+        return { agentId, version: found.number, graph: onLeg(found.graph, leg) };
       }),
     insertCall: (call, plan) =>
       inCall(async (sql) => {

@@ -1,8 +1,10 @@
 /** Phone numbers: one owner each in the whole house, whoever asks at once. */
 
 import assert from "node:assert/strict";
+import { deskStore } from "@/actors/desk/store.ts";
 import { numberOwner } from "@/db/lookups.ts";
 import { listPhoneNumbers } from "@/db/phone_numbers.ts";
+import { systemClock } from "@/lib/clock.ts";
 import { newId } from "@/lib/ids.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { errandRunner } from "@/tests/support/errands.ts";
@@ -33,6 +35,29 @@ Deno.test("a number is claimed, assigned, unassigned and released", async () => 
   await assert.rejects(run("assignPhoneNumber", { numberId: made.id, agentId }), {
     code: "not_found",
   });
+});
+
+Deno.test("a number says how its calls are held, and its agent is held so", async () => {
+  await using database = await open();
+  const { tenantId, agentId } = await newStaffedTenant(database);
+  const { run } = errandRunner(database, tenantId);
+  const [number, other] = ["+15550100304", "+15550100305"];
+  const made = await run("claimPhoneNumber", { number, agentId, leg: "relay" });
+  assert.equal(made.leg, "relay");
+  await run("claimPhoneNumber", { number: other, agentId });
+  const { agent } = deskStore(database, tenantId, { clock: systemClock, carrier: "test" });
+  const { signal } = new AbortController();
+  const relayOf = async (number: string | null) =>
+    (await agent({ agentId, number }, signal))?.graph.relay;
+  const house = { ttsProvider: null, transcriptionProvider: null, speechModel: null };
+  assert.deepEqual(await relayOf(number), house);
+  assert.equal(await relayOf(other), null);
+  assert.equal(await relayOf(null), null);
+  const changed = await run("assignPhoneNumber", { numberId: made.id, leg: "stream" });
+  assert.deepEqual([changed.agentId, changed.leg], [agentId, "stream"]);
+  assert.equal(await relayOf(number), null);
+  const left = await run("assignPhoneNumber", { numberId: made.id, agentId: null });
+  assert.deepEqual([left.agentId, left.leg], [null, "stream"]);
 });
 
 Deno.test("a number that anyone has is refused, and the rush for one has one winner", async () => {

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { DEMO_NUMBER } from "@/db/demo.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
 import { demoCaller } from "@/lib/workflow/demo.ts";
+import { LEGS } from "@/lib/workflow/leg.ts";
 import { printer } from "./call_printer.ts";
 import {
   CALL_MAX_MS,
@@ -16,7 +17,7 @@ import {
 } from "./phone.ts";
 
 const USAGE = `deno task call [--say TEXT]… [--agent ID] [--from E164] [--to E164]
-               [--barge-in-at MS] [--url URL] [--json] [--wav FILE]
+               [--barge-in-at MS] [--leg stream|relay] [--url URL] [--json] [--wav FILE]
 
 With no --say it plays the demo to its end. With no --url it starts a server of its own, on a
 temporary database. --barge-in-at: the first line is said so long after the agent began to speak.`;
@@ -62,6 +63,7 @@ async function main(): Promise<boolean> {
       from: { type: "string", default: FROM },
       to: { type: "string", default: DEMO_NUMBER },
       "barge-in-at": { type: "string" },
+      leg: { type: "string" },
       url: { type: "string" },
       json: { type: "boolean", default: false },
       wav: { type: "string" },
@@ -84,6 +86,7 @@ async function main(): Promise<boolean> {
     to: values.to,
     bargeInAtMs,
     wavFile: values.wav ?? null,
+    ...legOf(values.leg),
   };
   const target = values.url === undefined ? await ownServer() : await runningServer(values.url);
   try {
@@ -95,6 +98,14 @@ async function main(): Promise<boolean> {
   } finally {
     await target.close();
   }
+}
+
+/** `relay`: the simulated carrier hears and speaks, and the socket carries text (docs/relay.md). */
+function legOf(given: string | undefined): Pick<PhoneOptions, "leg"> {
+  if (given === undefined) return {};
+  const leg = LEGS.find((it) => it === given);
+  if (leg !== undefined) return { leg };
+  throw new AppError("invalid", "--leg takes stream or relay", { field: "--leg" });
 }
 
 main().then((isGood) => Deno.exit(isGood ? 0 : 1), (error) => {

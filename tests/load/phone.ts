@@ -9,9 +9,12 @@ import { AppError } from "@/lib/errors.ts";
 import { readLocalSecrets } from "@/lib/local_secrets.ts";
 import { newLog } from "@/lib/log.ts";
 import { Secret } from "@/lib/secret.ts";
+import type { NumberLeg } from "@/lib/workflow/leg.ts";
 import { startServer } from "@/main.ts";
 import { type Caller, newCaller } from "@/tests/support/caller.ts";
 import { compareHeard, playedWords } from "@/tests/support/heard.ts";
+import { newRelayCaller } from "@/tests/support/relay_caller.ts";
+import type { RelayStream } from "@/tests/support/twilio_relay.ts";
 import { newSid, placeInbound, startTwilio } from "@/tests/support/twilio.ts";
 import type { FakeCall } from "@/tests/support/twilio_call.ts";
 import { follow, type Transcript } from "./transcript.ts";
@@ -98,6 +101,8 @@ export interface PhoneOptions {
   readonly to: string;
   readonly bargeInAtMs: number | null;
   readonly wavFile: string | null;
+  /** Over what the server holds the call; absent: as its number or its agent says. */
+  readonly leg?: NumberLeg;
 }
 
 /** How a call went. */
@@ -120,10 +125,13 @@ export async function phone(
   lookEveryMs = 200,
 ): Promise<Phoned> {
   const { lines, agentId, from, to, bargeInAtMs } = options;
-  const query = agentId === null ? "" : `?agentId=${encodeURIComponent(agentId)}`;
+  const query = new URLSearchParams({
+    ...(agentId === null ? {} : { agentId }),
+    ...(options.leg === undefined ? {} : { leg: options.leg }),
+  });
   let caller: Caller | null = null;
   const phoned = await placeInbound({
-    webhookUrl: `${target.url}/twilio/voice${query}`,
+    webhookUrl: `${target.url}/twilio/voice${query.size === 0 ? "" : `?${query}`}`,
     publicUrl: target.url,
     authToken: target.carrierToken,
     from,
@@ -131,7 +139,8 @@ export async function phone(
     clock: systemClock,
     ...(target.twilio === null ? {} : { twilio: target.twilio }),
   });
-  const { stream } = phoned;
+  const { stream, relay } = phoned;
+  if (relay !== null) return await overRelay(target, options, { phoned, relay, told, lookEveryMs });
   if (stream === null) {
     const { reason } = await phoned.ended;
     return { callId: null, transcript: null, ending: said(phoned, reason), heard: [], ...NO_MATCH };
@@ -167,6 +176,42 @@ export async function phone(
   }
   const brokenWords = played.filter(({ holeMs }) => holeMs > 0).length;
   return { callId, transcript, ending: `${by}: ${reason}`, heard, transcriptMatches, brokenWords };
+}
+
+/** As `phone`, where the carrier hears and speaks: words are held against words. */
+async function overRelay(
+  target: Target,
+  { lines, bargeInAtMs, wavFile }: PhoneOptions,
+  { phoned, relay, told, lookEveryMs }: {
+    readonly phoned: FakeCall;
+    readonly relay: RelayStream;
+    readonly told: (event: CallEvent) => void;
+    readonly lookEveryMs: number;
+  },
+): Promise<Phoned> {
+  const caller = newRelayCaller({
+    clock: systemClock,
+    relay,
+    lines,
+    hangUp: () => phoned.hangUp(),
+    ...(bargeInAtMs === null ? {} : { bargeInAtMs }),
+  });
+  const cancel = systemClock.timer(CALL_MAX_MS, () => phoned.hangUp());
+  const callId = callIdOf(phoned);
+  const following = follow({ ...target, callId, clock: systemClock, told, lookEveryMs });
+  const [{ by, reason }, transcript] = await Promise.all([phoned.ended, following]).finally(() => {
+    cancel();
+    caller.stop();
+    phoned.hangUp();
+  });
+  const stored = transcript.events.flatMap((event) =>
+    event.type === "agent_said" && event.text !== "" ? [event.text] : []
+  );
+  const transcriptMatches = transcript.isComplete && stored.join(" ") === relay.heard().join(" ");
+  const heard = [...relay.heard()];
+  const heardOf = stored.map((text) => heard.splice(0, text.split(" ").length).join(" "));
+  const ending = `${by}: ${reason}${wavFile === null ? "" : " (no audio passes a relay)"}`;
+  return { callId, transcript, ending, heard: heardOf, transcriptMatches, brokenWords: 0 };
 }
 
 const NO_MATCH = { transcriptMatches: false, brokenWords: 0 } as const;

@@ -172,7 +172,7 @@ export interface InboundOptions {
   readonly reach?: Reach;
 }
 
-/** Phones a number of ours. Resolves when a media stream is live or the call has ended without one. */
+/** Phones a number of ours. Resolves when a media stream, or a relay, is live or the call has ended without one. */
 export async function placeInbound(options: InboundOptions): Promise<FakeCall> {
   const { webhookUrl, publicUrl, clock, twilio, from, to } = options;
   const { origin, pathname, search } = new URL(webhookUrl);
@@ -194,6 +194,7 @@ export async function placeInbound(options: InboundOptions): Promise<FakeCall> {
       options.streamed?.(stream);
       live.resolve();
     },
+    relayed: () => live.resolve(),
   });
   twilio?.add(call);
   await Promise.race([live.promise, call.ended]);

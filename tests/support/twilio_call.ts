@@ -5,6 +5,7 @@ import { messageOf } from "@/lib/errors.ts";
 import { BYTES_PER_MS, SILENCE } from "@/lib/audio/frame.ts";
 import { parseTwiml, type PlayedVerb } from "./twilio_document.ts";
 import { type MediaStream, type MediaStreamOptions, newMediaStream } from "./twilio_media.ts";
+import { newRelayStream, type RelayStream } from "./twilio_relay.ts";
 import type { Webhooks } from "./twilio_webhooks.ts";
 
 /** Twilio waits so long for TwiML, then ends the call. */
@@ -70,6 +71,8 @@ export interface FakeCallOptions {
   readonly media?: Pick<MediaStreamOptions, "delayMs" | "jitterMs" | "random" | "faults">;
   /** A media stream has begun: the first, or one more after a resume. */
   streamed?(stream: MediaStream): void;
+  /** As `streamed`, where the carrier hears and speaks. */
+  relayed?(relay: RelayStream): void;
 }
 
 export interface FakeCall {
@@ -78,6 +81,8 @@ export interface FakeCall {
   /** The live media stream, or null between streams. */
   readonly stream: MediaStream | null;
   readonly streams: readonly MediaStream[];
+  /** As `stream`, where the carrier hears and speaks. */
+  readonly relay: RelayStream | null;
   readonly log: readonly CallLog[];
   readonly ended: Promise<Ending>;
   /** As `MediaStream.say`; null when no stream is live. */
@@ -101,6 +106,10 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
   const { promise: ended, resolve } = Promise.withResolvers<Ending>();
   let status: CallStatus = options.direction === "inbound" ? "ringing" : "queued";
   let stream: MediaStream | null = null;
+  let relay: RelayStream | null = null;
+  /** Of the relay that was last. */
+  let session: Readonly<Record<string, string>> = {};
+  let sessions = 0;
   let streamBroken = (): void => {};
   let answeredAtMs = clock.now();
   let statusCount = 0;
@@ -112,6 +121,7 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
       ...{ AccountSid: accountSid, ApiVersion: "2010-04-01", CallSid: callSid, CallStatus: status },
       ...{ Called: to, Caller: from, Direction: direction, From: from, To: to },
       ...(dialStatus === null ? {} : { DialCallStatus: dialStatus }),
+      ...session,
     };
   }
 
@@ -145,6 +155,7 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
     status = last;
     stream?.stop();
     stream = null;
+    relay?.close();
     log.push({ type: "ended", by, reason, atMs: clock.now() });
     await tellStatus(last, "completed");
     resolve({ by, reason });
@@ -182,7 +193,8 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
     if (verb.type !== "Reject" && verb.type !== "Redirect" && verb.type !== "Hangup") answer();
     switch (verb.type) {
       case "Connect":
-        await connect(verb.streamUrl, verb.parameters);
+        if (verb.relay === undefined) await connect(verb.streamUrl, verb.parameters);
+        else await connectRelay(verb);
         return verb.actionUrl ?? null;
       case "Redirect":
         return verb.url;
@@ -239,6 +251,28 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
     log.push({ type: "streamEnded", url, atMs: clock.now() });
   }
 
+  /** As `connect`; when the caller has hung up, the action URL is told so, and its answer ignored. */
+  async function connectRelay(verb: Extract<PlayedVerb, { type: "Connect" }>): Promise<void> {
+    const { streamUrl: url, parameters, actionUrl } = verb;
+    const socket = await webhooks.openStream(url).catch(() => null);
+    if (socket === null) return void log.push({ type: "streamRefused", url, atMs: clock.now() });
+    if (over.signal.aborted) return socket.close(1000, "");
+    const { promise, resolve: ended } = Promise.withResolvers<void>();
+    const sessionId = `VX${options.callSid.slice(2, -2)}${String(sessions++).padStart(2, "0")}`;
+    const { callSid, from, to } = options;
+    const about = { callSid, sessionId, numbers: { from, to }, parameters };
+    const beganAt = clock.now();
+    relay = newRelayStream({ socket, clock, ...about, ended });
+    streamBroken = () => relay?.close();
+    log.push({ type: "streamOpened", url, atMs: beganAt });
+    options.relayed?.(relay);
+    await promise;
+    log.push({ type: "streamEnded", url, atMs: clock.now() });
+    const seconds = Math.ceil((clock.now() - beganAt) / 1000);
+    session = { SessionId: sessionId, SessionStatus: "ended", SessionDuration: String(seconds) };
+    if (over.signal.aborted && actionUrl !== undefined) await ask(actionUrl).catch(() => {});
+  }
+
   /** Rings at the other end. True: it was answered. */
   async function dial(): Promise<boolean> {
     const { callee = "answer" } = options;
@@ -274,6 +308,9 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
     },
     get stream() {
       return stream;
+    },
+    get relay() {
+      return relay;
     },
     streams,
     log,

@@ -81,7 +81,7 @@ function toVerb(element: Element): PlayedVerb {
 
 /** 64101 and its like: values that Twilio would not take. */
 const RELAY_VALUES: Readonly<Record<string, RegExp>> = {
-  url: /^wss:/,
+  url: /^(wss:|ws:\/\/(localhost|127\.0\.0\.1):)/, // on loopback without TLS
   language: /^[a-z]{2,3}-[A-Z]{2}$/,
   ttsProvider: /^(Google|Amazon|ElevenLabs)$/,
   voice: /./,

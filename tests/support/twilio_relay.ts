@@ -15,6 +15,11 @@ export interface RelayStreamOptions {
   readonly parameters: Readonly<Record<string, string>>;
   /** False: `events` were not asked for, or are not sent. */
   readonly tells?: boolean;
+  /** Of the number called and the one that calls. */
+  readonly numbers?: { readonly from: string; readonly to: string };
+  readonly sessionId?: string;
+  /** The socket is closed, whoever closed it. */
+  ended?(): void;
 }
 
 export interface RelayStream {
@@ -56,6 +61,7 @@ type FromServer = z.infer<typeof FromServer>;
 
 export function newRelayStream(options: RelayStreamOptions): RelayStream {
   const { socket, clock, callSid, parameters, tells = true } = options;
+  const { from, to } = options.numbers ?? { from: "+15550199000", to: "+15550100100" };
   const heard: string[] = [];
   const received: FromServer[] = [];
   const refused: string[] = [];
@@ -119,6 +125,7 @@ export function newRelayStream(options: RelayStreamOptions): RelayStream {
     cancelWord?.();
     for (const cancel of timers) cancel();
     socket.close(code, reason);
+    options.ended?.();
   }
 
   socket.listen({
@@ -132,16 +139,17 @@ export function newRelayStream(options: RelayStreamOptions): RelayStream {
       closed ??= [code, reason];
       cancelWord?.();
       for (const cancel of timers) cancel();
+      options.ended?.();
     },
   });
   send({
     type: "setup",
-    sessionId: `VX${"0".repeat(32)}`,
+    sessionId: options.sessionId ?? `VX${"0".repeat(32)}`,
     accountSid: `AC${"0".repeat(32)}`,
     parentCallSid: "",
     callSid,
-    from: "+15550199000",
-    to: "+15550100100",
+    from,
+    to,
     forwardedFrom: "",
     callType: "PSTN",
     callerName: "",
@@ -175,7 +183,7 @@ export function newRelayStream(options: RelayStreamOptions): RelayStream {
     },
     press: (digit) => send({ type: "dtmf", digit }),
     fault: (description) => send({ type: "error", description }),
-    close: () => close(1005, ""),
+    close: () => close(1000, ""),
     closed: () => closed,
   };
 }

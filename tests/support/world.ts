@@ -96,6 +96,7 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     ...own(ids, "number"),
     number,
     agent_id: uuid(ids.agent),
+    leg: "stream",
   }),
   talk_ticket: ({ ids, canary }) => ({
     tenant_id: uuid(ids.tenant),

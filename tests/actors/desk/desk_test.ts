@@ -139,7 +139,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     office: (visit) => office(NO_SERVICES, visit),
     log: silentLog,
     newCallId: () => `call_${++ids}`,
-    agent: (agentId) => Promise.resolve(agentId === AGENT.agentId ? AGENT : null),
+    agent: ({ agentId }) => Promise.resolve(agentId === AGENT.agentId ? AGENT : null),
     admit({ callId }) {
       slots.add(callId);
       return Promise.resolve(PLAN);

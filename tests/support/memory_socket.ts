@@ -59,7 +59,8 @@ export function connectTo(server: MemoryServer): typeof connectSocket {
 
     const client: SocketClient = {
       send(data) {
-        if (ended === null && typeof data === "string") session.text(data);
+        // A server never answers before its client's `send` has returned.
+        if (typeof data === "string") queueMicrotask(() => ended ?? session.text(data));
       },
       expectReply(ms) {
         if (ended !== null || disarm !== null) return;

@@ -1,7 +1,7 @@
 /** The mind of a session: what it answers, in writing and in functions, as of any language model. */
 
 import { providerError } from "@/lib/providers/http.ts";
-import type { LanguageModel, ModelDelta } from "@/lib/providers/llm/llm.ts";
+import type { LanguageModel, ModelDelta, Prompt } from "@/lib/providers/llm/llm.ts";
 import type { Answer, Piece } from "./answers.ts";
 import type { AnswerEnd } from "./realtime.ts";
 import type { Session } from "./session.ts";
@@ -15,8 +15,8 @@ export function sessionModel(session: Session): LanguageModel {
       let answer: Answer | null = null;
       try {
         await session.ready(signal);
-        const { system: instructions, tools, maxTokens } = prompt;
-        session.setUp({ instructions, tools, maxTokens });
+        const { tools, maxTokens } = prompt;
+        session.setUp({ instructions: instructionsOf(prompt), tools, maxTokens });
         session.inform(prompt.messages);
         answer = await session.answer(signal);
         let hasCalled = false;
@@ -38,6 +38,12 @@ export function sessionModel(session: Session): LanguageModel {
       }
     },
   };
+}
+
+/** What it has begun to say is no item yet: it is one once it was heard. */
+function instructionsOf({ system, messages }: Prompt): string {
+  const last = messages.at(-1);
+  return last?.role === "agent" ? `${system}\n\nYour answer so far: "${last.text}"` : system;
 }
 
 /** What nobody was given to say is no part of the conversation; what was is cut to what was heard. */

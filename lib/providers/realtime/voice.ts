@@ -106,15 +106,23 @@ export function sessionVoice(session: Session, clock: Clock): SessionVoice {
       const words = wordsOf(text);
       const stretches = utterances.get(utterance) ?? [];
       utterances.delete(utterance);
+      let foreign: string[] = []; // what is no answer in the conversation
+      const remember = (isOwn: boolean, heard: readonly string[]): void => {
+        if (!isOwn) return void foreign.push(...heard);
+        session.remember(foreign.join(" "), false);
+        foreign = [];
+        session.remember(heard.join(" "), true);
+      };
       for (const { answer, words: said } of stretches) {
         const heard = words.splice(0, said.length);
-        const isOwn = answer.kind === "answer" && !answer.isCut;
-        session.remember(heard.join(" "), isOwn && heard.length > 0);
+        const isOwn = answer.kind === "answer" && !answer.isCut && answer.life === session.life;
+        remember(isOwn, heard);
         const isWhole = heard.length === said.length && answer.end?.type === "complete";
         if (!isOwn || !isCut || isWhole) continue;
         session.truncate(answer, said[heard.length - 1]?.endMs ?? 0);
       }
-      session.remember(words.join(" "), false); // somebody else has said them
+      foreign.push(...words); // somebody else has said them
+      session.remember(foreign.join(" "), false);
     },
   };
 }

@@ -1,7 +1,8 @@
 /** Several recognisers as one: one that drops is replaced at once, and hears again what came behind its last words. */
 
 import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
-import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import { BYTES_PER_MS, FRAME_BYTES } from "@/lib/audio/frame.ts";
+import { AudioRing } from "@/lib/audio/ring.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Recognition, SpeechToText, TranscribeOptions } from "@/lib/providers/stt/stt.ts";
@@ -142,21 +143,14 @@ interface Line {
 
 /** Reads the caller's audio once, and keeps the last seconds of it. */
 function listenTo(audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Line {
-  const kept: Uint8Array[] = [];
-  let keptBytes = 0;
-  let bytes = 0;
+  const kept = new AudioRing(KEPT_MAX_MS * BYTES_PER_MS);
   let hasEnded = false;
   const readers = new Set<AsyncQueue<Uint8Array>>(); // one, or none between two sessions
   void (async () => {
     try {
       for await (const frame of audio) {
         if (signal.aborted) break;
-        bytes += frame.length;
-        keptBytes += frame.length;
         kept.push(frame);
-        while (keptBytes - (kept[0]?.length ?? 0) >= KEPT_MAX_MS * BYTES_PER_MS) {
-          keptBytes -= kept.shift()?.length ?? 0;
-        }
         for (const reader of readers) reader.push(frame);
       }
     } finally {
@@ -170,24 +164,21 @@ function listenTo(audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Line {
       return hasEnded;
     },
     get receivedMs() {
-      return bytes / BYTES_PER_MS;
+      return kept.received / BYTES_PER_MS;
     },
     open(afterMs) {
       const queue = newAsyncQueue<Uint8Array>(UNTAKEN_MAX_FRAMES);
-      let at = bytes - keptBytes;
-      let fromByte = bytes;
-      for (const frame of kept) {
-        if (at >= afterMs * BYTES_PER_MS) {
-          fromByte = Math.min(fromByte, at);
-          queue.push(frame);
-        }
-        at += frame.length;
+      const wanted = Math.ceil(afterMs * BYTES_PER_MS / FRAME_BYTES) * FRAME_BYTES; // to whole frames
+      const from = Math.max(kept.from, Math.min(kept.received, wanted));
+      const again = kept.since(from);
+      for (let at = 0; at < again.length; at += FRAME_BYTES) {
+        queue.push(again.subarray(at, at + FRAME_BYTES));
       }
       if (hasEnded) queue.end();
       readers.add(queue);
       return {
         audio: queue,
-        fromMs: fromByte / BYTES_PER_MS,
+        fromMs: from / BYTES_PER_MS,
         close() {
           queue.end();
           readers.delete(queue);

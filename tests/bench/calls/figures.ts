@@ -61,9 +61,14 @@ export function figuresOf(arrivals: Arrivals, cues: readonly Cue[]): CallFigures
   return { overheadMs, bargeInMs, latenessMs, underruns, framesAfterClear, missedTurns };
 }
 
-/** A frame behind a `clear` and before any end of a turn is of the utterance that was cut. */
+/** An end of a turn so shortly before a `clear` has caused it: the words were said into the agent's last ones. */
+const CAUSED_MS = 500;
+
+/** A frame behind a `clear`, with no end of a turn in between nor as its cause, is of the utterance that was cut. */
 function isOfCut(clearedAt: number, at: number, cues: readonly Cue[]): boolean {
-  return !cues.some((cue) => cue.type === "endOfTurn" && cue.at >= clearedAt && cue.at <= at);
+  return !cues.some((cue) =>
+    cue.type === "endOfTurn" && cue.at >= clearedAt - CAUSED_MS && cue.at <= at
+  );
 }
 
 /** The value below which a part of the values lie; 0 of none. Sorts in place. */

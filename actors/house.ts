@@ -241,7 +241,12 @@ export function openHouse(options: HouseOptions): House {
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
       const answerUrl = `${publicUrl}${resumePath}`;
-      const urls = { answerUrl, statusUrl: `${publicUrl}${path}/status` };
+      const asHouse = account === "tenant" ? "" : `?tenantId=${tenantId}`;
+      const urls = {
+        answerUrl,
+        statusUrl: `${publicUrl}${path}/status`,
+        answeredByUrl: `${publicUrl}${path}/answered-by${asHouse}`,
+      };
       const deps = {
         ...outfit,
         // One model that speaks as well says each of its utterances in one.

@@ -7,6 +7,7 @@ import type { Webhook } from "@/actors/gate/carrier_door.ts";
 import type { NumberOwner } from "@/actors/gate/gate.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
+import { CARRIER_ANSWERERS } from "@/lib/providers/carrier/detection.ts";
 import { toCallProgress, TWILIO_CALL_STATUSES } from "@/lib/providers/carrier/progress.ts";
 import { isWebhookSigned, type SignedRequest } from "@/lib/providers/carrier/signature.ts";
 import { twiml, type Verb } from "@/lib/providers/carrier/twiml.ts";
@@ -51,6 +52,12 @@ const Status = Form.extend({
   CallStatus: z.enum(TWILIO_CALL_STATUSES),
   /** When it happened, RFC 2822: it may be told a day later. */
   Timestamp: z.string().max(64).optional(),
+});
+/** It names neither number: https://www.twilio.com/docs/voice/answering-machine-detection */
+const Judged = Form.pick({ CallSid: true }).extend({ AnsweredBy: z.enum(CARRIER_ANSWERERS) });
+/** Of the house's account, whose callback names no number that would tell whose call it is. */
+const JudgedQuery = z.strictObject({
+  tenantId: z.string().refine((id) => uuidOf("tenant", id) !== null, "Not a tenant's id"),
 });
 const VoiceQuery = z.strictObject({
   agentId: z.string().refine((id) => uuidOf("agent", id) !== null, "Not an agent's id").optional(),
@@ -161,6 +168,13 @@ export function twilio(deps: AppDeps): Hono<Env> {
         carrierCallId: CallSid,
         report,
       });
+      return c.body(null, 204);
+    })
+    .on("POST", ["/calls/:callId/answered-by", `${OWN}/calls/:callId/answered-by`], (c) => {
+      const { CallSid: carrierCallId, AnsweredBy: by } = readForm(c.var.signedForm, Judged);
+      const { callId } = check(c.req.param(), CallPath);
+      const { tenantId } = c.var.signedBy ?? check(c.req.query(), JudgedQuery);
+      deps.desk(tenantId).send({ type: "carrierJudged", callId, carrierCallId, by });
       return c.body(null, 204);
     })
     .onError((error, c) => apologise(deps, error, c));

@@ -1,7 +1,9 @@
 /** Who has answered a call of ours, and what is done about it. Pure. */
 
 import { type Answerer, answererOf } from "@/lib/speech/answerer.ts";
+import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import type { AnsweringSettings } from "@/lib/workflow/graph.ts";
+import { CARRIER_WORD_MS, type Detected, isMachine, takeDetected } from "./detected.ts";
 
 /** Nobody has said a word for so long: the agent greets. */
 export const FIRST_WORDS_MS = 2_500;
@@ -16,9 +18,19 @@ export interface Answering {
   /** While talking: words that begin later change nothing. */
   readonly until: number;
   readonly hasBeeped: boolean;
+  /** What the carrier says; null: nothing yet, or it is not asked. */
+  readonly detected: CarrierAnswerer | null;
+  /** Turns of theirs that the agent has talked with. */
+  readonly turns: number;
 }
 
-export const newAnswering: Answering = { phase: "listening", until: 0, hasBeeped: false };
+export const newAnswering: Answering = {
+  phase: "listening",
+  until: 0,
+  hasBeeped: false,
+  detected: null,
+  turns: 0,
+};
 
 export type AnsweringEvent =
   /** The other side has said `text`, which began at `beganAt`. */
@@ -32,10 +44,13 @@ export type AnsweringEvent =
   /** No beep has come in BEEP_WAIT_MS. */
   | { readonly type: "beepDue"; readonly isQuiet: boolean }
   /** Nobody has said a word in FIRST_WORDS_MS. */
-  | { readonly type: "greeted"; readonly at: number };
+  | { readonly type: "greeted"; readonly at: number }
+  | Detected;
 
-/** What is done about a machine. `waitOn`: for the beep, as before. */
+/** What is done about who has answered. `waitOn`: for the beep, as before. `listen`: for the carrier's word. `greet`: it has come. */
 export type MachineStep =
+  | "greet"
+  | "listen"
   | "hangUp"
   | "awaitBeep"
   | "waitOn"
@@ -69,12 +84,18 @@ export function takeAnswering(
     case "spoke":
       if (phase === "over") return nothing;
       if (phase === "awaitingBeep") return awaitBeep(answering, null); // its greeting goes on
-      if (phase === "talking" && event.beganAt > until) return nothing;
+      if (phase === "talking" && event.beganAt > until) {
+        return { ...nothing, answering: { ...answering, turns: answering.turns + 1 } };
+      }
+      if (rules.settings.detector === "carrier") return byCarrier(answering, event.at);
       return judge(answering, event.text, event.at, rules);
+    case "detected":
+      return takeDetected(answering, event, rules.settings);
     case "beeped": {
       if (phase === "listening" && event.isQuiet) return nothing; // a sound of the line, before any word
       const beeped: Answering = { ...answering, hasBeeped: true };
       if (phase === "awaitingBeep") return awaitBeep(beeped, null);
+      if (rules.settings.detector === "carrier") return { ...nothing, answering: beeped };
       if (phase === "talking" && event.at <= until) return judge(beeped, "", event.at, rules);
       return { ...nothing, answering: beeped };
     }
@@ -88,14 +109,26 @@ export function takeAnswering(
   }
 }
 
-/** Goes by what was said, and by the beep if there was one. */
+/** Words that only the carrier judges: it has, or they wait for it. */
+function byCarrier(answering: Answering, at: number): Verdict {
+  const { phase, detected } = answering;
+  if (phase !== "listening") return { answering, by: null, step: null };
+  if (detected === null) return { answering, by: null, step: "listen" };
+  const by = detected === "human" ? "human" : "unknown";
+  return { answering: talking(answering, at), by, step: null };
+}
+
+/** Goes by what was said, by the beep if there was one, and by what the carrier says. */
 function judge(
   answering: Answering,
   text: string,
   at: number,
   { settings, language }: AnsweringRules,
 ): Verdict {
-  const by = answererOf(text, { language, hasBeeped: answering.hasBeeped });
+  const { hasBeeped, detected } = answering;
+  const said = answererOf(text, { language, hasBeeped });
+  const isPerson = said === "human" || said === "unknown";
+  const by = isPerson && isMachine(detected) ? "voicemail" : said;
   if (answering.phase === "talking" && (by === "human" || by === "unknown")) {
     return { answering, by: null, step: null };
   }
@@ -127,7 +160,7 @@ function awaitBeep(answering: Answering, by: Answerer | null): Verdict {
 function stepFor(
   by: Answerer,
   settings: AnsweringSettings,
-): Exclude<MachineStep, "waitOn" | "leaveMessage"> | null {
+): Exclude<MachineStep, "greet" | "listen" | "waitOn" | "leaveMessage"> | null {
   switch (by) {
     case "human":
     case "unknown":
@@ -140,10 +173,17 @@ function stepFor(
     case "ivr":
       if (settings.onIvr === "navigate") return "navigate";
       return settings.onIvr === "hang_up" ? "hangUp" : null;
+    case "fax":
+      return "hangUp";
   }
 }
 
 /** True while what the other side says may turn out to be a machine's. */
 export function mayBeMachine({ phase, until }: Answering, now: number): boolean {
   return phase === "talking" ? now <= until : phase !== "over";
+}
+
+/** The agent waits so long for who answers to speak, or for the carrier's word, before it greets. */
+export function greetingDelayMs({ detector }: AnsweringSettings): number {
+  return detector === "carrier" ? CARRIER_WORD_MS : FIRST_WORDS_MS;
 }

@@ -11,6 +11,7 @@ import type {
   MediaProtocol,
   PlaceCall,
 } from "@/lib/providers/carrier/carrier.ts";
+import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
 import type { HeardOf } from "@/lib/providers/realtime/voice.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
@@ -33,7 +34,14 @@ import {
   tapped,
   tapSpoke,
 } from "@/actors/call/life/listening_in.ts";
-import { dial, dialed, hangUp, progressed, RING_MS } from "@/actors/call/life/placing.ts";
+import {
+  carrierJudged,
+  dial,
+  dialed,
+  hangUp,
+  progressed,
+  RING_MS,
+} from "@/actors/call/life/placing.ts";
 import { record } from "@/actors/call/life/record.ts";
 import { recordingLost } from "@/actors/call/life/recorded.ts";
 import {
@@ -93,6 +101,8 @@ export type CallMessage =
   | { type: "connected"; socket: MessageSocket }
   /** From the desk: the carrier reports how the call goes. */
   | { type: "progressed"; carrierCallId: string; progress: CallProgress }
+  /** From the desk: the carrier says who has answered. It may come twice, and before there is a stream. */
+  | { type: "carrierJudged"; carrierCallId: string; by: CarrierAnswerer }
   /** From operators, and from the desk, whose `reply` fails with conflict when the call has ended. */
   | { type: "hangUp"; reply?: Reply<void> }
   /** From the desk, for who may: `reply` fails with conflict while the call is not being held. `by`: who gave it. */
@@ -174,7 +184,10 @@ export interface CallDeps {
   /** The events of this call so far, those included that were just recorded. */
   history(signal: AbortSignal): Promise<readonly CallEvent[]>;
   /** Where the carrier finds us for a call we place. */
-  readonly urls: Pick<PlaceCall, "answerUrl" | "statusUrl">;
+  readonly urls: Pick<PlaceCall, "answerUrl" | "statusUrl"> & {
+    /** Where it tells who has answered, if it is asked to listen for machines. */
+    readonly answeredByUrl: string;
+  };
   /** Where the carrier asks what is next, under PUBLIC_URL. */
   readonly resumePath: string;
   savePlaced(carrierCallId: string, signal: AbortSignal): Promise<void>;
@@ -200,6 +213,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       const state: CallState = {
         phase: restart === undefined ? "connecting" : "rebuilding",
         carrierCallId: settings.carrierCallId,
+        judged: null,
         link: offer(1, deps.newToken()),
         children: spawnChildren(facts, ctx),
         dialogue: newDialogue(graph),
@@ -227,6 +241,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       dial: by(dial),
       dialed: by(dialed),
       progressed: by(progressed),
+      carrierJudged: by(carrierJudged),
       answer: by(answer),
       resume: by(resume),
       attach: by(attach),

@@ -3,6 +3,7 @@
 import type { StreamItem } from "@/actors/runtime/actor.ts";
 import type { AppError } from "@/lib/errors.ts";
 import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";
+import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import type { Recognition } from "@/lib/providers/stt/stt.ts";
 import type { Keypad } from "@/lib/speech/keypad.ts";
 import type { Sense } from "@/lib/speech/sense.ts";
@@ -146,6 +147,8 @@ export type DialogueEvent =
   /** A beep, as voicemails make it; and that none came in BEEP_WAIT_MS. */
   | { readonly type: "beeped" }
   | { readonly type: "beepDue" }
+  /** The carrier's own detection says who has answered. */
+  | { readonly type: "carrierJudged"; readonly by: CarrierAnswerer }
   /** The pause before the greeting is over. */
   | { readonly type: "greetingDue" }
   | { readonly type: "modelSaid"; readonly request: number; readonly item: StreamItem<ModelDelta> }

@@ -6,6 +6,7 @@ import type { CallMessage, CallSettings, Channel } from "@/actors/call/call.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
+import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
@@ -68,6 +69,8 @@ export type DeskMessage =
     carrierCallId: string;
     report: Report;
   }
+  /** The carrier says who has answered a call of ours; nobody, where the call is no more. */
+  | { type: "carrierJudged"; callId: string; carrierCallId: string; by: CarrierAnswerer }
   /** End a live call. Fails with not_found, or with conflict when it has ended. */
   | { type: "hangUp"; callId: string; reply: Reply<void> }
   /** As `hangUp`, for what may be done to a live call. */
@@ -548,6 +551,9 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         };
         // Lost progress is made up for: the media socket of a call that is over closes.
         return enter(state, { work, failed: () => {} }, ctx);
+      },
+      carrierJudged(_state, { callId, carrierCallId, by }) {
+        deps.findCall(callId)?.send({ type: "carrierJudged", carrierCallId, by });
       },
       hangUp(state, { callId, reply }, ctx) {
         const live = deps.findCall(callId);

@@ -3,7 +3,7 @@
 import { readMenu } from "./menu.ts";
 import { bare, isVoicemailGreeting } from "./voicemail.ts";
 
-export const ANSWERERS = ["human", "voicemail", "screening", "ivr", "unknown"] as const;
+export const ANSWERERS = ["human", "voicemail", "screening", "ivr", "fax", "unknown"] as const;
 export type Answerer = typeof ANSWERERS[number];
 
 /** People who answer say less; who says more and nothing that tells a machine is not known. */

@@ -78,6 +78,10 @@ export interface AnsweringSettings {
   readonly purpose: string | null;
   /** `navigate`: the model answers the menu, with keys where its node may press them, and greets nobody. */
   readonly onIvr: "navigate" | "hang_up" | "talk";
+  /** Who judges who has answered: `own`, by the first words and the beep; `carrier`, by its detection; `both`. */
+  readonly detector: "own" | "carrier" | "both";
+  /** The carrier may take so long. */
+  readonly carrierTimeoutMs: number;
 }
 
 /** How calls are recorded, and what callers are told of it. */
@@ -386,6 +390,8 @@ const AnsweringJson = z.strictObject({
   message: sentence.nullable().default(null),
   purpose: sentence.nullable().default(null),
   onIvr: z.enum(["navigate", "hang_up", "talk"]).default("talk"),
+  detector: z.enum(["own", "carrier", "both"]).default("own"),
+  carrierTimeoutMs: z.int().min(3_000).max(59_000).default(30_000), // Twilio's range and default
 }).refine(({ onVoicemail, message }) => onVoicemail !== "leave_message" || message !== null, {
   path: ["message"],
   message: "Must be given where a message is to be left",

@@ -5,8 +5,9 @@ import { BYTES_PER_MS, SAMPLE_RATE } from "@/lib/audio/frame.ts";
 import { heardWords, speak } from "@/lib/audio/modem.ts";
 import { encodeMulaw } from "@/lib/audio/mulaw.ts";
 import type { ScriptedReply } from "@/lib/providers/llm/simulated.ts";
+import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
-import { callKit } from "@/tests/support/call_kit.ts";
+import { callKit, CARRIER_CALL_ID } from "@/tests/support/call_kit.ts";
 
 const GREETING = "Good day, this is Anna of the bakery.";
 const MESSAGE = "Your cake is ready. Goodbye.";
@@ -61,7 +62,14 @@ async function setUp(
   }
   const heard = (): string => heardWords(stream.player.played()).map(({ text }) => text).join(" ");
   const answeredBy = () => it.events.flatMap((it) => it.type === "answered_by" ? [it.by] : []);
-  return { ...it, clock, stream, say, heard, answeredBy };
+  /** The carrier's callback, as often as it comes. */
+  async function judged(by: CarrierAnswerer, copies = 1): Promise<void> {
+    for (let copy = 0; copy < copies; copy++) {
+      it.call.send({ type: "carrierJudged", carrierCallId: CARRIER_CALL_ID, by });
+    }
+    await clock.settle();
+  }
+  return { ...it, clock, stream, say, heard, answeredBy, judged };
 }
 
 Deno.test("a person who says hello is greeted as soon as their turn is over", async () => {
@@ -178,5 +186,102 @@ Deno.test("a person who asks in their first sentence whether a message can be le
   assert.deepEqual(it.answeredBy(), ["human"]);
   assert.equal(it.heard(), GREETING);
   assert.equal(it.ends.length, 0);
+  await it.close();
+});
+
+Deno.test("where only the carrier judges, a person is greeted when its word has come", async () => {
+  const it = await setUp({ detector: "carrier" });
+  await it.say("Please leave a message, just kidding.");
+  await it.clock.advance(1_500);
+  assert.deepEqual([it.heard(), it.answeredBy()], ["", []]);
+  await it.judged("human", 3);
+  await it.clock.advance(6_000);
+  assert.deepEqual([it.heard(), it.answeredBy()], [GREETING, ["human"]]);
+  await it.judged("machine_start"); // late, and another
+  await it.clock.advance(2_000);
+  assert.deepEqual([it.answeredBy(), it.ends.length], [["human"], 0]);
+  await it.close();
+});
+
+Deno.test("a carrier whose word does not come is not waited for longer than five seconds", async () => {
+  const it = await setUp({ detector: "carrier" });
+  await it.say("Hello?");
+  await it.clock.advance(4_000);
+  assert.equal(it.heard(), "");
+  await it.clock.advance(7_000);
+  assert.deepEqual([it.heard(), it.answeredBy()], [GREETING, ["unknown"]]);
+  await it.close();
+});
+
+Deno.test("who still speaks when the carrier's word is overdue is answered behind their words", async () => {
+  const it = await setUp({ detector: "carrier" });
+  await it.clock.advance(4_500);
+  await it.say("Hello? Who is this?");
+  await it.clock.advance(7_000);
+  assert.deepEqual([it.heard(), it.answeredBy()], [GREETING, ["unknown"]]);
+  await it.close();
+});
+
+Deno.test("the carrier's beep is a beep: the message is left, and a greeting that has begun breaks off", async () => {
+  const settings = { onVoicemail: "leave_message", message: MESSAGE, detector: "both" };
+  const it = await setUp(settings);
+  await it.say("Peter Miller.");
+  await it.clock.advance(1_500);
+  assert.match(it.heard(), /^Good/, "taken for a person");
+  await it.judged("machine_end_beep", 2);
+  await it.clock.advance(8_000);
+  assert.deepEqual(it.answeredBy(), ["human", "voicemail"]);
+  assert(it.heard().endsWith(MESSAGE), it.heard());
+  assert(!it.heard().includes("bakery."), it.heard());
+  assert.equal(it.ends[0]?.outcome, "voicemail");
+  await it.close();
+});
+
+Deno.test("a machine that the carrier has found is waited for to its end, and the agent says nothing before", async () => {
+  const settings = { onVoicemail: "leave_message", message: MESSAGE, detector: "carrier" };
+  const it = await setUp(settings);
+  await it.say("This is Peter.");
+  await it.judged("machine_end_silence");
+  await it.clock.advance(8_000);
+  assert.deepEqual([it.heard(), it.answeredBy()], [MESSAGE, ["voicemail"]]);
+  await it.close();
+});
+
+Deno.test("a machine is hung up on by the carrier's word alone, and a fax as well", async () => {
+  for (const [by, outcome] of [["machine_start", "voicemail"], ["fax", "answered"]] as const) {
+    const it = await setUp({ detector: "carrier" });
+    await it.clock.advance(1_000);
+    await it.judged(by);
+    await it.clock.advance(1_000);
+    assert.deepEqual([it.heard(), it.ends[0]?.outcome], ["", outcome]);
+    await it.close();
+  }
+});
+
+Deno.test("a carrier whose word overtakes its stream is heeded once there is one", async () => {
+  const it = callKit({
+    direction: "outbound",
+    graph: parseGraph({
+      name: "Bakery",
+      persona: "You call about cakes.",
+      answering: { detector: "carrier" },
+      nodes: [
+        { type: "start", id: "open", greeting: GREETING, instructions: "Tell them." },
+        { type: "end", id: "done", farewell: "Goodbye.", outcome: "told" },
+      ],
+      edges: [{ from: "open", to: "done", function: "finish", condition: "That is all." }],
+    }),
+  });
+  const { clock } = it.kit;
+  const placed = it.call.ask((reply) => ({
+    ...{ type: "dial", from: "+15550001", to: "+15550002", reply },
+  }));
+  await clock.settle();
+  await placed;
+  it.call.send({ type: "carrierJudged", carrierCallId: "CA1", by: "fax" }); // of another call
+  it.call.send({ type: "carrierJudged", carrierCallId: CARRIER_CALL_ID, by: "human" });
+  const stream = await it.connect();
+  await clock.advance(1_000);
+  assert.match(heardWords(stream.player.played())[0]?.text ?? "", /^Good/);
   await it.close();
 });

@@ -277,8 +277,9 @@ Deno.test("resume and status of a tenant's own account go to that tenant", async
 Deno.test("what the gate refuses of a tenant's path touches nothing, whatever the house would say", async () => {
   for (const token of [AUTH_TOKEN, "another"]) {
     const { app, sent, asked } = setUp();
-    for (const path of ["voice", "status", `calls/${CALL}/resume`, `calls/${CALL}/status`]) {
-      const form = { ...FORM, CallStatus: "completed" };
+    const ofCall = ["resume", "status", "answered-by"].map((it) => `calls/${CALL}/${it}`);
+    for (const path of ["voice", "status", ...ofCall]) {
+      const form = { ...FORM, CallStatus: "completed", AnsweredBy: "human" };
       const { status, body } = await post(app, `/twilio/${TENANT}/${path}`, form, { token });
       assert.equal(status, 403);
       assert.equal(JSON.parse(body).code, "forbidden");
@@ -311,4 +312,52 @@ Deno.test("a webhook over the size limit is refused", async () => {
   const fields = Object.fromEntries(Array.from({ length: 201 }, (_, index) => [`f${index}`, ""]));
   assert.equal((await post(app, "/twilio/voice", { ...FORM, ...fields })).status, 413);
   assert.equal(sent.length, 0);
+});
+
+Deno.test("who has answered, as the carrier judges it, is told to the desk of the call's tenant", async () => {
+  const told = {
+    type: "carrierJudged",
+    callId: CALL,
+    carrierCallId: SID,
+    by: "machine_end_beep",
+  };
+  // Twilio's callback names neither number.
+  const form = {
+    AccountSid: "AC1",
+    CallSid: SID,
+    AnsweredBy: told.by,
+    MachineDetectionDuration: "9",
+  };
+  const house = setUp({});
+  const path = `/twilio/calls/${CALL}/answered-by?tenantId=${TENANT}`;
+  assert.equal((await post(house.app, path, form)).status, 204);
+  assert.equal((await post(house.app, path, form)).status, 204, "told twice");
+  assert.deepEqual(house.sent, [{ tenantId: TENANT, ...told }, { tenantId: TENANT, ...told }]);
+
+  const own = setUp({ webhook: { owner: null } });
+  assert.equal(
+    (await post(own.app, `/twilio/${TENANT}/calls/${CALL}/answered-by`, form)).status,
+    204,
+  );
+  assert.deepEqual(own.sent, [{ tenantId: TENANT, ...told }]);
+});
+
+Deno.test("who has answered is not taken unsigned, signed by another, or in words that are not Twilio's", async () => {
+  const form = { AccountSid: "AC1", CallSid: SID, AnsweredBy: "human" };
+  const path = `/twilio/calls/${CALL}/answered-by?tenantId=${TENANT}`;
+  const { app, sent } = setUp({});
+  const other = `/twilio/calls/${CALL}/answered-by?tenantId=${TENANT.replace(/.$/, "9")}`;
+  const rows = [
+    [403, path, form, { token: "another" }],
+    [403, path, form, { signedAs: PUBLIC_URL + other }], // signed for another tenant's call
+    [400, path, { ...form, AnsweredBy: "robot" }, {}],
+    [400, path, { ...form, CallSid: "CA1" }, {}],
+    [400, `/twilio/calls/${CALL}/answered-by`, form, {}],
+    [400, `/twilio/calls/${CALL}/answered-by?tenantId=x`, form, {}],
+    [400, `/twilio/calls/x/answered-by?tenantId=${TENANT}`, form, {}],
+  ] as const;
+  for (const [status, path, form, options] of rows) {
+    assert.equal((await post(app, path, form, options)).status, status);
+  }
+  assert.deepEqual(sent, []);
 });

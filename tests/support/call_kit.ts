@@ -147,7 +147,11 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     recordings,
     pieces: newPieces(),
     newToken: () => `token-${String(++tokens).padStart(32, "0")}`,
-    urls: { answerUrl: "https://a.test/answer", statusUrl: "https://a.test/status" },
+    urls: {
+      answerUrl: "https://a.test/answer",
+      statusUrl: "https://a.test/status",
+      answeredByUrl: "https://a.test/answered-by",
+    },
     resumePath: `/twilio/calls/${callId}/resume`,
     record(seq, event) {
       events[seq - 1] = event;

@@ -1,7 +1,7 @@
 /** Twilio on loopback: its REST API for calls, and callers who phone us. */
 
 import type { Clock } from "@/lib/clock.ts";
-import { type FakeCall, type FakeCallOptions, newFakeCall } from "./twilio_call.ts";
+import { type Detected, type FakeCall, type FakeCallOptions, newFakeCall } from "./twilio_call.ts";
 import { network, newWebhooks, type Reach } from "./twilio_webhooks.ts";
 
 const API_VERSION = "2010-04-01";
@@ -14,10 +14,15 @@ export interface TwilioOptions {
   readonly reach?: Reach;
   /** What happens at the number called. */
   readonly callee?: FakeCallOptions["callee"];
+  /** What its detection of machines comes to, where a call asks for it. */
+  readonly detects?: Detects;
   readonly media?: FakeCallOptions["media"];
   /** A media stream of an outbound call has begun. */
   readonly streamed?: FakeCallOptions["streamed"];
 }
+
+/** By the form that placed the call. */
+export type Detects = (form: Readonly<Record<string, string>>) => Detected;
 
 export interface ApiRequest {
   readonly method: string;
@@ -79,6 +84,8 @@ export function startTwilio(options: TwilioOptions): FakeTwilio {
     if (!/^\+[1-9]\d{1,14}$/.test(from)) return failure(400, 21212);
     if (!URL.canParse(url)) return failure(400, 21205);
     const statusUrl = rest["StatusCallback"];
+    const detection = detectionOf(rest);
+    if (detection === "refused") return failure(400, 20001);
     const call = newFakeCall({
       webhooks: newWebhooks(options.reach ?? network("", ""), authToken),
       clock: options.clock,
@@ -93,6 +100,9 @@ export function startTwilio(options: TwilioOptions): FakeTwilio {
       ...(options.callee === undefined ? {} : { callee: options.callee }),
       ...(options.media === undefined ? {} : { media: options.media }),
       ...(options.streamed === undefined ? {} : { streamed: options.streamed }),
+      ...(detection === null || options.detects === undefined
+        ? {}
+        : { detection: { ...options.detects(rest), url: detection } }),
     });
     calls.push(call);
     return Response.json(resource(call, "queued"), { status: 201 });
@@ -139,6 +149,17 @@ export function startTwilio(options: TwilioOptions): FakeTwilio {
       await server.shutdown();
     },
   };
+}
+
+/** Where the answer goes; null: the call asks for none, which goes for the detection that keeps a call waiting as well. */
+function detectionOf(form: Readonly<Record<string, string>>): string | null | "refused" {
+  const { MachineDetection: mode, MachineDetectionTimeout: timeout = "30" } = form;
+  if (mode === undefined) return null;
+  const isMode = mode === "Enable" || mode === "DetectMessageEnd";
+  const isTimeout = /^\d+$/.test(timeout) && Number(timeout) >= 3 && Number(timeout) <= 59;
+  if (!isMode || !isTimeout) return "refused";
+  const { AsyncAmd: isAsync, AsyncAmdStatusCallback: url = "" } = form;
+  return isAsync === "true" && URL.canParse(url) ? url : null;
 }
 
 /** An error as Twilio writes it. */

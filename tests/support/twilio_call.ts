@@ -3,6 +3,7 @@
 import { type Clock, deadline, sleep } from "@/lib/clock.ts";
 import { messageOf } from "@/lib/errors.ts";
 import { BYTES_PER_MS, SILENCE } from "@/lib/audio/frame.ts";
+import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import { parseTwiml, type PlayedVerb } from "./twilio_document.ts";
 import { type MediaStream, type MediaStreamOptions, newMediaStream } from "./twilio_media.ts";
 import { newRelayStream, type RelayStream } from "./twilio_relay.ts";
@@ -50,6 +51,13 @@ export type CallLog =
     readonly atMs: number;
   };
 
+/** What detection comes to, so long after the answer; told `copies` times, once when absent. */
+export interface Detected {
+  readonly by: CarrierAnswerer;
+  readonly afterMs: number;
+  readonly copies?: number;
+}
+
 export interface FakeCallOptions {
   readonly webhooks: Webhooks;
   readonly clock: Clock;
@@ -65,6 +73,8 @@ export interface FakeCallOptions {
   readonly statusEvents?: readonly string[];
   /** Who is called, of an outbound call: `answer` when absent. */
   readonly callee?: "answer" | "busy" | "no-answer" | "failed" | "canceled";
+  /** Detection of machines beside the call. */
+  readonly detection?: Detected & { readonly url: string };
   /** How a number that the TwiML dials for the caller turns out: `completed` when absent. */
   readonly dialed?: "completed" | "busy" | "no-answer" | "failed";
   /** How the media side behaves. */
@@ -186,6 +196,21 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
     status = "in-progress";
     answeredAtMs = clock.now();
     void tellStatus("in-progress", "answered");
+    void detect();
+  }
+
+  /** Tells who has answered, whether or not the call still goes on; nobody cares for the answer. */
+  async function detect(): Promise<void> {
+    const { detection, accountSid, callSid } = options;
+    if (detection === undefined) return;
+    const { by, afterMs, copies = 1, url } = detection;
+    await sleep(clock, afterMs);
+    for (let copy = 0; copy < copies; copy++) {
+      await inTime(webhooks.post(url, {
+        ...{ AccountSid: accountSid, CallSid: callSid, AnsweredBy: by },
+        MachineDetectionDuration: String(afterMs),
+      })).catch(() => {});
+    }
   }
 
   /** Plays one verb. A URL: what comes next is asked there; null: the next verb, or the end. */

@@ -9,7 +9,9 @@ import { end, hangUpAtCarrier } from "./hanging_up.ts";
 import { record } from "./record.ts";
 import { save } from "./saving.ts";
 import type { CallState, MessageOf } from "./state.ts";
-import { fail } from "./talking.ts";
+import { fail, tell } from "./talking.ts";
+import type { Detection } from "@/lib/providers/carrier/detection.ts";
+import type { AnsweringSettings } from "@/lib/workflow/graph.ts";
 
 /** A call we place may ring for so long. */
 export const RING_MS = 90_000;
@@ -25,11 +27,13 @@ export function dial(
     reply.fail(new AppError("conflict", "Cannot place a call: it has been hung up"));
     return save(call, state, ctx);
   }
+  const { carrier, urls: { answeredByUrl, ...urls } } = call.deps;
   const timeLimitSeconds = Math.ceil((call.graph.limits.maxDurationMs + RING_MS) / 1000);
+  const detection = detectionFor(call.scenario.answering, answeredByUrl);
+  const request = { from, to, timeLimitSeconds, ...urls, ...(detection && { detection }) };
   ctx.run(
     "dial",
-    (signal) =>
-      call.deps.carrier.placeCall({ from, to, timeLimitSeconds, ...call.deps.urls }, signal),
+    (signal) => carrier.placeCall(request, signal),
     (outcome) => ({ type: "dialed", outcome, reply }),
   );
   return state;
@@ -83,6 +87,26 @@ export function hangUp(
   reply?.();
   const outcome = state.answeredAt === null ? "failed" : "answered";
   return end(call, state, { outcome, reason: "stopped" }, null, ctx);
+}
+
+/** The carrier says who has answered: told to the dialogue, as soon as there is a stream. */
+export function carrierJudged(
+  call: CallFacts,
+  state: CallState,
+  { carrierCallId, by }: MessageOf<"carrierJudged">,
+  ctx: Context<CallMessage>,
+): CallState | void {
+  if (carrierCallId !== (state.carrierCallId ?? carrierCallId)) return state;
+  if (state.phase === "connecting") return { ...state, judged: state.judged ?? by };
+  return tell(call, state, { type: "carrierJudged", by }, ctx);
+}
+
+/** What the carrier is to listen for; null: for nothing. */
+function detectionFor(answering: AnsweringSettings | null, url: string): Detection | null {
+  if (answering === null || answering.detector === "own") return null;
+  const { onVoicemail, carrierTimeoutMs } = answering;
+  const awaitsGreeting = onVoicemail === "leave_message";
+  return { awaitsGreeting, timeoutSeconds: Math.ceil(carrierTimeoutMs / 1000), url };
 }
 
 function savePlaced(call: CallFacts, carrierCallId: string, ctx: Context<CallMessage>): void {

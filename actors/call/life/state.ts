@@ -11,6 +11,7 @@ import type { ListenerMessage } from "@/actors/call/listener.ts";
 import type { ModelMessage } from "@/actors/call/model.ts";
 import type { SpeakerMessage } from "@/actors/call/speaker.ts";
 import type { Taping } from "@/actors/call/taping.ts";
+import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import type { Pulls } from "@/lib/workflow/hooks.ts";
 import { render } from "@/lib/workflow/template.ts";
 import type { ListeningIn } from "./listening_in.ts";
@@ -37,6 +38,8 @@ export interface CallState {
   readonly listening: ListeningIn;
   /** Null until the carrier has taken a call of ours. */
   readonly carrierCallId: string | null;
+  /** Who the carrier says has answered, where that came before there was a stream. */
+  readonly judged: CarrierAnswerer | null;
   readonly link: Link;
   readonly children: Children;
   readonly dialogue: Dialogue;

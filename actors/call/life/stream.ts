@@ -3,7 +3,7 @@
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import type { Context } from "@/actors/runtime/actor.ts";
 import type { CallMessage } from "@/actors/call/call.ts";
-import { FIRST_WORDS_MS } from "@/actors/call/answering.ts";
+import { greetingDelayMs } from "@/actors/call/answering.ts";
 import { CALLER_HUNG_UP } from "@/actors/call/ending.ts";
 import { leg, legKind } from "@/actors/call/leg.ts";
 import { admit, connectAnswer, type Link, offer } from "@/actors/call/link.ts";
@@ -107,10 +107,16 @@ export function legStarted(
     epoch,
   }, ctx);
   ctx.timer("turn", call.scenario.rules.idleMs, { type: "deadlinePassed" });
-  const wordsMs = call.scenario.answering === null ? 0 : FIRST_WORDS_MS; // who answers, speaks first
+  const { answering } = call.scenario;
+  const wordsMs = answering === null ? 0 : greetingDelayMs(answering); // who answers, speaks first
   const delayMs = Math.max(call.graph.turns.firstMessageDelayMs, wordsMs);
   if (delayMs > 0) ctx.timer("greeting", delayMs, { type: "greetingDue" });
-  return tell(call, live, { type: "legReady", greetsLater: delayMs > 0 }, ctx);
+  const ready = tell(call, { ...live, judged: null }, {
+    type: "legReady",
+    greetsLater: delayMs > 0,
+  }, ctx);
+  if (live.judged === null) return ready;
+  return tell(call, ready, { type: "carrierJudged", by: live.judged }, ctx);
 }
 
 /** The carrier reports an error of the stream. */

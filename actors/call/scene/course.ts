@@ -6,7 +6,7 @@ import { isOfAhead } from "@/actors/call/ahead.ts";
 import type { Dialogue, DialogueEvent, Effect, Scenario } from "@/actors/call/dialogue.ts";
 import { placeWords, settle } from "@/actors/call/ledger.ts";
 import { isSame, type TurnAction } from "@/actors/call/turns.ts";
-import { beepDue, beeped, meetMachine } from "./answerer.ts";
+import { beepDue, beeped, detected, meetMachine } from "./answerer.ts";
 import { bargeIn, goOn, holdBack } from "./barge_in.ts";
 import { heard, noteCaller, signalled } from "./caller.ts";
 import { endWith, giveUp, hangUp } from "./closing.ts";
@@ -15,7 +15,7 @@ import { give, mute, sayGiven, unmute } from "./given.ts";
 import { adopt, speculate, takeAhead } from "./guessing.ts";
 import { keyIn, pressed } from "./keying.ts";
 import { legLost, legReady } from "./line.ts";
-import { answeredOfRecording, greetingDue, openCall, owesGreeting } from "./opening.ts";
+import { answeredOfRecording, greetingDue, meet, openCall, owesGreeting } from "./opening.ts";
 import { modelSaid, requestFailed } from "./replies.ts";
 import { forget, withdraw } from "./requests.ts";
 import { type Course, Scene } from "./scene.ts";
@@ -54,6 +54,9 @@ function take(scene: Scene, event: DialogueEvent): void {
       return beeped(scene);
     case "beepDue":
       return beepDue(scene);
+    case "carrierJudged":
+      if (detected(scene, event.by)) meet(scene);
+      return;
     case "sounded":
       return scene.turn({ type: "sounded", forMs: event.forMs });
     case "unheard":

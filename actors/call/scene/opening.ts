@@ -10,6 +10,7 @@ import {
   type RecordingEvent,
 } from "@/actors/call/disclosure.ts";
 import { greeted } from "./answerer.ts";
+import { askModel, owesReply } from "./requests.ts";
 import type { Scene } from "./scene.ts";
 import { endReply, finish, say } from "./speech.ts";
 import { takeStep } from "./steps.ts";
@@ -43,9 +44,19 @@ export function isPreambleOver(scene: Scene): boolean {
 /** The greeting may be let wait; a caller who speaks first is greeted behind their words. */
 export function greetingDue(scene: Scene): void {
   const { answering, turn } = scene.dialogue;
-  if (!owesGreeting(scene) || turn.floor !== "quiet" || answering.phase === "screened") return;
+  if (answering.phase === "screened") return;
+  const isWaiting = scene.scenario.answering?.detector === "carrier" &&
+    answering.phase === "listening"; // for the carrier's word, which has not come
+  if (turn.floor !== "quiet") return isWaiting ? greeted(scene) : undefined;
+  if (!isWaiting && !owesGreeting(scene)) return;
   greeted(scene);
-  openCall(scene);
+  meet(scene);
+}
+
+/** Greets; where there is no greeting, what they have said is answered. */
+export function meet(scene: Scene): void {
+  if (owesGreeting(scene)) return openCall(scene);
+  if (owesReply(scene)) askModel(scene, 0);
 }
 
 /** Said to its end, whoever speaks: its last mark is awaited before anything is recorded. */

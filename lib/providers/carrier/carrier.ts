@@ -1,5 +1,6 @@
 /** A telephone carrier: places and ends calls over its API, and speaks a media protocol on a call's socket. */
 
+import type { Detection } from "./detection.ts";
 import type { RelayEvent, RelayWire } from "./relay.ts";
 
 export interface Carrier {
@@ -19,6 +20,8 @@ export interface PlaceCall {
   readonly statusUrl: string;
   /** The carrier ends the call after so long. */
   readonly timeLimitSeconds: number;
+  /** Absent: the carrier does not listen for machines. */
+  readonly detection?: Detection;
 }
 
 /** What a carrier's media socket says. Times are milliseconds since the stream began, the carrier's count. */

@@ -4,6 +4,7 @@ import type TwilioClient from "twilio/lib/rest/Twilio.js";
 import type RequestClient from "twilio/lib/base/RequestClient.js";
 import { AppError, messageOf } from "@/lib/errors.ts";
 import type { Carrier } from "./carrier.ts";
+import type { Detection } from "./detection.ts";
 
 export interface TwilioOptions {
   readonly accountSid: string;
@@ -58,6 +59,7 @@ function carrierOf(Client: Client, options: TwilioOptions): Carrier {
           statusCallback: request.statusUrl,
           statusCallbackEvent: STATUS_EVENTS,
           timeLimit: request.timeLimitSeconds,
+          ...(request.detection === undefined ? {} : detecting(request.detection)),
         });
         if (!/^CA\w+$/.test(call.sid)) throw new Error("The answer names no call");
         return { carrierCallId: call.sid };
@@ -75,6 +77,16 @@ function carrierOf(Client: Client, options: TwilioOptions): Carrier {
         throw toFailure("hang up", error, { signal, repeatable: true });
       }
     },
+  };
+}
+
+/** While the call goes on: who has answered is not kept waiting for it. */
+function detecting({ awaitsGreeting, timeoutSeconds, url }: Detection) {
+  return {
+    machineDetection: awaitsGreeting ? "DetectMessageEnd" : "Enable",
+    machineDetectionTimeout: timeoutSeconds,
+    asyncAmd: "true",
+    asyncAmdStatusCallback: url,
   };
 }
 

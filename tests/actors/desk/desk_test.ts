@@ -50,6 +50,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
   return {
     init: () => null,
     on: {
+      carrierJudged() {},
       answer(_state, { reply }) {
         got.push("answer");
         reply(connect);

@@ -66,6 +66,23 @@ Deno.test("Twilio places a call with everything that was asked", async () => {
   ]);
 });
 
+Deno.test("Twilio is asked to listen for machines beside the call, where that is wanted", async () => {
+  await using setup = await setUp();
+  const { api, carrier } = setup;
+  const url = "https://voice.example.com/twilio/calls/call_1/answered-by";
+  for (const [awaitsGreeting, mode] of [[true, "DetectMessageEnd"], [false, "Enable"]] as const) {
+    const detection = { awaitsGreeting, timeoutSeconds: 30, url };
+    await carrier.placeCall({ ...CALL, detection }, forever());
+    const form = api.requests.at(-1)?.form.filter(([name]) => /Amd|Machine/.test(name));
+    assert.deepEqual(form?.toSorted(), [
+      ["AsyncAmd", "true"],
+      ["AsyncAmdStatusCallback", url],
+      ["MachineDetection", mode],
+      ["MachineDetectionTimeout", "30"],
+    ]);
+  }
+});
+
 Deno.test("Twilio hangs a call up, and a call that has ended is no error", async () => {
   await using setup = await setUp();
   const { api, carrier } = setup;

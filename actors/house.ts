@@ -23,8 +23,9 @@ import type { Log } from "@/lib/log.ts";
 import { newPasswords } from "@/lib/passwords.ts";
 import type { Stores } from "@/lib/providers/storage/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
+import { type ClipRef, newClipLibrary } from "@/lib/clip_library.ts";
 import { Secret } from "@/lib/secret.ts";
-import { withKnown } from "@/lib/speech/known.ts";
+import { type Clip, withKnown } from "@/lib/speech/known.ts";
 import { fixedSentences } from "@/lib/workflow/sentences.ts";
 import type { Carrier } from "@/lib/providers/carrier/carrier.ts";
 import {
@@ -213,6 +214,13 @@ export function openHouse(options: HouseOptions): House {
       census: tenantCensus(database, tenantId, { clock, machines: config.machines }),
     }));
 
+  const library = newClipLibrary({ stores, log, clock });
+  /** Fetched while the line is being connected. */
+  const playable = (tenantId: string, clips: readonly ClipRef[]): Clip[] =>
+    clips.map((clip) => {
+      void library.audio(tenantId, clip);
+      return { text: clip.text, audio: () => library.audio(tenantId, clip) };
+    });
   const recordings = newRecordings({ system, database, stores, clock, log });
   const switchboard = newSwitchboard({
     system,
@@ -236,7 +244,10 @@ export function openHouse(options: HouseOptions): House {
       recordings.callEnded(callId);
       tenantOf(tenantId).send({ type: "ended", callId });
     },
-    deps({ callId, tenantId, channel, graph }, { account, defaults: _, tts, ...outfit }) {
+    deps(
+      { callId, tenantId, channel, graph, clips = [] },
+      { account, defaults: _, tts, ...outfit },
+    ) {
       const { nodeId } = config;
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
@@ -251,7 +262,7 @@ export function openHouse(options: HouseOptions): House {
         ...outfit,
         // One model that speaks as well says each of its utterances in one.
         tts: outfit.heard === undefined
-          ? withKnown(tts, { fixed: fixedSentences(graph), clips: [] })
+          ? withKnown(tts, { fixed: fixedSentences(graph), clips: playable(tenantId, clips) })
           : tts,
         nodeId,
         ticker,

@@ -57,6 +57,7 @@ export const EXPORT_FILES = {
     "id number agent_id leg created_at",
     { id: "number", agent_id: "agent" },
   ),
+  clips: file("clip", "id name text store bytes created_at", { id: "clip" }),
   calls: file(
     "call",
     "id agent_id agent_version direction from_number to_number carrier carrier_call_id placed_by " +

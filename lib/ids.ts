@@ -5,7 +5,7 @@ import { systemClock } from "./clock.ts";
 export type IdPrefix =
   | ("tenant" | "person" | "member" | "session" | "invitation" | "key" | "visit")
   | ("agent" | "version" | "number" | "call" | "event" | "request")
-  | ("egress" | "recording")
+  | ("egress" | "recording" | "clip")
   | ("credential" | "audit" | "receipt" | "job" | "endpoint" | "delivery");
 
 /** Milliseconds since the epoch, and 10 random bytes. Tests pass their own. */

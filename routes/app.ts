@@ -28,6 +28,7 @@ import { describeApi } from "./reference.ts";
 import { livekit } from "./livekit.ts";
 import { livekitWebhooks } from "./livekit_webhooks.ts";
 import { limited, limitedByAddress, limitedStrangers, limitedTalkers } from "./limits.ts";
+import { clips } from "./clips.ts";
 import { phoneNumbers } from "./phone_numbers.ts";
 import { tenantLimits } from "./tenant_limits.ts";
 import { openTalk, talkPages, talkTickets } from "./talk.ts";
@@ -58,6 +59,7 @@ function api() {
     .route("/agents", agents)
     .route("/agents", talkTickets)
     .route("/phone-numbers", phoneNumbers)
+    .route("/clips", clips)
     .route("/audit", audit)
     .route("/calls", calls)
     .route("/calls", callErasure)

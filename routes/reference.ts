@@ -14,6 +14,7 @@ const TAGS: Readonly<Record<string, string>> = {
   Agents:
     "What answers and places calls: graphs that are edited as a draft and published as versions.",
   "Phone numbers": "The company's numbers, and the agent that answers each.",
+  Clips: "Recorded sentences, which agents play where their texts name them.",
   Calls: "Calls as they were held: placing one, and what was said and happened in it.",
   LiveKit: "Rooms of WebRTC and SIP: tokens, trunks, calls out of rooms, recordings.",
   Credentials: "Secrets of providers, sealed; read back masked.",

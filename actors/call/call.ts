@@ -4,6 +4,7 @@ import type { CallAnswer } from "@/actors/desk/desk.ts";
 import type { FromRecording } from "@/actors/recording/recording.ts";
 import type { Recordings } from "@/actors/recording/recordings.ts";
 import type { Actor, Context, Kind, Outcome, Reply } from "@/actors/runtime/actor.ts";
+import type { ClipRef } from "@/lib/clip_library.ts";
 import type { Log } from "@/lib/log.ts";
 import type {
   CallProgress,
@@ -146,6 +147,8 @@ export interface CallSettings {
   /** `web`: by a page in a browser; `room`: in a LiveKit room. No carrier asks for more of those. Absent: by phone. */
   readonly channel?: Channel;
   readonly graph: Graph;
+  /** Played wherever the agent says their words. Absent: none. */
+  readonly clips?: readonly ClipRef[];
   /** Of caller and agent: E.164, or what is no number. The law of a recording goes by them. */
   readonly numbers: readonly string[];
 }

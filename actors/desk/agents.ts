@@ -17,13 +17,16 @@ import {
   updateAgentArchived,
 } from "@/db/agents.ts";
 import type { Sql } from "@/db/client.ts";
+import { listClips } from "@/db/clips.ts";
 import { listCredentialsNamed } from "@/db/credentials.ts";
 import { countAgentNumbers } from "@/db/phone_numbers.ts";
 import { CREDENTIAL_IN_USE, type CredentialProvider } from "@/lib/credentials.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId, uuidOf } from "@/lib/ids.ts";
 import { lacking, type ProviderAccounts } from "@/lib/provider_choice.ts";
+import { clipFaults, clipNames } from "@/lib/workflow/clips.ts";
 import { checkGraph, type Fault, type Graph } from "@/lib/workflow/graph.ts";
+import { CLIPS_MAX } from "./clips.ts";
 import { errand } from "./errand.ts";
 
 /** An agent as a list shows it. */
@@ -137,22 +140,23 @@ export const agentErrands = {
     { read, tenantId, accounts },
     agentId: string,
   ): Promise<{ isValid: boolean; faults: Fault[] }> => {
-    const [graph, brought] = await read(async (sql) => {
+    const [graph, brought, clips] = await read(async (sql) => {
       const own = await broughtTo(sql, tenantId);
+      const clips = await clipsOf(sql, tenantId);
       const { draft, publishedVersion } = await found(
         agentId,
         getDraftedAgent(sql, tenantId, agentId),
       );
-      if (draft !== null || publishedVersion === null) return [draft, own];
+      if (draft !== null || publishedVersion === null) return [draft, own, clips];
       const number = publishedVersion;
       const version = await getAgentVersion(sql, tenantId, agentId, number, asIs);
-      return [version?.graph ?? null, own];
+      return [version?.graph ?? null, own, clips];
     });
     if (graph === null) throw noDraft();
     const checked = checkGraph(graph);
     const faults = checked.graph === null
       ? [...checked.faults]
-      : providerFaults(checked.graph, accounts, brought);
+      : [...providerFaults(checked.graph, accounts, brought), ...clipFaults(checked.graph, clips)];
     return { isValid: faults.length === 0, faults };
   }),
 
@@ -170,6 +174,7 @@ export const agentErrands = {
         ? []
         : providerFaults(graph, accounts, await broughtTo(sql, tenantId));
       refuse(missing);
+      if (clipNames(graph).length > 0) refuse(clipFaults(graph, await clipsOf(sql, tenantId)));
       const number = await publishAgentVersion(sql, tenantId, {
         id: newId("version"),
         agentId,
@@ -299,6 +304,12 @@ function refuse([first, ...rest]: readonly Fault[]): void {
 async function broughtTo(sql: Sql, tenantId: string): Promise<ReadonlySet<CredentialProvider>> {
   const rows = await listCredentialsNamed(sql, tenantId, CREDENTIAL_IN_USE);
   return new Set(rows.map(({ provider }) => provider));
+}
+
+/** The names of its clips. */
+async function clipsOf(sql: Sql, tenantId: string): Promise<ReadonlySet<string>> {
+  const clips = await listClips(sql, tenantId, { limit: CLIPS_MAX });
+  return new Set(clips.map(({ name }) => name));
 }
 
 /** A call of such an agent would not be held. */

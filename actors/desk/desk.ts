@@ -12,6 +12,7 @@ import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
 import type { NumberLeg } from "@/lib/workflow/leg.ts";
+import type { ClipRef } from "@/lib/clip_library.ts";
 import { type Graph, withDefaults } from "@/lib/workflow/graph.ts";
 import type { Account, Outfit } from "./equipment.ts";
 import type { AgentWishes } from "./speech_of.ts";
@@ -123,6 +124,8 @@ export interface Agent {
   readonly agentId: string;
   readonly version: number;
   readonly graph: Graph;
+  /** Those that it plays; their words stand in the graph. Absent: none. */
+  readonly clips?: readonly ClipRef[];
 }
 
 export interface NewCall {
@@ -383,6 +386,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
             carrierCallId,
             channel,
             graph: withDefaults(agent.graph, outfit.defaults),
+            ...clipsOf(agent),
             numbers: [from, to],
           },
           line,
@@ -485,6 +489,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
             direction,
             carrierCallId: null,
             graph: withDefaults(agent.graph, outfit.defaults),
+            ...clipsOf(agent),
             numbers: [to, from],
           },
           line,
@@ -631,4 +636,8 @@ function wentDown(callId: string): AppError {
 /** What a tenant's own limits say no with. */
 function isRefusal(error: unknown): boolean {
   return error instanceof AppError && (error.code === "busy" || error.code === "quota_exceeded");
+}
+
+function clipsOf({ clips }: Agent): { readonly clips?: readonly ClipRef[] } {
+  return clips === undefined ? {} : { clips };
 }

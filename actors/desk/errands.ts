@@ -5,6 +5,7 @@ import { agentErrands } from "./agents.ts";
 import { apiKeyErrands } from "./api_keys.ts";
 import { auditErrands } from "./audit.ts";
 import { callErrands } from "./calls.ts";
+import { clipErrands } from "./clips.ts";
 import { jobErrands } from "./jobs.ts";
 import { credentialErrands } from "./credentials.ts";
 import { invitationErrands } from "./invitations.ts";
@@ -27,6 +28,7 @@ export const errands = {
   ...apiKeyErrands,
   ...auditErrands,
   ...callErrands,
+  ...clipErrands,
   ...jobErrands,
   ...credentialErrands,
   ...invitationErrands,

@@ -4,9 +4,11 @@ import { getPublishedVersion } from "@/db/agents.ts";
 import { announceStarted, storeEnded } from "@/db/call_news.ts";
 import { findCarrierCall, getCall, insertCall } from "@/db/calls.ts";
 import { getNumberLeg } from "@/db/phone_numbers.ts";
+import { listClipsNamed } from "@/db/clips.ts";
 import { countCall } from "@/db/quota.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import type { Clock } from "@/lib/clock.ts";
+import { clipNames, withClips } from "@/lib/workflow/clips.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
 import { onLeg } from "@/lib/workflow/leg.ts";
 import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
@@ -45,7 +47,9 @@ export function deskStore(
         const found = await getPublishedVersion(sql, tenantId, agentId, parseGraph);
         if (found === null) return null;
         const leg = number === null ? null : given ?? await getNumberLeg(sql, tenantId, number);
-        return { agentId, version: found.number, graph: onLeg(found.graph, leg) };
+        const clips = await listClipsNamed(sql, tenantId, clipNames(found.graph));
+        const graph = onLeg(withClips(found.graph, clips), leg);
+        return { agentId, version: found.number, graph, clips };
       }),
     insertCall: (call, plan) =>
       inCall(async (sql) => {

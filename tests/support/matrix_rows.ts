@@ -33,6 +33,7 @@ const invitation: IdOf = (ids) => ids.invitation;
 const key: IdOf = (ids) => ids.key;
 const credential: IdOf = (ids) => ids.credential;
 const endpoint: IdOf = (ids) => ids.endpoint;
+const clip: IdOf = (ids) => ids.clip;
 const job: IdOf = (ids) => ids.job;
 
 const egress: IdOf = (ids) => ids.egress;
@@ -113,6 +114,15 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     bodyIds: { agentId: agent },
   },
   "DELETE /api/v1/phone-numbers/{id}": { needs: "numbers:write", ok: 204, ids: { id: number } },
+
+  "GET /api/v1/clips": { needs: "agents:read", ok: 200, shows: ({ ids }) => ids.clip },
+  "POST /api/v1/clips": {
+    needs: "agents:write",
+    ok: 201,
+    body: () => ({ name: "new", text: "Hello.", format: "mulaw", audio: "/".repeat(400) }),
+  },
+  "GET /api/v1/clips/{id}": { needs: "agents:read", ok: 200, ids: { id: clip } },
+  "DELETE /api/v1/clips/{id}": { needs: "agents:write", ok: 204, ids: { id: clip } },
 
   "GET /api/v1/calls": { needs: "calls:read", ok: 200, shows: ({ ids }) => ids.call },
   "POST /api/v1/calls": {

@@ -98,6 +98,13 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
     agent_id: uuid(ids.agent),
     leg: "stream",
   }),
+  clip: ({ ids, canary }) => ({
+    ...own(ids, "clip"),
+    name: canary,
+    text: canary,
+    store: "memory",
+    bytes: 800,
+  }),
   talk_ticket: ({ ids, canary }) => ({
     tenant_id: uuid(ids.tenant),
     hash: bytes(ids.agent),
@@ -273,7 +280,7 @@ function worldOf(seed: string): World {
   const prefixes = [
     ...["tenant", "person", "member", "session", "invitation", "key", "agent", "version"] as const,
     ...["number", "call", "event", "credential", "audit", "receipt", "job", "endpoint"] as const,
-    ...["delivery", "visit", "egress", "recording"] as const,
+    ...["delivery", "visit", "egress", "recording", "clip"] as const,
   ];
   const ids = Object.fromEntries(prefixes.map((prefix) => [prefix, newId(prefix)]));
   return {

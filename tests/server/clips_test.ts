@@ -1,0 +1,70 @@
+/** A recorded sentence from its upload to the caller's ear, between spoken ones, over real sockets. */
+
+import assert from "node:assert/strict";
+import { heardWords, speak } from "@/lib/audio/modem.ts";
+import { encodeMulaw } from "@/lib/audio/mulaw.ts";
+import { wav } from "@/lib/audio/wav.ts";
+import { exampleGraph } from "@/lib/workflow/demo.ts";
+import { phone } from "@/tests/load/phone.ts";
+import { signUp } from "@/tests/support/client.ts";
+import { testDatabase } from "@/tests/support/database.ts";
+import { serverKit } from "@/tests/support/server.ts";
+
+const { open } = await testDatabase();
+const NUMBER = "+15550100277";
+/** Not what the clip says that it says: so that it cannot have been spoken. */
+const RECORDED = "Zebras sing at dawn.";
+
+Deno.test("a caller hears a recorded sentence between spoken ones, and its words stand in the transcript", async () => {
+  const database = await open();
+  const kit = await serverKit({ database, env: {} });
+  try {
+    const { ask, token } = await signUp(kit.url);
+    const clip = {
+      name: "opening-hours",
+      text: "We open at nine.",
+      audio: wav([speak(RECORDED).audio]).toBase64(),
+    };
+    assert.equal((await ask("POST", "/api/v1/clips", clip)).status, 201);
+    const nodes = exampleGraph.nodes.map((node) =>
+      node.type === "start"
+        ? { ...node, greeting: "Welcome to us. {{clip:opening-hours}} What is it?" }
+        : node
+    );
+    const agent = await ask("POST", "/api/v1/agents", {
+      name: "Desk",
+      graph: { ...exampleGraph, nodes },
+    });
+    assert.equal(agent.status, 201);
+    const agentId: string = agent.body.id;
+    assert.equal((await ask("POST", `/api/v1/agents/${agentId}/publish`)).status, 201);
+    await ask("POST", "/api/v1/phone-numbers", { number: NUMBER, agentId });
+    const wavFile = await Deno.makeTempFile({ suffix: ".wav" });
+    const { transcript } = await phone(
+      { ...kit, apiKey: token },
+      {
+        lines: ["Nothing, thank you."],
+        agentId: null,
+        from: "+15550199000",
+        to: NUMBER,
+        bargeInAtMs: null,
+        wavFile,
+      },
+      () => {},
+    );
+    const greeting = transcript?.events.find((event) => event.type === "agent_said");
+    assert.equal(greeting?.text, "Welcome to us. We open at nine. What is it?");
+    const heard = heardOnTheRight(await Deno.readFile(wavFile));
+    await Deno.remove(wavFile);
+    assert.ok(heard.startsWith(`Welcome to us. ${RECORDED} What is it?`), heard);
+  } finally {
+    await kit.close();
+    await database.close();
+  }
+});
+
+/** The agent's words in a WAV of both sides. */
+function heardOnTheRight(file: Uint8Array): string {
+  const right = new Int16Array(file.slice(44).buffer).filter((_, at) => at % 2 === 1);
+  return heardWords(encodeMulaw(right)).map(({ text }) => text).join(" ");
+}

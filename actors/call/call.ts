@@ -217,6 +217,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
         phase: restart === undefined ? "connecting" : "rebuilding",
         carrierCallId: settings.carrierCallId,
         judged: null,
+        refusals: 0,
         link: offer(1, deps.newToken()),
         children: spawnChildren(facts, ctx),
         dialogue: newDialogue(graph),

@@ -59,6 +59,7 @@ export type EndReason =
   | "max_duration"
   | "never_connected"
   | "leg_lost"
+  | "leg_refused"
   | "provider_failed"
   | "workflow_failed"
   | "stopped"

@@ -19,7 +19,7 @@ export type LegMessage =
   | { type: "audioCame"; audio: Uint8Array; atMs: number; now: number }
   | { type: "told"; event: Exclude<MediaEvent, { type: "audio" }>; arrival: MarkArrival }
   | { type: "badMessage"; code: number; reason: string }
-  | { type: "socketClosed" }
+  | { type: "socketClosed"; code: number }
   /** From the speaker. */
   | { type: "play"; audio: Uint8Array }
   | { type: "mark"; name: string }
@@ -48,8 +48,8 @@ export type FromLeg =
   | { type: "pressed"; digit: string }
   /** The carrier says that something went wrong; the leg goes on. */
   | { type: "legFaulted" }
-  /** `stopped`: the carrier said so; else the socket was lost. */
-  | { type: "legEnded"; stopped: boolean; epoch: number };
+  /** `stopped`: the carrier said so; else the socket was lost. `wasRefused`: one side would not take what the other said. */
+  | { type: "legEnded"; stopped: boolean; epoch: number; wasRefused?: boolean };
 
 export const legKind: Kind<LegMessage> = {
   name: "leg",
@@ -61,6 +61,8 @@ export const legKind: Kind<LegMessage> = {
   poisonTries: 1,
 };
 
+/** Of a socket that is closed since what came over it is not of the protocol. */
+const REFUSED = 1008;
 /** The carrier must say `start` within this, or the socket is closed with 1008. */
 export const START_WITHIN_MS = 5_000;
 /** More than this unsent means that the carrier has stopped reading: over a minute of speech. */
@@ -92,6 +94,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
   const line = new LineMeter();
   /** The phase as of the last message, for what goes past the mailbox. */
   let isStarted = false;
+  let wasRefused = false;
   /** This leg's own; changed in place. */
   let tape: Tape | null = null;
   let clock: () => number = () => 0;
@@ -121,7 +124,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
     try {
       const event = typeof data === "string" ? protocol.parse(data) : protocol.parseBinary?.(data);
       if (event === undefined) {
-        return { type: "badMessage", code: 1008, reason: "Binary message" };
+        return { type: "badMessage", code: REFUSED, reason: "Binary message" };
       }
       if (event.type !== "audio") {
         return { type: "told", event, arrival: { at: now, ...line.reading } };
@@ -132,7 +135,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       hear(audio, atMs, now);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      return { type: "badMessage", code: 1008, reason: `Bad message: ${error.field ?? "JSON"}` };
+      return { type: "badMessage", code: REFUSED, reason: `Bad message: ${error.field ?? "JSON"}` };
     }
   }
 
@@ -144,6 +147,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
   }
 
   function refuse(ctx: Context<LegMessage>, code: number, reason: string): void {
+    wasRefused = code === REFUSED;
     socket.close(code, reason);
     ctx.stop();
   }
@@ -153,9 +157,9 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
     event: Extract<MediaEvent, { type: "started" }>,
     ctx: Context<LegMessage>,
   ): State | void {
-    if (state.phase !== "waiting") return refuse(ctx, 1008, "Stream has started already");
-    if (event.parameters.token !== settings.token) return refuse(ctx, 1008, "Token is wrong");
-    if (event.carrierCallId !== settings.carrierCallId) return refuse(ctx, 1008, "Another call");
+    if (state.phase !== "waiting") return refuse(ctx, REFUSED, "Stream has started already");
+    if (event.parameters.token !== settings.token) return refuse(ctx, REFUSED, "Token is wrong");
+    if (event.carrierCallId !== settings.carrierCallId) return refuse(ctx, REFUSED, "Another call");
     ctx.cancel("start");
     call.send({
       type: "legStarted",
@@ -171,7 +175,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       clock = () => ctx.now();
       socket.listen({
         message: ctx.guard((data) => read(data, ctx.now())),
-        closed: ctx.guard(() => ({ type: "socketClosed" } as const)),
+        closed: ctx.guard((code) => ({ type: "socketClosed", code } as const)),
       });
       ctx.timer("start", START_WITHIN_MS, { type: "startMissed" });
       return { phase: "waiting" };
@@ -215,9 +219,10 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         refuse(ctx, code, reason);
       },
       startMissed(_state, _message, ctx) {
-        refuse(ctx, 1008, "No start came");
+        refuse(ctx, REFUSED, "No start came");
       },
-      socketClosed(_state, _message, ctx) {
+      socketClosed(_state, { code }, ctx) {
+        wasRefused ||= code === REFUSED;
         ctx.stop();
       },
       play(state, { audio }, ctx) {
@@ -285,6 +290,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         type: "legEnded",
         stopped: state.phase === "stopped",
         epoch: settings.epoch,
+        ...(wasRefused ? { wasRefused } : {}),
       });
     },
   };

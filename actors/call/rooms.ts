@@ -93,7 +93,7 @@ export function newRooms(deps: RoomsDeps): Rooms {
     return callId;
   }
 
-  /** The process, or the way to it, was lost in the middle of a call. */
+  /** The process, or the way to it, was lost in the middle of a call. A call that they refuse too often has ended. */
   async function comeBack(visit: RoomVisit, callId: string): Promise<void> {
     const { signal } = new AbortController();
     for (const afterMs of BACK_AFTER_MS) {
@@ -111,6 +111,7 @@ export function newRooms(deps: RoomsDeps): Rooms {
         return;
       } catch (error) {
         socket?.close(1000, "Not taken");
+        if (isGone(error)) return;
         log.warn("room not joined again", { callId, error });
       }
     }
@@ -138,8 +139,14 @@ export function newRooms(deps: RoomsDeps): Rooms {
   };
 }
 
-/** Tells when the socket broke: not when either side has ended it in order. */
+/** Of a call that has failed meanwhile, or went with its process: nothing brings it back. */
+function isGone(error: unknown): boolean {
+  return error instanceof AppError && error.code === "actor_stopped" && !error.retryable;
+}
+
+/** Tells when the socket broke, or one side refused the other's words: not when either has ended it in order. */
 function watched(socket: MessageSocket, broke: () => void): MessageSocket {
+  let isClosing = false;
   let isOver = false;
   return {
     get bufferedBytes() {
@@ -147,7 +154,8 @@ function watched(socket: MessageSocket, broke: () => void): MessageSocket {
     },
     send: (data) => socket.send(data),
     close(code, reason) {
-      isOver = true;
+      if (!isClosing) isOver = code === 1000;
+      isClosing = true;
       socket.close(code, reason);
     },
     listen: (events) =>

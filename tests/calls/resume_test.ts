@@ -1,13 +1,15 @@
 /** A media stream is lost and the call is not: the carrier brings another, and the agent goes on. */
 
 import assert from "node:assert/strict";
-import { CONNECT_WITHIN_MS } from "@/actors/call/life/stream.ts";
+import { CONNECT_WITHIN_MS, REFUSALS_MAX } from "@/actors/call/life/stream.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
 import { parseGraph, startOf } from "@/lib/workflow/graph.ts";
-import { type CallKit, callKit } from "@/tests/support/call_kit.ts";
+import { type CallKit, callKit, CARRIER_CALL_ID } from "@/tests/support/call_kit.ts";
 import { newCaller } from "@/tests/support/caller.ts";
 import { compareHeard, playedWords } from "@/tests/support/heard.ts";
+import { socketPair } from "@/tests/support/socket_pair.ts";
+import { newMediaStream } from "@/tests/support/twilio_media.ts";
 
 const { greeting } = startOf(parseGraph(demoAgent));
 
@@ -182,3 +184,57 @@ Deno.test("a stream that starts twice is closed with 1008, and the call waits fo
   assert.deepEqual(kit.ends.map(({ reason }) => reason), ["leg_lost"]);
   await kit.close();
 });
+
+Deno.test("a stream whose start is refused again and again is offered no fourth time: the caller is told", async () => {
+  const kit = callKit({ faults: { duplicateStart: true } });
+  await kit.connect();
+  for (let epoch = 2; epoch <= REFUSALS_MAX; epoch++) {
+    await kit.kit.clock.advance(1_000);
+    await kit.reconnect();
+  }
+  await kit.kit.clock.advance(1_000);
+  assert.equal(kit.streams.length, REFUSALS_MAX);
+  const answer = await kit.resume();
+  assert.equal(answer.type, "refused", "the carrier says the apology, and hangs up");
+  await kit.kit.clock.advance(1_000);
+  assert.deepEqual(kit.ends.map(({ outcome, reason }) => [outcome, reason]), [
+    ["failed", "leg_refused"],
+  ]);
+  await kit.close();
+});
+
+Deno.test("a carrier that refuses what we say is bounded alike, and loses no other stream", async () => {
+  const kit = callKit();
+  const { clock } = kit.kit;
+  const close = async (code: number) => {
+    const [carriers] = await openByHand(kit);
+    await clock.advance(500);
+    carriers.close(code, "");
+    await clock.advance(500);
+  };
+  for (const code of [1008, 1006, 1008, 1001, 1006]) await close(code);
+  assert.deepEqual(kit.ends, []);
+  await close(1008);
+  await clock.advance(6_000);
+  assert.deepEqual(kit.ends.map(({ reason }) => reason), ["leg_refused"]);
+  await kit.close();
+});
+
+/** A stream that says its start, by hand. */
+async function openByHand(kit: CallKit) {
+  const answer = await kit.resume();
+  const { epoch, token } = pathOf(answer);
+  assert.equal(await kit.attach(epoch, token), "ok");
+  const pair = socketPair({ clock: kit.kit.clock });
+  const stream = newMediaStream({
+    socket: { ...pair[0], bufferedBytes: 0 },
+    clock: kit.kit.clock,
+    ...{ accountSid: `AC${"0".repeat(32)}`, callSid: CARRIER_CALL_ID },
+    streamSid: `MZ${String(epoch).padStart(32, "0")}`,
+    parameters: { token },
+  });
+  kit.call.send({ type: "connected", socket: pair[1] });
+  await kit.kit.clock.settle();
+  assert.ok(stream);
+  return pair;
+}

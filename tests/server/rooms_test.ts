@@ -1,6 +1,7 @@
 /** Calls in LiveKit's rooms, over real sockets: server, the process that joins rooms, and somebody in the room. */
 
 import assert from "node:assert/strict";
+import { REFUSALS_MAX } from "@/actors/call/life/stream.ts";
 import { DEMO_AGENT_ID, DEMO_TENANT_ID } from "@/db/demo.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { silentLog } from "@/lib/log.ts";
@@ -13,13 +14,15 @@ import { testDatabase } from "@/tests/support/database.ts";
 import { type FakeRoom, fakeRooms } from "@/tests/support/fake_room.ts";
 import { compareHeard, playedWords } from "@/tests/support/heard.ts";
 import { type Json, startLiveKit } from "@/tests/support/livekit.ts";
+import { startProtocolServer } from "@/tests/support/protocol_server.ts";
 import { serverKit } from "@/tests/support/server.ts";
 
 const { open } = await testDatabase();
 const TOKEN = "a-token-of-the-tests";
+const STARTED = { type: "started" } as const;
 const ROOM = wireRoom(DEMO_TENANT_ID, "desk");
 
-async function setUp({ token = TOKEN } = {}) {
+async function setUp({ token = TOKEN, process: other = "" } = {}) {
   const database = await open();
   const livekit = startLiveKit();
   const rooms: FakeRoom[] = [];
@@ -41,7 +44,7 @@ async function setUp({ token = TOKEN } = {}) {
       LIVEKIT_URL: livekit.url,
       LIVEKIT_API_KEY: livekit.apiKey,
       LIVEKIT_API_SECRET: livekit.apiSecret,
-      ROOMS_URL: `ws://127.0.0.1:${port}`,
+      ROOMS_URL: other === "" ? `ws://127.0.0.1:${port}` : other,
       ROOMS_TOKEN: TOKEN,
     },
   });
@@ -189,4 +192,24 @@ Deno.test("where nobody is, and where no process takes the token, no agent joins
   const { status, body } = await it.join("ada");
   assert.deepEqual([status, body["code"]], [502, "provider_failed"]);
   assert.equal(it.rooms.length, 0);
+});
+
+Deno.test("a process that refuses what the server says is not asked for ever: the call ends as refused", async () => {
+  // It takes the first frame for no frame, as one of another version would.
+  const server = await startProtocolServer({
+    accept: () => (peer) => ({
+      text: (message) => void (JSON.parse(message).type === "join" && peer.send(STARTED)),
+      bytes: () => peer.close(1008, "Not whole frames of 20 ms"),
+      closed() {},
+    }),
+  });
+  await using it = await setUp({ process: server.url.replace("http", "ws") });
+  it.enter("ada");
+  const { status, body } = await it.join("ada");
+  assert.equal(status, 201, JSON.stringify(body));
+  const { reason, outcome } = await it.follow(body["id"] ?? "");
+  assert.deepEqual([outcome, reason], ["failed", "leg_refused"]);
+  await sleep(systemClock, 1_000);
+  assert.equal(server.acceptedCount, REFUSALS_MAX);
+  await server.close();
 });

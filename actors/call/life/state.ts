@@ -41,6 +41,8 @@ export interface CallState {
   /** Who the carrier says has answered, where that came before there was a stream. */
   readonly judged: CarrierAnswerer | null;
   readonly link: Link;
+  /** Streams that one side has closed since it would not take what the other said. */
+  readonly refusals: number;
   readonly children: Children;
   readonly dialogue: Dialogue;
   readonly seq: number;

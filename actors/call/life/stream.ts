@@ -14,10 +14,12 @@ import { record, show, welcome } from "./record.ts";
 import { tape } from "./recorded.ts";
 import { save } from "./saving.ts";
 import type { CallState, MessageOf } from "./state.ts";
-import { fail, tell } from "./talking.ts";
+import { apologise, fail, tell } from "./talking.ts";
 
 /** The carrier must open the media socket within this of the ring, or of losing the one before. */
 export const CONNECT_WITHIN_MS = 15_000;
+/** With so many streams of a call one side would not take what the other said: another would be no better. */
+export const REFUSALS_MAX = 3;
 
 /** What to tell the carrier now. */
 export function answer(call: CallFacts, state: CallState, { reply }: MessageOf<"answer">): void {
@@ -134,11 +136,12 @@ export function legFaulted(
 export function legEnded(
   call: CallFacts,
   state: CallState,
-  { stopped, epoch }: MessageOf<"legEnded">,
+  { stopped, epoch, wasRefused = false }: MessageOf<"legEnded">,
   ctx: Context<CallMessage>,
 ): CallState | void {
   if (epoch !== state.link.epoch) return state;
-  const legless: CallState = { ...state, children: { ...state.children, leg: null } };
+  const refusals = state.refusals + (wasRefused ? 1 : 0);
+  const legless: CallState = { ...state, refusals, children: { ...state.children, leg: null } };
   switch (state.phase) {
     case "rebuilding":
     case "saving":
@@ -146,9 +149,14 @@ export function legEnded(
     case "ending":
       return state.lastWord === null ? save(call, legless, ctx) : legless;
     case "connecting": // it never started: offer another
-      return newLink(call, legless);
+      return refusals < REFUSALS_MAX
+        ? newLink(call, legless)
+        : apologise(call, legless, "leg_refused", ctx);
     case "live":
-      if (!stopped) return loseLeg(call, legless, ctx);
+      if (!stopped) {
+        const lost = loseLeg(call, legless, ctx);
+        return refusals < REFUSALS_MAX ? lost : apologise(call, lost, "leg_refused", ctx);
+      }
       return save(call, { ...legless, ending: CALLER_HUNG_UP }, ctx);
   }
 }

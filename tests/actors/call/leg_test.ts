@@ -108,6 +108,7 @@ async function started(options: { readonly protocol?: MediaProtocol } = {}) {
 }
 
 const LOST = [{ type: "legEnded", stopped: false, epoch: 3 }];
+const REFUSED = [{ ...LOST[0], wasRefused: true }];
 
 Deno.test("a socket that says no start within five seconds is closed with 1008", async () => {
   const { clock, closed, ended, isAlive } = setUp();
@@ -116,7 +117,7 @@ Deno.test("a socket that says no start within five seconds is closed with 1008",
   await clock.advance(1);
   assert.deepEqual({ closed, ended: ended(), alive: isAlive() }, {
     closed: [1008],
-    ended: LOST,
+    ended: REFUSED,
     alive: false,
   });
 });
@@ -140,7 +141,7 @@ for (
     start(change);
     await settle();
     assert.deepEqual(closed, [1008]);
-    assert.deepEqual(call.got, LOST);
+    assert.deepEqual(call.got, REFUSED);
     assert.equal(isAlive(), false);
   });
 }
@@ -160,7 +161,7 @@ for (
     kit.media(1); // what comes behind it counts no more
     await kit.settle();
     assert.deepEqual(kit.closed, [1008]);
-    assert.deepEqual(kit.call.got, LOST);
+    assert.deepEqual(kit.call.got, REFUSED);
     assert.equal(kit.isAlive(), false);
   });
 }

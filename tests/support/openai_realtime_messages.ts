@@ -33,7 +33,10 @@ const SessionJson = z.strictObject({
         model: z.string(),
         language: z.string().regex(/^[a-z]{2,3}$/).optional(),
         prompt: z.string().optional(),
-      }).optional(),
+        keywords: z.array(z.string()).optional(),
+      }).refine(({ model, keywords }) =>
+        keywords === undefined || /^gpt-(live-)?transcribe$/.test(model)
+      ).optional(),
       turn_detection: z.discriminatedUnion("type", [
         z.strictObject({
           type: z.literal("server_vad"),

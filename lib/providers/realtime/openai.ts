@@ -1,7 +1,6 @@
 /** OpenAI's Realtime API over a WebSocket. https://platform.openai.com/docs/api-reference/realtime-client-events */
 
 import type {
-  ConversationItem,
   RealtimeClientEvent,
   RealtimeSessionCreateRequest,
 } from "openai/resources/realtime/realtime";
@@ -16,13 +15,13 @@ import {
   type WireFailure,
   WireMessage,
 } from "./openai_messages.ts";
+import { speedOf, toItem, toSession, verbatim } from "./openai_requests.ts";
 import type {
   AnswerEnd,
   AnswerUsage,
   Realtime,
   RealtimeCommand,
   RealtimeEvent,
-  RealtimeItem,
   RealtimeLine,
   RealtimeSetup,
 } from "./realtime.ts";
@@ -47,14 +46,9 @@ const CONNECT_MS = 2_000;
 const REPLY_TIMEOUT_MS = 4_000;
 /** Of a silent caller it says nothing: after so long without a message it is asked whether it lives. */
 const QUIET_MS = 5_000;
-const TRANSCRIPTION_MODEL = "gpt-4o-mini-transcribe";
+const TRANSCRIPTION_MODEL = "gpt-transcribe";
 /** What an answer is known by in the `metadata` of its response. */
 const TAG = "tag";
-const SPEED_MIN = 0.25;
-const SPEED_MAX = 1.5;
-const OUTPUT_TOKENS_MAX = 4_096;
-/** What is said takes about so many times the tokens of its text: 20 a second of sound, and the text itself. */
-const SPOKEN_FACTOR = 4;
 
 /**
  * Turns are ours to take: the server only tells when speech begins and ends. A pause of its detector's is
@@ -87,12 +81,13 @@ function lineOf(
   first: RealtimeSetup,
   options: OpenAIRealtimeOptions,
 ): RealtimeLine {
-  const { clock } = options;
+  const { clock, voice, transcriptionModel = TRANSCRIPTION_MODEL } = options;
   const tags = new Map<string, string>(); // of responses, by the server's ids
   const asked = new Map<string, string>(); // tags of what was sent, by our event ids
   const stopped = new Set<string>(); // tags that were stopped before they had an id
   const texts = new Map<string, string>(); // transcripts so far, by item
-  let silenceMs = 0;
+  let setup = first;
+  let { speed } = first; // it has
   let nth = 0;
   let resetS: number | null = null;
   let heardOfAt = clock.now();
@@ -102,18 +97,26 @@ function lineOf(
     socket.send(JSON.stringify(event));
   }
 
-  function setUp(setup: RealtimeSetup, isFirst: boolean): void {
-    silenceMs = setup.silenceMs ?? 0;
-    const session = toSession(setup, options, isFirst);
-    send({ type: "session.update", event_id: isFirst ? FIRST : `set_${++nth}`, session });
+  function update(session: RealtimeSessionCreateRequest, event_id = `set_${++nth}`): void {
+    send({ type: "session.update", event_id, session });
     socket.expectReply(REPLY_TIMEOUT_MS);
+  }
+
+  /** While it speaks its pace must not be changed. */
+  function nextSpeed(): number | null {
+    if (setup.speed === speed || asked.size + tags.size > 0) return null;
+    return speed = setup.speed;
+  }
+
+  function setUp(next: RealtimeSetup): void {
+    setup = next;
+    update(toSession({ setup, transcriptionModel, voice: null, speed: nextSpeed() }));
   }
 
   function lookAlive(): void {
     if (clock.now() - heardOfAt < QUIET_MS) return;
     heardOfAt = clock.now();
-    send({ type: "session.update", session: { type: "realtime" } }); // changes nothing, and is answered
-    socket.expectReply(REPLY_TIMEOUT_MS);
+    update({ type: "realtime" }); // changes nothing, and is answered
   }
 
   function create(
@@ -139,7 +142,7 @@ function lineOf(
   function perform(command: RealtimeCommand): void {
     switch (command.type) {
       case "setUp":
-        return setUp(command.setup, false);
+        return setUp(command.setup);
       case "audio":
         send({ type: "input_audio_buffer.append", audio: command.audio.toBase64() });
         return lookAlive();
@@ -181,7 +184,7 @@ function lineOf(
         return [{
           type: "speechStopped",
           itemId: message.item_id,
-          lastWordEndMs: Math.max(0, message.audio_end_ms - silenceMs),
+          lastWordEndMs: Math.max(0, message.audio_end_ms - (setup.silenceMs ?? 0)),
         }];
       case "input_audio_buffer.committed":
         return [{ type: "committed", itemId: message.item_id }];
@@ -199,6 +202,7 @@ function lineOf(
       case "response.created": {
         const tag = message.response.metadata?.[TAG];
         if (tag === undefined) return [];
+        for (const [id, it] of asked) if (it === tag) asked.delete(id);
         tags.set(message.response.id, tag);
         if (stopped.delete(tag)) stop(tag);
         return [];
@@ -224,6 +228,8 @@ function lineOf(
         const { id, usage } = message.response;
         const tag = tags.get(id);
         tags.delete(id);
+        const next = nextSpeed();
+        if (next !== null) update({ type: "realtime", audio: { output: speedOf(next) } });
         if (tag === undefined) return [];
         const how = endOf(message.response, resetS);
         return [{ type: "answered", tag, how, usage: usage ? usageOf(usage) : null }];
@@ -246,11 +252,13 @@ function lineOf(
         retryable: what === "session_expired",
       });
     }
-    const tag = event_id === undefined || event_id === null ? null : asked.get(event_id) ?? null;
+    const tag = asked.get(event_id ?? "") ?? null;
+    asked.delete(event_id ?? "");
     return [{ type: "refused", tag, code: what }];
   }
 
-  setUp(first, true); // before any audio, which would be taken for another format
+  // Before any audio, which would be taken for another format.
+  update(toSession({ setup, transcriptionModel, voice, speed }), FIRST);
   return {
     send(command) {
       if (!hasClosed) perform(command);
@@ -290,75 +298,6 @@ const FATAL: ReadonlySet<string> = new Set([
   "insufficient_quota",
   "model_not_found",
 ]);
-
-function verbatim(sentence: string): string {
-  return "Say exactly the following text, word for word, in the language it is written in, and " +
-    `nothing else. It is a text to be read out, not a request to you:\n${sentence}`;
-}
-
-function toSession(
-  setup: RealtimeSetup,
-  { voice, transcriptionModel = TRANSCRIPTION_MODEL }: OpenAIRealtimeOptions,
-  isFirst: boolean,
-): RealtimeSessionCreateRequest & { readonly type: "realtime" } {
-  const { instructions, tools, maxTokens, language, keyterms, silenceMs, speed } = setup;
-  const turns = { create_response: false, interrupt_response: false };
-  const prompt = keyterms.length === 0 ? {} : { prompt: `Expect: ${keyterms.join(", ")}` };
-  return {
-    type: "realtime",
-    instructions,
-    tools: tools.map(({ name, description, parameters }) => ({
-      type: "function",
-      name,
-      description,
-      parameters,
-    })),
-    tool_choice: "auto",
-    max_output_tokens: maxTokens === null
-      ? "inf"
-      : Math.min(maxTokens * SPOKEN_FACTOR, OUTPUT_TOKENS_MAX),
-    ...(isFirst ? { output_modalities: ["audio"] } : {}),
-    audio: {
-      input: {
-        format: { type: "audio/pcmu" },
-        transcription: {
-          model: transcriptionModel,
-          language: new Intl.Locale(language).language, // ISO 639: it takes no region
-          ...prompt,
-        },
-        turn_detection: silenceMs === null
-          ? { type: "semantic_vad", ...turns }
-          : { type: "server_vad", silence_duration_ms: silenceMs, ...turns },
-      },
-      output: {
-        ...(isFirst ? { format: { type: "audio/pcmu" }, voice } : {}),
-        speed: Math.min(SPEED_MAX, Math.max(SPEED_MIN, speed)),
-      },
-    },
-  };
-}
-
-function toItem(item: RealtimeItem): ConversationItem {
-  const { id } = item;
-  switch (item.type) {
-    case "caller":
-      return {
-        ...{ type: "message", id, role: "user" },
-        content: [{ type: "input_text", text: item.text }],
-      };
-    case "agent":
-      return {
-        ...{ type: "message", id, role: "assistant" },
-        content: [{ type: "output_text", text: item.text }],
-      };
-    case "toolCall": {
-      const { id: call_id, name, arguments: args } = item.call;
-      return { type: "function_call", id, call_id, name, arguments: args };
-    }
-    case "toolOutput":
-      return { type: "function_call_output", id, call_id: item.callId, output: item.output };
-  }
-}
 
 function endOf(
   { status, status_details: details }: FinishedResponse,

@@ -258,6 +258,7 @@ const Settings = z.object({
   OPENAI_VOICE: text.default("alloy"),
   OPENAI_REALTIME_MODEL: text.default("gpt-realtime-1.5"),
   OPENAI_REALTIME_VOICE: text.default("marin"),
+  OPENAI_TRANSCRIPTION_MODEL: text.default("gpt-transcribe"),
   ANTHROPIC_URL: address("http:", "https:").default("https://api.anthropic.com"),
   ANTHROPIC_API_KEY: secret.optional(),
   ANTHROPIC_MODEL: text.default("claude-haiku-4-5"),
@@ -425,6 +426,7 @@ function toAccounts(set: Settings): ProviderAccounts {
       voice: set.OPENAI_VOICE,
       realtimeModel: set.OPENAI_REALTIME_MODEL,
       realtimeVoice: set.OPENAI_REALTIME_VOICE,
+      transcriptionModel: set.OPENAI_TRANSCRIPTION_MODEL,
     },
     anthropic: {
       url: set.ANTHROPIC_URL,

@@ -39,6 +39,8 @@ export interface ProviderAccounts {
     readonly speechModel: string;
     readonly realtimeModel: string;
     readonly realtimeVoice: string;
+    /** Of what callers say to it. */
+    readonly transcriptionModel: string;
   };
   readonly anthropic: Account & { readonly model: string };
   readonly elevenlabs: Account & { readonly model: string; readonly voice: string };
@@ -61,7 +63,9 @@ export type TtsConfig =
   | Chosen<"aura">
   | Chosen<"elevenlabs" | "openai"> & { readonly voice: string };
 
-export type RealtimeConfig = Simulated | Chosen<"openai_realtime"> & { readonly voice: string };
+export type RealtimeConfig =
+  | Simulated
+  | Chosen<"openai_realtime"> & { readonly voice: string; readonly transcriptionModel: string };
 
 const MODELS = { deepgram_nova: "nova-3", deepgram_flux: "flux-general-en" } as const;
 
@@ -106,10 +110,14 @@ export interface RealtimeWish {
 
 export function realtimeConfig(
   { provider, model, voice }: RealtimeWish,
-  { openai: { url, apiKey, realtimeModel, realtimeVoice } }: ProviderAccounts,
+  { openai: { url, apiKey, transcriptionModel, ...own } }: ProviderAccounts,
 ): RealtimeConfig {
   if (provider === "simulated") return { provider };
-  return { provider, url, apiKey, model: model ?? realtimeModel, voice: voice ?? realtimeVoice };
+  return {
+    ...{ provider, url, apiKey, transcriptionModel },
+    model: model ?? own.realtimeModel,
+    voice: voice ?? own.realtimeVoice,
+  };
 }
 
 /** Whose credential a provider goes by; null: it needs none. */

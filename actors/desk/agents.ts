@@ -170,7 +170,7 @@ export const agentErrands = {
       const { name, draft } = await editable(sql, tenantId, input);
       if (draft === null) throw noDraft();
       const graph = checked(draft);
-      const missing = graph.providers === null
+      const missing = graph.providers === null && graph.speech === null
         ? []
         : providerFaults(graph, accounts, await broughtTo(sql, tenantId));
       refuse(missing);

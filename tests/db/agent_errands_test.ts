@@ -219,6 +219,21 @@ Deno.test("another tenant's agent is not there, in any errand", async () => {
   ) await assert.rejects(asked(), { code: "not_found" });
 });
 
+Deno.test("one model for an agent's speech needs an account as well, and hears nothing over a relay", async () => {
+  await using test = await setUp();
+  const speech = { provider: "openai_realtime", voice: "cedar" };
+  const { id } = await test.run("createAgent", { name: "Front desk", graph: { ...GRAPH, speech } });
+  const publish = () => test.run("publishAgent", { agentId: id, expected: null });
+  await assert.rejects(publish(), { code: "invalid", field: "speech.provider" });
+  const simulated = { ...GRAPH, speech: { provider: "simulated" } };
+  const { id: other } = await test.run("createAgent", { name: "Other", graph: simulated });
+  assert.equal((await test.run("validateAgent", other)).isValid, true);
+  const relayed = { ...simulated, relay: {} };
+  const { id: third } = await test.run("createAgent", { name: "Third", graph: relayed });
+  const { faults } = await test.run("validateAgent", third);
+  assert.deepEqual(faults.map(({ path }) => path), ["speech"]);
+});
+
 Deno.test("an agent that names a provider nobody has an account of is refused, until one is brought", async () => {
   await using test = await setUp();
   const graph = { ...GRAPH, providers: { llm: "anthropic", tts: "simulated" } };

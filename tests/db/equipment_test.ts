@@ -12,7 +12,7 @@ import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import { inboundOnly } from "@/lib/providers/carrier/inbound_only.ts";
 import type { LanguageModel } from "@/lib/providers/llm/llm.ts";
-import type { ProviderWishes } from "@/lib/provider_choice.ts";
+import type { ProviderWishes, RealtimeWish } from "@/lib/provider_choice.ts";
 import { Secret } from "@/lib/secret.ts";
 import { loadLiveKit } from "@/lib/providers/livekit/server_api.ts";
 import { testDatabase } from "@/tests/support/database.ts";
@@ -347,6 +347,38 @@ Deno.test("an agent is held with the providers and the model that it names, or n
   });
   assert.equal((await held(named({ llm: "anthropic" }, "claude-a")))[1], "anthropic");
   assert.deepEqual(await held(claude), ["not_configured", "model"]); // the house's is not allowed
+});
+
+Deno.test("one model for an agent's speech has a session for each call, and who is real stands in for it", async () => {
+  await using database = await open();
+  const { machine, tenantId, version, inTenant } = await setUp(database, { OPENAI_API_KEY: GOOD });
+  const equipment = machine();
+  const held = async (speech: RealtimeWish, model: string | null = null) =>
+    await equipment.outfit(tenantId, null, await version(), { providers: null, model, speech });
+  const openai = { provider: "openai_realtime", model: null, voice: null } as const;
+  const [one, another] = [await held(openai), await held(openai)];
+  assert.ok(!(one instanceof AppError) && !(another instanceof AppError));
+  assert.notEqual(one.stt, another.stt);
+  assert.ok(one.heard !== undefined);
+  // Simulated ears and voices are no help to a real caller; the account has a model and a voice.
+  assert.deepEqual([one.stt, one.llm, one.tts].map(({ provider }) => provider), [
+    "openai-realtime",
+    "openai-realtime+openai",
+    "openai-realtime+openai-speech",
+  ]);
+  const simulated = await held({ provider: "simulated", model: null, voice: null });
+  assert.ok(!(simulated instanceof AppError));
+  assert.equal(simulated.stt.provider, "simulated+simulated");
+  await inTenant(async (sql) => {
+    await updateTenantModels(sql, tenantId, ["gpt-realtime-2", "gpt-4.1-mini"]);
+    await bumpConfigVersion(sql, tenantId);
+  });
+  const refused = await held(openai); // the house's is not allowed
+  assert.deepEqual(refused instanceof AppError && [refused.code, refused.field], [
+    "not_configured",
+    "speech.model",
+  ]);
+  assert.ok(!(await held({ ...openai, model: "gpt-realtime-2" }) instanceof AppError));
 });
 
 Deno.test("a tenant that brings an account of Anthropic alone is answered by it", async () => {

@@ -50,22 +50,29 @@ export interface RealtimeLog {
   drop(): void;
 }
 
-export interface OpenAIRealtimeServer extends ProtocolServer, RealtimeLog {}
+export interface OpenAIRealtimeServer extends ProtocolServer, RealtimeLog {
+  /** Of each connection. */
+  readonly requestedModels: readonly string[];
+}
 
 export async function startOpenAIRealtime(
   options: OpenAIRealtimeServerOptions,
 ): Promise<OpenAIRealtimeServer> {
   const { log, open } = openaiRealtimeDesk(options);
+  const requestedModels: string[] = [];
   const server = await startProtocolServer({
     accept(request, url) {
       if (url.pathname !== "/realtime") return 404;
       if (request.headers.authorization !== `Bearer ${options.apiKey}`) return 401;
-      if (!url.searchParams.has("model")) return 400;
+      const model = url.searchParams.get("model");
+      if (model === null) return 400;
+      requestedModels.push(model);
       return (peer) => open(peer);
     },
   });
   const described = Object.getOwnPropertyDescriptors(log);
-  return Object.defineProperties(server, described) as OpenAIRealtimeServer;
+  const known = Object.defineProperties(server, described) as ProtocolServer & RealtimeLog;
+  return Object.assign(known, { requestedModels });
 }
 
 /** What its connections share, over whatever they come. */

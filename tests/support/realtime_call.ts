@@ -74,6 +74,7 @@ export async function realtimeCall(options: RealtimeCallOptions = {}): Promise<R
       clock,
       model: "gpt-realtime-1.5",
       voice: "marin",
+      transcriptionModel: "gpt-transcribe",
       connect: connectTo({ open, status: () => status }),
     }),
     breaker: breakers.of("realtime"),

@@ -13,9 +13,9 @@ export function newRealtime(config: RealtimeConfig, clock: Clock): Realtime {
     case "simulated":
       return simulatedRealtime({ clock });
     case "openai_realtime": {
-      const { apiKey, url: baseUrl, model, voice } = config;
+      const { apiKey, url: baseUrl, model, voice, transcriptionModel } = config;
       if (apiKey === null) throw missing("OPENAI_API_KEY");
-      return openaiRealtime({ apiKey, baseUrl, model, voice, clock });
+      return openaiRealtime({ apiKey, baseUrl, model, voice, transcriptionModel, clock });
     }
   }
 }

@@ -36,7 +36,7 @@ export interface OpenAIRealtimeOptions {
   /** As `marin`; it stays the same for the whole session. */
   readonly voice: string;
   /** Of what the caller says. */
-  readonly transcriptionModel?: string;
+  readonly transcriptionModel: string;
   readonly connect?: typeof connectSocket;
 }
 
@@ -46,7 +46,6 @@ const CONNECT_MS = 2_000;
 const REPLY_TIMEOUT_MS = 4_000;
 /** Of a silent caller it says nothing: after so long without a message it is asked whether it lives. */
 const QUIET_MS = 5_000;
-const TRANSCRIPTION_MODEL = "gpt-transcribe";
 /** What an answer is known by in the `metadata` of its response. */
 const TAG = "tag";
 
@@ -81,7 +80,7 @@ function lineOf(
   first: RealtimeSetup,
   options: OpenAIRealtimeOptions,
 ): RealtimeLine {
-  const { clock, voice, transcriptionModel = TRANSCRIPTION_MODEL } = options;
+  const { clock, voice, transcriptionModel } = options;
   const tags = new Map<string, string>(); // of responses, by the server's ids
   const asked = new Map<string, string>(); // tags of what was sent, by our event ids
   const stopped = new Set<string>(); // tags that were stopped before they had an id

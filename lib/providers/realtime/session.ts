@@ -26,8 +26,6 @@ import type {
   RealtimeSetup,
 } from "./realtime.ts";
 
-/** A call that is being rebuilt is back by then; one that has ended holds its session no longer. */
-const REST_MS = 1_000;
 /** A session that lasts so long has worked: when it is lost, another is opened. */
 const LASTED_MS = 30_000;
 /** One that was lost twice in short is tried again after so long, where nobody else could hear the caller. */
@@ -57,7 +55,7 @@ export interface Session {
   readonly isOpen: boolean;
   /** Caller's audio that this session was sent. */
   readonly sentMs: number;
-  /** It stays open while somebody is in. */
+  /** It is closed once nobody is in. */
   enter(): Cancel;
   /** Resolves once it is open. Rejects with AppError("provider_failed"), or with the signal's reason. */
   ready(signal: AbortSignal): Promise<void>;
@@ -92,7 +90,6 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
   let closedUntil = -Infinity;
   let sentBytes = 0;
   let users = 0;
-  let cancelRest: Cancel = () => {};
   let listener: ((event: CallerEvent) => void) | null = null;
   let known: Known = nothingKnown;
   /** The conversation as it was last told, and what was said since. */
@@ -233,13 +230,12 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
     },
     enter() {
       users++;
-      cancelRest();
       let isIn = true;
       return () => {
         if (!isIn) return;
         isIn = false;
         users--;
-        if (users === 0) cancelRest = clock.timer(REST_MS, rest);
+        if (users === 0) rest();
       };
     },
     async ready(signal) {

@@ -53,8 +53,9 @@ export function sessionVoice(session: Session, clock: Clock): SessionVoice {
     ) ?? null;
   }
 
-  return {
+  const voice: SessionVoice = {
     provider: session.provider,
+    hold: () => ({ ...voice, release: session.enter() }), // it stays open between two utterances
     async *synthesize(text, { utterance, speed = 1 }, signal) {
       const leave = session.enter();
       const stretches = note(utterance);
@@ -125,6 +126,7 @@ export function sessionVoice(session: Session, clock: Clock): SessionVoice {
       session.remember(foreign.join(" "), false);
     },
   };
+  return voice;
 }
 
 /** An answer's words and sound. Its word times are estimates: see pacer.ts. */

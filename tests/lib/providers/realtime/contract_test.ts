@@ -22,6 +22,7 @@ async function openai(): Promise<Streaming<Realtime>> {
     clock,
     model: "gpt-realtime-1.5",
     voice: "marin",
+    transcriptionModel: "gpt-transcribe",
   });
   return { clock, server, adapter };
 }

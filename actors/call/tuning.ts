@@ -37,12 +37,15 @@ export function voiceAt(graph: Graph, nodeId: string): SynthesisOptions {
   };
 }
 
+/** Whoever keys at an end is at none of its variables. */
+const UNNAMED = { variable: null, isMasked: false };
+
 /** How numbers are keyed at a node; at an end, as anywhere where nothing is said of it. */
 export function keypadOf(graph: Graph, nodeId: string): KeypadOptions {
   const node = nodeOf(graph, nodeId);
   const { timeoutMs, ...keypad } = node.type === "end" ? startOf(graph).keypad : node.keypad;
-  const isSecret = node.type !== "end" && node.isSensitive;
-  return { ...keypad, firstDigitMs: timeoutMs, interDigitMs: timeoutMs, isSecret };
+  const { variable, isMasked } = node.type === "end" ? UNNAMED : keypad;
+  return { ...keypad, firstDigitMs: timeoutMs, interDigitMs: timeoutMs, variable, isMasked };
 }
 
 function judgementOf({ isEager, recogniser }: TurnSettings): Judgement {

@@ -11,8 +11,10 @@ export interface KeypadOptions {
   readonly firstDigitMs: number;
   /** From one key to the next. */
   readonly interDigitMs: number;
-  /** A card's number or a secret: shown nowhere, as `view` says. */
-  readonly isSecret: boolean;
+  /** Where they go; null: nowhere but to who reads them. */
+  readonly variable: string | null;
+  /** Only how many they are is told. */
+  readonly isMasked: boolean;
 }
 
 export interface Keypad {
@@ -54,11 +56,6 @@ export function takeKey(keypad: Keypad, event: KeypadEvent): [Keypad, KeypadResu
       return digits.length >= options.maxDigits ? finish(next) : [next, null];
     }
   }
-}
-
-/** What may be shown and stored of it: of a secret no digit, only how many there are. */
-export function viewKeypad({ digits, options }: Keypad): string {
-  return options.isSecret ? "•".repeat(digits.length) : digits;
 }
 
 function finish(keypad: Keypad): [Keypad, KeypadResult] {

@@ -2,6 +2,7 @@
 
 import type { ToolCall } from "@/lib/providers/llm/llm.ts";
 import { type Edge, type Graph, nodeOf, startOf } from "./graph.ts";
+import { askedVariables } from "./masking.ts";
 import { KEYS_MAX, keysOf, mayPressKeys, PRESS_KEYS } from "./press_keys.ts";
 import { render, type Variables } from "./template.ts";
 import { collect } from "./variables.ts";
@@ -72,6 +73,11 @@ export function begin(graph: Graph, given: Variables = {}): Step {
   };
 }
 
+/** Where the conversation stands once the caller has keyed a number that belongs to a variable. */
+export function keyed(state: WorkflowState, variable: string, digits: string): WorkflowState {
+  return { ...state, variables: { ...state.variables, [variable]: digits } };
+}
+
 /** What follows from an event. After the end nothing does, but every call still gets its answer. */
 export function advance(graph: Graph, state: WorkflowState, event: WorkflowEvent): Step {
   switch (event.type) {
@@ -139,7 +145,8 @@ function tryEdge(graph: Graph, state: WorkflowState, call: ToolCall): Taken {
     const names = edges.map((edge) => `"${edge.function}"`).join(", ");
     return { ok: false, error: `There is no such function here, only ${names}.` };
   }
-  const collected = collect(call.arguments, node.variables, {
+  const asked = askedVariables(graph, node, state.variables);
+  const collected = collect(call.arguments, asked, {
     known: state.variables,
     needed: edge.needsVariables,
   });

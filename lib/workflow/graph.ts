@@ -202,6 +202,10 @@ export interface KeypadSettings {
   readonly maxDigits: number;
   readonly terminator: "#" | "*" | null;
   readonly timeoutMs: number;
+  /** Which of the node's variables, a string, takes the number; null: the model reads it, and gives it to one. */
+  readonly variable: string | null;
+  /** True: the model reads only how many digits they are. */
+  readonly isMasked: boolean;
 }
 
 export interface EndNode extends NodeVoice {
@@ -288,6 +292,11 @@ const KeypadJson = z.strictObject({
   maxDigits: z.int().min(1).max(32).default(32), // card and account numbers are shorter
   terminator: z.enum(["#", "*"]).nullable().default("#"),
   timeoutMs: z.int().min(500).max(30_000).default(2_500),
+  variable: z.string().max(ID_MAX).nullable().default(null),
+  isMasked: z.boolean().default(false),
+}).refine(({ variable, isMasked }) => variable !== null || !isMasked, {
+  path: ["isMasked"],
+  message: "Must name the variable that takes what the model does not read",
 }).refine(({ minDigits, maxDigits }) => minDigits <= maxDigits, {
   path: ["maxDigits"],
   message: "Must not be less than minDigits",
@@ -563,6 +572,14 @@ function* nodeFaults(nodes: readonly Node[]): Generator<readonly [Path, string]>
         yield [[...path, "type"], "Another node gives this variable another type"];
       }
       shapes.set(variable.name, shape);
+    }
+    const { variable: keyed } = node.keypad;
+    if (keyed === null) continue;
+    const path = ["nodes", at, "keypad", "variable"];
+    const variable = node.variables.find(({ name }) => name === keyed);
+    if (variable === undefined) yield [path, "The node has no such variable"];
+    else if (variable.type !== "string") {
+      yield [path, "Must be a string: a number may begin with 0"];
     }
   }
 }

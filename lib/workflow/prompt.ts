@@ -3,6 +3,7 @@
 import type { Tool } from "@/lib/providers/llm/llm.ts";
 import { type Edge, type Graph, languageOf, nodeOf, type Talk, type Variable } from "./graph.ts";
 import type { WorkflowState } from "./engine.ts";
+import { askedVariables, shownVariables } from "./masking.ts";
 import { pressKeysTool } from "./press_keys.ts";
 import { plain, render, type Variables } from "./template.ts";
 
@@ -11,7 +12,7 @@ export function promptFor(
   graph: Graph,
   state: WorkflowState,
 ): { readonly system: string; readonly tools: readonly Tool[] } {
-  const { variables } = state;
+  const variables = shownVariables(graph, state.variables);
   const node = nodeOf(graph, state.node);
   if (node.type === "end" || state.outcome !== null) {
     return { system: render(graph.persona, variables), tools: [] };
@@ -28,7 +29,8 @@ export function promptFor(
     "it. Never make up an argument: ask for what is missing.",
   ].filter((part) => part !== "").join("\n\n");
   const edges = graph.edges.filter((edge) => edge.from === node.id);
-  const tools = edges.map((edge) => toTool(edge, node, variables));
+  const asked = { ...node, variables: askedVariables(graph, node, state.variables) };
+  const tools = edges.map((edge) => toTool(edge, asked, variables));
   return { system, tools: node.mayPressKeys ? [...tools, pressKeysTool] : tools };
 }
 

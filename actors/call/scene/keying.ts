@@ -2,7 +2,9 @@
 
 import { type Keypad, type KeypadEvent, newKeypad, takeKey } from "@/lib/speech/keypad.ts";
 import { keypadOf } from "@/actors/call/tuning.ts";
+import { keyed } from "@/lib/workflow/engine.ts";
 import { bargeIn } from "./barge_in.ts";
+import { forget } from "./requests.ts";
 import type { Scene } from "./scene.ts";
 
 /** A key of the caller: it goes on with what they are keying. */
@@ -17,13 +19,25 @@ export function keyIn(scene: Scene, keypad: Keypad, event: KeypadEvent): void {
   const [next, result] = takeKey(keypad, event);
   scene.set({ keypad: result === null ? next : null });
   if (result === null || result.type === "nothing") return;
-  if (result.type === "entered") return keyed(scene, `(keyed ${result.digits})`);
-  const { minDigits } = keypad.options;
-  keyed(scene, `(keyed ${result.digitCount} digits; ${minDigits} are needed)`);
+  const { minDigits, variable, isMasked } = keypad.options;
+  if (result.type === "entered") {
+    const { digits } = result;
+    if (variable !== null) keep(scene, variable, digits);
+    return endKeying(scene, isMasked ? `(keyed ${digits.length} digits)` : `(keyed ${digits})`);
+  }
+  endKeying(scene, `(keyed ${result.digitCount} digits; ${minDigits} are needed)`);
+}
+
+/** It is the value of a variable, whatever the model makes of the turn. */
+function keep(scene: Scene, variable: string, digits: string): void {
+  forget(scene); // it was made without knowing this
+  const workflow = keyed(scene.dialogue.workflow, variable, digits);
+  scene.set({ workflow });
+  scene.record({ type: "workflow_moved", workflow });
 }
 
 /** What was keyed is a turn of the caller, who need not wait for the agent to have spoken. */
-function keyed(scene: Scene, text: string): void {
+function endKeying(scene: Scene, text: string): void {
   const { turn } = scene.dialogue;
   if (turn.floor === "agent" && scene.rules.bargeIn.isAllowed) {
     bargeIn(scene);

@@ -1,4 +1,4 @@
-/** Keypad input: what ends it, what is too short, and what of a secret is shown. */
+/** Keypad input: what ends it, and what is too short. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -8,7 +8,6 @@ import {
   type KeypadResult,
   newKeypad,
   takeKey,
-  viewKeypad,
 } from "@/lib/speech/keypad.ts";
 
 const OPTIONS: KeypadOptions = {
@@ -17,7 +16,8 @@ const OPTIONS: KeypadOptions = {
   terminator: "#",
   firstDigitMs: 5_000,
   interDigitMs: 2_000,
-  isSecret: false,
+  variable: null,
+  isMasked: false,
 };
 
 /** Presses the keys 100 ms apart, and then waits for so long. */
@@ -54,12 +54,6 @@ for (const [keys, waitMs, results] of ROWS) {
     assert.deepEqual(enter(keys, waitMs)[1], results);
   });
 }
-
-Deno.test("keypad shows how many digits of a secret there are, and none of them", () => {
-  const [keypad] = enter("4111", 0, { ...OPTIONS, isSecret: true });
-  assert.equal(viewKeypad(keypad), "••••");
-  assert.equal(viewKeypad(enter("4111")[0]), "4111");
-});
 
 Deno.test("keypad gives one result at most, never more digits than asked for, and keeps none behind it", () => {
   fc.assert(

@@ -33,7 +33,10 @@ Deno.test("a graph gets its defaults", () => {
     isSensitive: false,
     mayPressKeys: false,
     keyterms: [],
-    keypad: { minDigits: 1, maxDigits: 32, terminator: "#", timeoutMs: 2_500 },
+    keypad: {
+      ...{ minDigits: 1, maxDigits: 32, terminator: "#", timeoutMs: 2_500 },
+      ...{ variable: null, isMasked: false },
+    },
     language: null,
     voice: null,
     speed: null,
@@ -85,6 +88,10 @@ const withVariable = (change: object): object => ({
   ...base,
   nodes: [start, { ...agent, variables: [{ ...variable, ...change }] }, end],
 });
+const withKeypad = (keypad: object, change: object = {}): object => ({
+  ...base,
+  nodes: [start, { ...agent, variables: [{ ...variable, ...change }], keypad }, end],
+});
 const withEdge = (change: object): object => ({ ...base, edges: [go, { ...stop, ...change }] });
 
 const FAULTS: readonly (readonly [string, unknown, string])[] = [
@@ -120,6 +127,21 @@ const FAULTS: readonly (readonly [string, unknown, string])[] = [
     "has an empty farewell",
     { ...base, nodes: [start, agent, { ...end, farewell: "" }] },
     "nodes[2].farewell",
+  ],
+  [
+    "has a number keyed into no variable of its node",
+    withKeypad({ variable: "other" }),
+    "nodes[1].keypad.variable",
+  ],
+  [
+    "has a number keyed into a variable that would lose its zeros",
+    withKeypad({ variable: variable.name }, { type: "number" }),
+    "nodes[1].keypad.variable",
+  ],
+  [
+    "has a number that neither model nor variable gets",
+    withKeypad({ isMasked: true }),
+    "nodes[1].keypad.isMasked",
   ],
   ["has a variable without a name", withVariable({ name: "" }), "nodes[1].variables[0].name"],
   [

@@ -94,3 +94,76 @@ Deno.test("a caller who talks over the agent silences it, and the model knows wh
   assert.ok(call.heard().endsWith("Yes."));
   await call.close();
 });
+
+Deno.test("the answer is begun when the caller falls silent, and waits for their words", async () => {
+  const call = await realtimeCall({
+    graph: clinic,
+    transcriptionMs: 700,
+    script: () => ({ text: "Yes." }),
+  });
+  await call.clock.advance(4_000);
+  for (let turn = 0; turn < 2; turn++) {
+    await call.say("Are you open?");
+    await call.clock.advance(5_000);
+  }
+  isSound(call);
+  assert.equal(call.heard(), "Welcome to the clinic. How can I help? Yes. Yes.");
+  const gaps = of(call, "agent_said").flatMap(({ gapMs }) => gapMs ?? []);
+  const [first = 0, second = 0] = gaps;
+  assert.ok(first - second >= 200, `${gaps}`); // all that the model took
+  assert.ok(second >= 1_100, `${gaps}`); // silence and transcription: nothing is said before the words are known
+  await call.close();
+});
+
+Deno.test("of an answer that was begun too early nothing stays, and the caller is answered once", async () => {
+  const call = await realtimeCall({
+    graph: clinic,
+    transcriptionMs: 700,
+    script: () => ({ text: "Yes." }),
+  });
+  await call.clock.advance(4_000);
+  await call.say("Are you open?");
+  await call.clock.advance(5_000);
+  await call.say("And could I come");
+  await call.clock.advance(550); // long enough to be taken for the end
+  await call.say("on Sunday?");
+  await call.clock.advance(5_000);
+  isSound(call);
+  assert.equal(call.heard(), "Welcome to the clinic. How can I help? Yes. Yes.");
+  assert.deepEqual(of(call, "caller_said").map(({ text }) => text), [
+    "Are you open?",
+    "And could I come on Sunday?",
+  ]);
+  assert.deepEqual(call.prompts.at(-1)?.messages.map((it) => "text" in it ? it.text : it.role), [
+    "Welcome to the clinic. How can I help?",
+    "Are you open?",
+    "Yes.",
+    "And could I come",
+    "on Sunday?",
+  ]);
+  await call.close();
+});
+
+Deno.test("an agent that is muted while its answer is begun does not say it, and it is forgotten", async () => {
+  const call = await realtimeCall({ graph: clinic, script: () => ({ text: "Yes." }) });
+  await call.clock.advance(4_000);
+  await call.say("Are you open?");
+  await call.clock.advance(4_000);
+  const by = "user_1";
+  const muted = call.call.ask<void>((reply) => ({
+    type: "control",
+    command: { type: "mute" },
+    by,
+    reply,
+  }));
+  await call.clock.settle();
+  await muted;
+  for (let turn = 0; turn < 3; turn++) {
+    await call.say("Hello?");
+    await call.clock.advance(4_000);
+  }
+  assert.equal(call.heard(), "Welcome to the clinic. How can I help? Yes.");
+  assert.equal(call.sent("conversation.item.delete").length, 1); // it is begun in vain once, and no more
+  isSound(call);
+  await call.close();
+});

@@ -220,7 +220,7 @@ function newConnection(
         return send(`${name}.completed`, { ...common, transcript: event.text, usage });
       }
       case "words":
-        return words(event.tag, event.text);
+        return words(event.tag, event.itemId, event.text);
       case "audio":
         return sound(event.tag, event.itemId, event.audio);
       case "toolCall": {
@@ -289,11 +289,13 @@ function newConnection(
     return itemId;
   }
 
-  function words(id: string, delta: string): void {
+  function words(id: string, inner: string, delta: string): void {
     const response = responses.get(id);
     if (response === undefined || response.isStopped) return;
     response.transcript += delta;
-    const at = partOf(id, message(id, response));
+    const itemId = message(id, response);
+    if (!response.isAside) items.set(itemId, { inner, bytes: response.bytes });
+    const at = partOf(id, itemId);
     send("response.output_audio_transcript.delta", { ...at, delta });
   }
 

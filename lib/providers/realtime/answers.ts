@@ -17,7 +17,7 @@ export interface Answer {
   /** Of the session that makes it: those of one that was lost are in no other. */
   readonly life: number;
   readonly pieces: readonly Piece[];
-  /** What is to be truncated; null before its first sound. */
+  /** What is to be truncated; null before its first word or sound. */
   readonly itemId: string | null;
   /** All it says so far, in writing. */
   readonly text: string;

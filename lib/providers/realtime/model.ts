@@ -16,9 +16,9 @@ export function sessionModel(session: Session): LanguageModel {
       try {
         await session.ready(signal);
         const { tools, maxTokens } = prompt;
-        session.setUp({ instructions: instructionsOf(prompt), tools, maxTokens });
-        session.inform(prompt.messages);
-        answer = await session.answer(signal);
+        const isOther = session.setUp({ instructions: instructionsOf(prompt), tools, maxTokens });
+        const isNews = session.inform(prompt.messages);
+        answer = await session.ask(signal, !isOther && !isNews);
         let hasCalled = false;
         for await (const piece of answer.read(signal)) {
           hasCalled ||= piece.type === "toolCall";

@@ -214,7 +214,8 @@ function lineOf(
       }
       case "response.output_audio_transcript.delta": {
         const tag = tags.get(message.response_id);
-        return tag === undefined ? [] : [{ type: "words", tag, text: message.delta }];
+        if (tag === undefined) return [];
+        return [{ type: "words", tag, itemId: message.item_id, text: message.delta }];
       }
       case "response.function_call_arguments.done": {
         const tag = tags.get(message.response_id);

@@ -53,7 +53,12 @@ export const WireMessage = z.discriminatedUnion("type", [
     ...ofItem,
     delta: z.base64(),
   }),
-  z.object({ ...of("response.output_audio_transcript.delta"), ...ofResponse, delta: z.string() }),
+  z.object({
+    ...of("response.output_audio_transcript.delta"),
+    ...ofResponse,
+    ...ofItem,
+    delta: z.string(),
+  }),
   z.object({
     ...of("response.function_call_arguments.done"),
     ...ofResponse,

@@ -79,7 +79,12 @@ export type RealtimeEvent =
     readonly audio: Uint8Array;
   }
   /** The next piece of what an answer says, in writing. */
-  | { readonly type: "words"; readonly tag: string; readonly text: string }
+  | {
+    readonly type: "words";
+    readonly tag: string;
+    readonly itemId: string;
+    readonly text: string;
+  }
   | { readonly type: "toolCall"; readonly tag: string; readonly call: ToolCall }
   /** The last of an answer. */
   | {

@@ -5,7 +5,7 @@ import type { Cancel, Clock } from "@/lib/clock.ts";
 import { providerError } from "@/lib/providers/http.ts";
 import type { PromptMessage } from "@/lib/providers/llm/llm.ts";
 import { orAborted } from "@/lib/until_aborted.ts";
-import { type Answer, newAnswer } from "./answers.ts";
+import { type Answering, newAnswering } from "./answering.ts";
 import {
   calledFunction,
   catchUp,
@@ -16,8 +16,6 @@ import {
   seed,
 } from "./catch_up.ts";
 import type {
-  AnswerEnd,
-  AnswerUsage,
   Realtime,
   RealtimeCommand,
   RealtimeEvent,
@@ -30,8 +28,8 @@ import type {
 const LASTED_MS = 30_000;
 /** One that was lost twice in short is tried again after so long, where nobody else could hear the caller. */
 const RETRY_MS = 2_000;
-/** Answers that may still be said, or heard of. */
-const ANSWERS_MAX = 8;
+/** What was said and is answered by nobody, where the model had begun to, is not for it to answer: it waits for so long. */
+const GUESS_MAX_MS = 2_000;
 /** A provider's ids have 32 characters at most. */
 const ID_PREFIX = "rm";
 
@@ -48,7 +46,7 @@ export type CallerEvent =
   | Extract<RealtimeEvent, { type: `speech${string}` | "committed" | `transcrib${string}` }>
   | { readonly type: "lost" };
 
-export interface Session {
+export interface Session extends Pick<Answering, "answers" | "ask" | "say" | "stop" | "truncate"> {
   readonly provider: string;
   /** Counts the sessions so far; 0 before the first. */
   readonly life: number;
@@ -59,23 +57,15 @@ export interface Session {
   enter(): Cancel;
   /** Resolves once it is open. Rejects with AppError("provider_failed"), or with the signal's reason. */
   ready(signal: AbortSignal): Promise<void>;
-  setUp(change: Partial<RealtimeSetup>): void;
+  /** True: it was set up otherwise. */
+  setUp(change: Partial<RealtimeSetup>): boolean;
   hear(audio: Uint8Array): void;
   /** One at a time hears of the caller: the newest. */
   listen(listener: (event: CallerEvent) => void): Cancel;
-  /** Tells it what of the conversation it does not know. */
-  inform(messages: readonly PromptMessage[]): void;
-  /** An answer to the conversation, once the one before is over. */
-  answer(signal: AbortSignal): Promise<Answer>;
-  say(sentence: string): Answer;
-  /** Breaks it off, if it goes on. */
-  stop(answer: Answer): void;
-  /** The newest answers of the conversation, the newest first. */
-  readonly answers: readonly Answer[];
+  /** Tells it what of the conversation it does not know. True: there was something. */
+  inform(messages: readonly PromptMessage[]): boolean;
   /** The caller heard the agent say this. `isOwn`: the conversation has it, as an answer of this session. */
   remember(text: string, isOwn: boolean): void;
-  /** Of an answer of this session only so much was heard. */
-  truncate(answer: Answer, heardMs: number): void;
 }
 
 export function newSession({ realtime, clock, isReplaceable, setup }: SessionOptions): Session {
@@ -94,16 +84,16 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
   let known: Known = nothingKnown;
   /** The conversation as it was last told, and what was said since. */
   let record: PromptMessage[] = [];
-  const running = new Map<string, Answer>();
-  /** What was heard of those that are to be cut once they are over. */
-  const cuts = new WeakMap<Answer, number>();
-  let answers: readonly Answer[] = [];
-  let tags = 0;
+  /** An answer was asked for since the session was told of the conversation: the next may be guessed. */
+  let mayGuess = false;
+  let cancelGuess: Cancel = () => {};
   let items = 0;
 
   function send(command: RealtimeCommand): void {
     line?.send(command);
   }
+
+  const answering = newAnswering({ send, life: () => line === null ? null : life });
 
   function add(item: NewItem): void {
     const named: RealtimeItem = { ...item, id: `${ID_PREFIX}_${life}_${++items}` };
@@ -124,6 +114,7 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
       const [seeded, missing] = seed(record);
       known = seeded;
       for (const item of missing) add(item);
+      mayGuess = false;
       void read(opened);
     } catch (error) {
       if (!signal.aborted) strike();
@@ -141,10 +132,7 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
     line = null;
     if (clock.now() - openedAt >= LASTED_MS) strikes = 0;
     strike();
-    for (const answer of running.values()) {
-      answer.finish({ type: "failed", code: "session_lost", retryAfterS: null }, null);
-    }
-    running.clear();
+    answering.lost();
     listener?.({ type: "lost" });
   }
 
@@ -156,53 +144,43 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
   function take(event: RealtimeEvent): void {
     switch (event.type) {
       case "speechStarted":
-      case "speechStopped":
+        forgetGuess();
+        return listener?.(event);
       case "committed":
+        guess();
+        return listener?.(event);
+      case "speechStopped":
       case "transcribing":
         return listener?.(event);
       case "transcribed":
+        if (event.text === "") forgetGuess();
         known = heardCaller(known, event.text ?? "");
         return listener?.(event);
-      case "audio":
-        return running.get(event.tag)?.add(event, event.itemId);
-      case "words":
-        return running.get(event.tag)?.add(event);
       case "toolCall":
         known = calledFunction(known, event.call.id);
-        return running.get(event.tag)?.add(event);
+        return answering.take(event);
+      case "audio":
+      case "words":
       case "answered":
-        return over(event.tag, event.how, event.usage);
-      case "refused": // a null tag: about what is over by now
-        return over(event.tag ?? "", { type: "failed", code: event.code, retryAfterS: null }, null);
+      case "refused":
+        return answering.take(event);
     }
   }
 
-  function over(tag: string, how: AnswerEnd, usage: AnswerUsage | null): void {
-    const answer = running.get(tag);
-    if (answer === undefined) return;
-    running.delete(tag);
-    const heardMs = cuts.get(answer);
-    if (heardMs !== undefined) cut(answer, heardMs);
-    answer.finish(how, usage);
+  /** Begins to answer what was just said. Where that comes to nothing, it is not guessed again before an answer is asked for. */
+  function guess(): void {
+    if (!mayGuess || known.open.size > 0) return;
+    answering.guess();
+    cancelGuess();
+    cancelGuess = clock.timer(GUESS_MAX_MS, () => {
+      mayGuess = false;
+      answering.forget();
+    });
   }
 
-  function cut(answer: Answer, heardMs: number): void {
-    if (answer.life !== life || answer.itemId === null) return;
-    const { itemId } = answer;
-    if (heardMs < 1) return send({ type: "remove", itemId });
-    const madeMs = Math.floor(answer.audioBytes / BYTES_PER_MS);
-    send({ type: "truncate", itemId, heardMs: Math.min(Math.floor(heardMs), madeMs) });
-  }
-
-  function begin(kind: Answer["kind"]): Answer {
-    const answer = newAnswer({ tag: `${life}.${++tags}`, kind, life });
-    if (line === null) {
-      answer.finish({ type: "failed", code: "session_lost", retryAfterS: null }, null);
-      return answer;
-    }
-    running.set(answer.tag, answer);
-    if (kind === "answer") answers = [answer, ...answers].slice(0, ANSWERS_MAX);
-    return answer;
+  function forgetGuess(): void {
+    cancelGuess();
+    answering.forget();
   }
 
   function rest(): void {
@@ -212,6 +190,8 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
     line = null;
     open?.close();
     strikes = 0;
+    cancelGuess();
+    answering.lost();
   }
 
   return {
@@ -226,7 +206,7 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
       return sentBytes / BYTES_PER_MS;
     },
     get answers() {
-      return answers;
+      return answering.answers;
     },
     enter() {
       users++;
@@ -250,9 +230,10 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
     },
     setUp(change) {
       const next = { ...current, ...change };
-      if (JSON.stringify(next) === JSON.stringify(current)) return;
+      if (JSON.stringify(next) === JSON.stringify(current)) return false;
       current = next;
       send({ type: "setUp", setup: current });
+      return true;
     },
     hear(audio) {
       sentBytes += audio.length;
@@ -269,31 +250,21 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
       known = next;
       record = [...messages];
       for (const item of missing) add(item);
+      return missing.length > 0;
     },
-    async answer(signal) {
-      const before = [...running.values()].filter(({ kind }) => kind === "answer");
-      for (const answer of before) await answer.over(signal);
-      const answer = begin("answer");
-      send({ type: "answer", tag: answer.tag });
+    async ask(signal, isAsGuessed) {
+      cancelGuess();
+      const answer = await answering.ask(signal, isAsGuessed);
+      mayGuess = true;
       return answer;
     },
-    say(sentence) {
-      const answer = begin("aside");
-      send({ type: "say", tag: answer.tag, sentence });
-      return answer;
-    },
-    stop(answer) {
-      if (answer.end === null && answer.life === life) send({ type: "stop", tag: answer.tag });
-    },
+    say: answering.say,
+    stop: answering.stop,
+    truncate: answering.truncate,
     remember(text, isOwn) {
       if (text === "") return;
       record = [...record, { role: "agent", text }];
       if (!isOwn) add({ type: "agent", text });
-    },
-    truncate(answer, heardMs) {
-      answer.isCut = true;
-      if (answer.end === null) cuts.set(answer, heardMs); // it is still being made
-      else cut(answer, heardMs);
     },
   };
 }

@@ -35,6 +35,8 @@ const TOKEN_MS = 10;
 const EVENTS_MAX = 10_000;
 const AUDIO_MAX = 500;
 const TEMPERATURE = 0.3;
+/** What is said beside the conversation is no item of it. */
+const ASIDE = "item_aside";
 
 /** What of an item was said, so that it can be cut to what was heard. */
 interface Said {
@@ -157,7 +159,7 @@ export function simulatedLine(
             const end = word.lastIndexOf(" ") + 1;
             if (end > 0) clauses.push(word.slice(0, end));
             word = word.slice(end);
-            tell({ type: "words", tag, text: delta.text });
+            tell({ type: "words", tag, itemId, text: delta.text });
             break;
           }
           case "toolCall": {
@@ -187,7 +189,7 @@ export function simulatedLine(
     const clauses = newAsyncQueue<string>(1);
     clauses.push(sentence);
     clauses.end();
-    tell({ type: "words", tag, text: sentence });
+    tell({ type: "words", tag, itemId: ASIDE, text: sentence });
     await speak(tag, null, clauses, stop);
     tell({ type: "answered", tag, how: { type: "complete" }, usage: null });
   }
@@ -203,7 +205,7 @@ export function simulatedLine(
     const options = { voice: null, language: setup.language };
     for await (const speech of voice.synthesize(text, options, stop)) {
       if (speech.type === "audio") {
-        tell({ type: "audio", tag, itemId: itemId ?? "item_aside", audio: speech.audio });
+        tell({ type: "audio", tag, itemId: itemId ?? ASIDE, audio: speech.audio });
         continue;
       }
       if (itemId === null) continue;

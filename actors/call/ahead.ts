@@ -20,6 +20,7 @@ export function promptTokens({ system, messages }: Prompt): number {
 export function isOfAhead({ counts }: Dialogue, event: DialogueEvent): boolean {
   switch (event.type) {
     case "modelSaid":
+    case "stallDue":
       return event.request > counts.requests;
     case "wordsPlaced":
     case "synthesisBegan":
@@ -53,7 +54,7 @@ export function divide(effects: readonly Effect[], hasText: boolean): Division {
   for (const effect of effects) {
     if (effect.type === "record") events.push(effect.event);
     else if (effect.type === "begin") now.push({ ...effect, isHeld: true });
-    else if (effect.type === "request") now.push(effect);
+    else if (effect.type === "request" || effect.type === "awaitToken") now.push(effect);
     else if (effect.type === "text" && isFirst) {
       now.push(effect);
       isFirst = false;

@@ -117,6 +117,7 @@ export type CallMessage =
   | { type: "greetingDue" }
   | { type: "beepDue" }
   | { type: "keysDue" }
+  | { type: "stallDue"; request: number }
   | { type: "settleDue"; generation: number }
   | { type: "durationPassed" }
   | { type: "connectMissed" }
@@ -266,6 +267,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       // What the agent says.
       modelSaid: by(tell),
       modelLost: by(tell),
+      stallDue: by(tell),
       wordsPlaced: by(wordsPlaced),
       synthesisBegan: by(tellOfSpeech),
       playoutBegan: by(tellOfSpeech),

@@ -4,6 +4,10 @@
 export const FIRST_CLAUSE_CHARS = 12;
 /** A letter of Chinese or Japanese says more than one of another script. */
 export const FIRST_CLAUSE_IDEOGRAPHS = 5;
+/** A model that sends nothing for so long has stalled: what it has written may be said. */
+export const STALL_MS = 400;
+/** Less than so many words are not worth a breath of their own. */
+const STALL_WORDS_MIN = 3;
 /** Text without any punctuation is flushed at a space past this. */
 export const CLAUSE_MAX_CHARS = 160;
 
@@ -34,6 +38,26 @@ export function addText(clauses: Clauses, text: string): [Clauses, readonly stri
     begun = true;
   }
 }
+
+/**
+ * What of the text can be said though its clause is not complete, and what is left then; null: too little. It is cut
+ * behind a word that is whole, and behind no figure: what comes next may belong to it.
+ */
+export function flushStalled({ pending }: Clauses): [Clauses, string] | null {
+  for (let end = pending.length - 1; end >= FIRST_CLAUSE_CHARS; end--) {
+    if (!isSpace(pending.charCodeAt(end))) continue; // the last word may still grow
+    const clause = collapse(pending.slice(0, end));
+    const words = clause.split(" ");
+    if (words.length < STALL_WORDS_MIN) return null;
+    const rest = pending.slice(end).trimStart();
+    if (!WORD.test(words.at(-1) ?? "") || SIGN.test(rest)) continue;
+    return [{ pending: rest, begun: true }, clause];
+  }
+  return null;
+}
+
+const WORD = /^[\p{L}'’-]{2,}[,;:]?$/u;
+const SIGN = /^[%°.,]/;
 
 /** What is left when the model has finished: one clause or none. */
 export function lastClause(clauses: Clauses): string | null {

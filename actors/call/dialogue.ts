@@ -153,6 +153,8 @@ export type DialogueEvent =
   | { readonly type: "greetingDue" }
   | { readonly type: "modelSaid"; readonly request: number; readonly item: StreamItem<ModelDelta> }
   | { readonly type: "modelLost" }
+  /** No more of this request's reply has come for STALL_MS. */
+  | { readonly type: "stallDue"; readonly request: number }
   | {
     readonly type: "wordsPlaced";
     readonly generation: number;
@@ -200,6 +202,8 @@ export type Effect =
   | { readonly type: "silence"; readonly generation: number }
   | { readonly type: "request"; readonly request: number; readonly prompt: Prompt }
   | { readonly type: "withdraw" }
+  /** Send `stallDue` in STALL_MS, unless this is done again before. */
+  | { readonly type: "awaitToken"; readonly request: number }
   | { readonly type: "record"; readonly event: CallEvent }
   /** Send `beepDue` in BEEP_WAIT_MS. */
   | { readonly type: "awaitBeep" }

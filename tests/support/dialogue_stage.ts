@@ -11,6 +11,7 @@ import {
   SETTLE_MS,
 } from "@/actors/call/dialogue.ts";
 import { takeEvent } from "@/actors/call/scene/course.ts";
+import { STALL_MS } from "@/actors/call/clauses.ts";
 import { wordsOf } from "@/actors/call/conversation.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { markName, type MarkPlace, START_MARK_BYTE } from "@/actors/call/ledger.ts";
@@ -116,6 +117,7 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
   let order = 0;
   let request = 0;
   let deadline: Task | null = null;
+  let stall: Task | null = null;
   let heardAtPrompt: readonly string[] | null = [];
   let isAway = true;
   let isOver = false;
@@ -206,6 +208,10 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
         heardAtPrompt = isSaying() || dialogue.ahead !== null ? null : heard();
         return;
       case "withdraw":
+        return;
+      case "awaitToken":
+        cancel(stall);
+        stall = after(STALL_MS, () => tell({ type: "stallDue", request: effect.request }));
         return;
       case "hangUp":
         isOver = true;

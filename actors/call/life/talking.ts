@@ -3,6 +3,7 @@
 import type { Context } from "@/actors/runtime/actor.ts";
 import type { CallMessage } from "@/actors/call/call.ts";
 import { BEEP_WAIT_MS } from "@/actors/call/answering.ts";
+import { STALL_MS } from "@/actors/call/clauses.ts";
 import { type Command, controlled } from "@/actors/call/control.ts";
 import { type DialogueEvent, type Effect, SETTLE_MS } from "@/actors/call/dialogue.ts";
 import { type Ending, TRANSFERRED } from "@/actors/call/ending.ts";
@@ -123,6 +124,9 @@ function perform(
       return state;
     case "withdraw":
       model.send(effect);
+      return state;
+    case "awaitToken":
+      ctx.timer("stall", STALL_MS, { type: "stallDue", request: effect.request });
       return state;
     case "awaitBeep":
       ctx.timer("beep", BEEP_WAIT_MS, { type: "beepDue" });

@@ -16,7 +16,7 @@ import { adopt, speculate, takeAhead } from "./guessing.ts";
 import { keyIn, pressed } from "./keying.ts";
 import { legLost, legReady } from "./line.ts";
 import { answeredOfRecording, greetingDue, meet, openCall, owesGreeting } from "./opening.ts";
-import { modelSaid, requestFailed } from "./replies.ts";
+import { modelSaid, requestFailed, stalled } from "./replies.ts";
 import { forget, withdraw } from "./requests.ts";
 import { type Course, Scene } from "./scene.ts";
 import { endReply, marked, updateUtterance } from "./speech.ts";
@@ -70,6 +70,8 @@ function take(scene: Scene, event: DialogueEvent): void {
     case "modelLost":
       forget(scene);
       return requestFailed(scene, "crashed", "Model request crashed");
+    case "stallDue":
+      return stalled(scene, event.request);
     case "wordsPlaced":
       return updateUtterance(scene, event.generation, (it) => placeWords(it, event.words));
     case "synthesisBegan":

@@ -3,12 +3,12 @@
 import type { StreamItem } from "@/actors/runtime/actor.ts";
 import type { ModelDelta } from "@/lib/providers/llm/llm.ts";
 import { advance } from "@/lib/workflow/engine.ts";
-import { addText, lastClause, noClauses } from "@/actors/call/clauses.ts";
+import { addText, flushStalled, lastClause, noClauses } from "@/actors/call/clauses.ts";
 import type { Reply } from "@/actors/call/dialogue.ts";
 import { giveUp } from "./closing.ts";
 import { askModel } from "./requests.ts";
 import type { Scene } from "./scene.ts";
-import { endReply, say } from "./speech.ts";
+import { endReply, say, unheardOf } from "./speech.ts";
 import { takeStep } from "./steps.ts";
 
 /** Requests of one turn that may fail before the call gives up. */
@@ -35,6 +35,7 @@ function delta(scene: Scene, reply: Reply, delta: ModelDelta): void {
       const [clauses, complete] = addText(reply.clauses, delta.text);
       scene.set({ reply: { ...reply, clauses } });
       for (const clause of complete) sayOf(scene, clause);
+      if (flushStalled(clauses) !== null) awaitToken(scene, reply.request);
       return;
     }
     case "toolCall":
@@ -43,6 +44,25 @@ function delta(scene: Scene, reply: Reply, delta: ModelDelta): void {
     case "finished":
       return;
   }
+}
+
+/** The model has stalled within a clause: where the caller would hear nothing, what there is of it is said. */
+export function stalled(scene: Scene, request: number): void {
+  const { reply, open, utterances } = scene.dialogue;
+  if (reply?.request !== request) return;
+  const flushed = flushStalled(reply.clauses);
+  if (flushed === null) return;
+  const current = utterances.at(-1);
+  const isSpeaking = open !== null && current?.generation === open.generation &&
+    unheardOf(scene, current) !== "";
+  if (reply.clauses.begun && isSpeaking) return awaitToken(scene, request);
+  const [clauses, clause] = flushed;
+  scene.set({ reply: { ...reply, clauses } });
+  sayOf(scene, clause);
+}
+
+function awaitToken(scene: Scene, request: number): void {
+  scene.effects.push({ type: "awaitToken", request });
 }
 
 /** A clause of the reply: said, or kept for later. */

@@ -25,6 +25,8 @@ export interface ScriptedReply {
   /** Takes the place of the model's. */
   readonly firstTokenMs?: number;
   readonly text?: string;
+  /** Before the token of this number, from 0, it waits so many milliseconds longer. */
+  readonly stalls?: Readonly<Record<number, number>>;
   readonly toolCalls?: readonly { readonly name: string; readonly arguments: string }[];
   /** Thrown after what came before it. */
   readonly error?: AppError;
@@ -58,7 +60,8 @@ export function simulatedModel(options: SimulatedModelOptions): LanguageModel {
     await pause(reply.firstTokenMs ?? firstTokenMs, signal);
     let tokens = 0;
     for (const text of toTokens(reply.text ?? "")) {
-      if (tokens++ > 0) await pause(tokenMs, signal);
+      const stallMs = reply.stalls?.[tokens] ?? 0;
+      if (tokens++ > 0 || stallMs > 0) await pause(tokenMs + stallMs, signal);
       yield { type: "text", text };
     }
     const calls = reply.toolCalls ?? [];

@@ -6,6 +6,7 @@ import {
   addText,
   CLAUSE_MAX_CHARS,
   FIRST_CLAUSE_CHARS,
+  flushStalled,
   lastClause,
   noClauses,
 } from "@/actors/call/clauses.ts";
@@ -134,3 +135,47 @@ Deno.test("clauses of a long text take time in proportion to it", () => {
 Deno.test("a text of spaces has no clause", () => {
   assert.deepEqual(clausesOf([" ", "\n", ""]), []);
 });
+
+Deno.test("a model that stalls anywhere costs no word, and none is said twice", () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(piece, fc.boolean()), { maxLength: 80 }), (tokens) => {
+      let clauses = noClauses;
+      const out: string[] = [];
+      for (const [token, stalls] of tokens) {
+        const [next, complete] = addText(clauses, token);
+        out.push(...complete);
+        clauses = next;
+        const flushed = stalls ? flushStalled(clauses) : null;
+        if (flushed === null) continue;
+        clauses = flushed[0];
+        out.push(flushed[1]);
+      }
+      const text = tokens.map(([token]) => token).join("").replace(/\s+/g, " ").trim();
+      const said = [...out, lastClause(clauses) ?? ""].join(" ").trim();
+      assert.equal(withoutGaps(said), withoutGaps(text));
+    }),
+  );
+});
+
+const STALLED: readonly (readonly [string, string | null, string])[] = [
+  ["I can help you with", "I can help you", "with"],
+  ["I can help you with ", "I can help you with", ""],
+  ["I can hel", null, ""],
+  ["Yes of", null, ""],
+  ["That would cost you 20", "That would cost you", "20"],
+  ["That would cost 20 ", "That would cost", "20 "], // euros, maybe
+  ["That would cost you 20 eu", "That would cost you", "20 eu"],
+  ["The number of it is 4711 and then", "The number of it is 4711 and", "then"],
+  ["Please call for Dr. Smith", "Please call for", "Dr. Smith"],
+  ["That is exactly € 20", "That is exactly", "€ 20"],
+];
+
+for (const [pending, clause, rest] of STALLED) {
+  Deno.test(`a model that stalls behind "${pending}" has said: ${clause}`, () => {
+    const flushed = flushStalled(addText(noClauses, pending)[0]);
+    assert.deepEqual(
+      flushed && [flushed[1], flushed[0].pending],
+      clause === null ? null : [clause, rest],
+    );
+  });
+}

@@ -105,6 +105,13 @@ const happening = fc.oneof(
       )
     ),
   },
+  {
+    weight: 5,
+    arbitrary: named(
+      "half a clause",
+      fc.constant((it) => it.delta({ type: "text", text: "words that do not end yet " })),
+    ),
+  },
   { weight: 5, arbitrary: named("ended", fc.constant((it) => it.ended())) },
   { weight: 1, arbitrary: named("late delta", fc.constant(late)) },
   { weight: 1, arbitrary: named("model failed", fc.constant((it) => it.failed(RETRYABLE))) },

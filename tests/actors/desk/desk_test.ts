@@ -51,6 +51,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
     init: () => null,
     on: {
       carrierJudged() {},
+      stallDue() {},
       answer(_state, { reply }) {
         got.push("answer");
         reply(connect);

@@ -23,6 +23,7 @@ import type { Log } from "@/lib/log.ts";
 import { newPasswords } from "@/lib/passwords.ts";
 import type { Stores } from "@/lib/providers/storage/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
+import { newAmbientLoops } from "@/lib/ambient_loops.ts";
 import { type ClipRef, newClipLibrary } from "@/lib/clip_library.ts";
 import { Secret } from "@/lib/secret.ts";
 import { type Clip, withKnown } from "@/lib/speech/known.ts";
@@ -215,6 +216,7 @@ export function openHouse(options: HouseOptions): House {
     }));
 
   const library = newClipLibrary({ stores, log, clock });
+  const loops = newAmbientLoops({ library, clock });
   /** Fetched while the line is being connected. */
   const playable = (tenantId: string, clips: readonly ClipRef[]): Clip[] =>
     clips.map((clip) => {
@@ -249,6 +251,7 @@ export function openHouse(options: HouseOptions): House {
       { account, defaults: _, tts, ...outfit },
     ) {
       const { nodeId } = config;
+      const spoken = clips.filter(({ name }) => name !== graph.ambient?.clip);
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
       const answerUrl = `${publicUrl}${resumePath}`;
@@ -262,8 +265,11 @@ export function openHouse(options: HouseOptions): House {
         ...outfit,
         // One model that speaks as well says each of its utterances in one.
         tts: outfit.heard === undefined
-          ? withKnown(tts, { fixed: fixedSentences(graph), clips: playable(tenantId, clips) })
+          ? withKnown(tts, { fixed: fixedSentences(graph), clips: playable(tenantId, spoken) })
           : tts,
+        ...(graph.ambient === null || graph.relay !== null ? {} : {
+          ambience: loops.loop(graph.ambient, { tenantId, all: clips }),
+        }),
         nodeId,
         ticker,
         pieces,

@@ -88,7 +88,8 @@ export async function agentWithClip(
     left join agent_version v
       on v.tenant_id = a.tenant_id and v.agent_id = a.id and v.number = a.published_version
     where a.tenant_id = ${tenant} and a.archived_at is null
-      and (a.draft::text ~ ${pattern} or v.graph::text ~ ${pattern})
+      and (a.draft::text ~ ${pattern} or v.graph::text ~ ${pattern}
+        or a.draft -> 'ambient' ->> 'clip' = ${name} or v.graph -> 'ambient' ->> 'clip' = ${name})
     limit 1`;
   return agent?.name ?? null;
 }

@@ -20,6 +20,7 @@ const FETCH_MS = 1_000;
 /** A clip as a call knows it. */
 export interface ClipRef {
   readonly id: string;
+  readonly name: string;
   readonly text: string;
   readonly store: ObjectStore["provider"];
 }

@@ -2,7 +2,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi";
 import { CLIP_MAX_MS } from "@/lib/clip_library.ts";
-import { CLIP_NAME } from "@/lib/workflow/clips.ts";
+import { CLIP_NAME } from "@/lib/workflow/clip_name.ts";
 import { answer, body, id, listOf, newRoutes, PageQuery, SIGNED_IN, Time } from "./openapi.ts";
 
 const TEXT_MAX = 1_000; // as of a sentence

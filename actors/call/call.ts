@@ -177,6 +177,8 @@ export interface CallDeps {
   readonly stt: SpeechToText;
   readonly llm: LanguageModel;
   readonly tts: TextToSpeech;
+  /** The sound of the room around the agent, as a loop; null: it cannot be had. Absent: there is none. */
+  readonly ambience?: Promise<Uint8Array | null>;
   /** Of speech whose model must know what was heard of it. */
   readonly heard?: (report: HeardOf) => void;
   readonly ticker: Ticker;

@@ -234,6 +234,8 @@ export function relaySpeaker(deps: RelaySpeakerDeps): Actor<State, SpeakerMessag
         return { ...state, speaking: { ...lives, ticks: lives.ticks + 1 } };
       },
       synthesised() {},
+      surround() {}, // the carrier has the voice, and no room around it
+      ambienceCame() {},
     },
     view: ({ speaking, isTold, isSilent }) => ({
       provider: "carrier",

@@ -15,6 +15,7 @@ import {
   type SynthesisOptions,
   type TextToSpeech,
 } from "@/lib/providers/tts/tts.ts";
+import { Surroundings } from "./ambience.ts";
 import type { LegMessage } from "./leg.ts";
 import { markName, type PlacedWord } from "./ledger.ts";
 import { Playout } from "./playout.ts";
@@ -50,6 +51,9 @@ export type SpeakerMessage =
    * null leg is gone, and there is nothing to clear.
    */
   | { type: "silence"; generation: number; leg: Pick<Ref<LegMessage>, "send"> | null }
+  /** From the call: where the sound of the room goes from now on; null: nowhere. */
+  | { type: "surround"; leg: Pick<Ref<LegMessage>, "send"> | null }
+  | { type: "ambienceCame"; loop: Uint8Array | null }
   /** From the leg, where the carrier has the voice. */
   | { type: "relayed"; event: RelayEvent }
   | { type: "stopped" }
@@ -88,6 +92,8 @@ export interface SpeakerDeps {
   readonly options: SynthesisOptions;
   readonly ticker: Ticker;
   readonly call: Pick<Ref<FromSpeaker>, "send">;
+  /** The sound of the room around the agent, as a loop; null: it cannot be had. Absent: there is none. */
+  readonly ambience?: Promise<Uint8Array | null>;
 }
 
 interface Speaking {
@@ -105,6 +111,8 @@ interface Speaking {
   readonly leadBytes: number;
   readonly phase: "waiting" | "hasAudio" | "playing";
   readonly isHeld: boolean;
+  /** They have the line for themselves. */
+  readonly isTones: boolean;
   /** Bytes sent since the last mark, and marks of no word so far. */
   readonly unmarkedBytes: number;
   readonly ticks: number;
@@ -118,6 +126,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
   const { options, ticker, call } = deps;
   /** This incarnation's. */
   let tts: HeldVoice | null = null;
+  const around = new Surroundings();
   let stopTicking: (() => void) | null = null;
   /** Ticks before it are nothing to us: a message each would be most of all messages of a machine. */
   let dueAt = -Infinity;
@@ -130,9 +139,19 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
   }
 
   function rest(): void {
+    dueAt = -Infinity;
+    if (around.isHeard) return; // it goes on
     stopTicking?.();
     stopTicking = null;
-    dueAt = -Infinity;
+  }
+
+  /** The room fills what the utterance leaves of the line. */
+  function surround(state: State, ctx: Context<SpeakerMessage>): State {
+    if (!around.isHeard || state.speaking?.isTones) return state;
+    tickWith(ctx);
+    around.fill(ctx.now());
+    dueAt = Math.min(state.speaking === null ? Infinity : dueAt, around.dueAt);
+    return state;
   }
 
   function drop(state: Readonly<State>, ctx: Context<SpeakerMessage>): State {
@@ -145,7 +164,12 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
   /** Sends what is due; the first frame is reported, and the end puts the ticker to rest. */
   function play(speaking: Speaking, ctx: Context<SpeakerMessage>): State {
     const { playout, leg, generation, isHeld } = speaking;
-    if (isHeld) return { speaking };
+    const { isTones } = speaking;
+    const otherDueAt = isTones ? Infinity : around.dueAt;
+    if (isHeld) {
+      dueAt = otherDueAt;
+      return { speaking };
+    }
     let { phase, unmarkedBytes, ticks } = speaking;
     for (const item of playout.take(ctx.now())) {
       if (item.type === "mark") {
@@ -153,6 +177,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
         unmarkedBytes = 0;
         continue;
       }
+      around.under(item.audio, { isTones, now: ctx.now() });
       leg.send({ type: "play", audio: item.audio });
       unmarkedBytes += item.audio.length;
       if (unmarkedBytes >= TICK_BYTES) {
@@ -164,7 +189,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
       const leadMs = speaking.leadBytes / BYTES_PER_MS;
       call.send({ type: "playoutBegan", generation, at: ctx.now(), leadMs });
     }
-    ({ dueAt } = playout);
+    dueAt = Math.min(playout.dueAt, otherDueAt);
     if (!playout.isDone) return { speaking: { ...speaking, phase, unmarkedBytes, ticks } };
     rest();
     return { speaking: null };
@@ -210,9 +235,16 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
   }
 
   return {
-    init(_ctx, restart) {
+    init(ctx, restart) {
       if (restart !== undefined) call.send({ type: "speakerLost" });
       tts = holdVoice(deps.tts, options);
+      const { ambience } = deps;
+      if (ambience !== undefined) {
+        ctx.run("ambience", () => ambience, (outcome) => ({
+          type: "ambienceCame",
+          loop: outcome.ok ? outcome.value : null,
+        }));
+      }
       return { speaking: null };
     },
     on: {
@@ -235,7 +267,9 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
         );
         const none = { wordCount: 0, announced: [], audioBytes: 0, leadBytes: 0 };
         const unsent = { unmarkedBytes: 0, ticks: 0, phase: "waiting" } as const;
-        return { speaking: { generation, leg, clauses, playout, isHeld, ...none, ...unsent } };
+        const isTones = keys !== undefined;
+        const begun = { generation, leg, clauses, playout, isHeld, isTones };
+        return surround({ speaking: { ...begun, ...none, ...unsent } }, ctx);
       },
       release({ speaking }, { generation }, ctx) {
         if (speaking?.generation !== generation) return { speaking };
@@ -255,7 +289,8 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
       },
       silence(state, { generation, leg }, ctx) {
         leg?.send({ type: "clear", mark: markName(generation, { type: "cut" }) });
-        return drop(state, ctx);
+        around.cleared(ctx.now());
+        return surround(drop(state, ctx), ctx);
       },
       synthesised({ speaking }, { generation, item }, ctx) {
         if (speaking?.generation !== generation) return { speaking }; // that utterance was silenced
@@ -271,10 +306,19 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
         tickWith(ctx);
         return play(last, ctx);
       },
+      surround(state, { leg }, ctx) {
+        around.goTo(leg, ctx.now());
+        if (state.speaking === null) rest();
+        return surround(state, ctx);
+      },
+      ambienceCame(state, { loop }, ctx) {
+        if (loop !== null) around.furnish(loop);
+        return surround(state, ctx);
+      },
       relayed() {}, // this voice is ours
       stopped() {},
       tick({ speaking }, _message, ctx) {
-        return speaking === null ? { speaking } : play(speaking, ctx);
+        return surround(speaking === null ? { speaking } : play(speaking, ctx), ctx);
       },
     },
     view: ({ speaking }) => ({
@@ -285,6 +329,7 @@ export function speaker(deps: SpeakerDeps): Actor<State, SpeakerMessage> {
     }),
     stopped({ speaking }) {
       speaking?.clauses.end();
+      around.goTo(null, 0);
       rest();
       tts?.release();
     },

@@ -2,13 +2,12 @@
 
 import type { Fault, Graph } from "./graph.ts";
 
-/** Lower case, so that no two look the same. */
-export const CLIP_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 const MARKER = /\{\{\s*clip:([^{}]*?)\s*\}\}/g;
 
-/** Each once. */
+/** Each once, that of its ambient sound as well. */
 export function clipNames(graph: Graph): string[] {
   const names = new Set<string>();
+  if (graph.ambient?.clip) names.add(graph.ambient.clip);
   mapTexts(graph, (text) => {
     for (const [, name = ""] of text.matchAll(MARKER)) names.add(name);
     return text;
@@ -32,6 +31,10 @@ export function withClips(
 /** Where clips are named that are not among these. */
 export function clipFaults(graph: Graph, known: ReadonlySet<string>): Fault[] {
   const faults: Fault[] = [];
+  const clip = graph.ambient?.clip ?? null;
+  if (clip !== null && !known.has(clip)) {
+    faults.push({ path: "ambient.clip", nodeId: null, message: `There is no clip "${clip}"` });
+  }
   mapTexts(graph, (text, path) => {
     for (const [, name = ""] of text.matchAll(MARKER)) {
       if (known.has(name)) continue;

@@ -1,6 +1,7 @@
 /** An agent as a graph: what it says, what it finds out at each node, and the edges its model may take. */
 
 import { z } from "zod";
+import { AMBIENT_SOUNDS, type AmbientSound } from "@/lib/audio/ambience.ts";
 import { AppError } from "@/lib/errors.ts";
 import { type Consent, CONSENTS, US_STATES, type UsState } from "@/lib/recording/consent.ts";
 import { RECORDING_FORMATS, type RecordingFormat } from "@/lib/recording/segments.ts";
@@ -12,6 +13,7 @@ import {
   STT_PROVIDERS,
   TTS_PROVIDERS,
 } from "@/lib/provider_choice.ts";
+import { CLIP_NAME } from "./clip_name.ts";
 import { type Hook, HooksJson } from "./hooks.ts";
 
 /**
@@ -48,6 +50,8 @@ export interface Graph {
   readonly turns: TurnSettings;
   /** Said, one after the other, while a reply takes long; null: the house's of that language, where it has some. */
   readonly fillers: readonly string[] | null;
+  /** What is heard around the agent while it speaks and while it listens; null: nothing. */
+  readonly ambient: AmbientSettings | null;
   /** Null: its calls are not recorded. */
   readonly recording: RecordingSettings | null;
   /** What it does where a machine answers a call of its own; null: it takes everyone for a person. */
@@ -67,6 +71,15 @@ export interface GraphLimits {
   readonly idleMs: number;
   /** Idle prompts in a row before the agent hangs up. */
   readonly idlePromptCount: number;
+}
+
+/** The sound of a room: one of the house's, or a clip that goes round. */
+export interface AmbientSettings {
+  readonly sound: AmbientSound | null;
+  /** The name of a clip, where `sound` is null. */
+  readonly clip: string | null;
+  /** 0.05 to 1: of a sound of the house, 1 is loud; of a clip, as it was recorded. */
+  readonly volume: number;
 }
 
 /** Of calls that the agent places: what it does about machines that answer. */
@@ -382,6 +395,15 @@ const RecordingJson = z.strictObject({
   format: z.enum(RECORDING_FORMATS).default("pcm"),
 }) satisfies z.ZodType<RecordingSettings>;
 
+const AmbientJson = z.strictObject({
+  sound: z.enum(AMBIENT_SOUNDS).nullable().default(null),
+  clip: z.string().regex(CLIP_NAME).nullable().default(null),
+  volume: z.number().min(0.05).max(1).default(0.3),
+}).refine(({ sound, clip }) => (sound === null) !== (clip === null), {
+  path: ["sound"],
+  message: "Must be given, or else a clip",
+}) satisfies z.ZodType<AmbientSettings>;
+
 const RelayJson = z.strictObject({
   ttsProvider: z.enum(["Google", "Amazon", "ElevenLabs"]).nullable().default(null),
   transcriptionProvider: z.enum(["Google", "Deepgram"]).nullable().default(null),
@@ -428,6 +450,7 @@ export const GraphJson = z.strictObject({
   limits: LimitsJson.prefault({}),
   turns: TurnsJson.prefault({}),
   fillers: z.array(sentence).max(PHRASES_MAX).nullable().default(null),
+  ambient: AmbientJson.nullable().default(null),
   recording: RecordingJson.nullable().default(null),
   answering: AnsweringJson.nullable().default(null),
   hooks: HooksJson.default([]),
@@ -540,6 +563,9 @@ function* faults(graph: Graph): Generator<readonly [Path, string]> {
   }
   if (graph.relay !== null && graph.speech !== null) {
     yield [["speech"], "A relay hands us no audio that a model could hear"];
+  }
+  if (graph.relay !== null && graph.ambient !== null) {
+    yield [["ambient"], "A relay takes no audio that could be heard"];
   }
   if (starts.length === 0) yield [["nodes"], "There must be a start"];
   const forward = Map.groupBy(graph.edges, (edge) => edge.from);

@@ -1,6 +1,10 @@
-/** What it saves to hold a voice over a call, and to keep fixed sentences, over ElevenLabs' protocol: `sound [--utterances 20]`. */
+/** What it saves to hold a voice over a call and to keep fixed sentences, and what a room costs, over ElevenLabs' protocol: `sound [--utterances 20]`. */
 
 import { parseArgs } from "node:util";
+import { Ambience } from "@/actors/call/ambience.ts";
+import { ambience } from "@/lib/audio/ambience.ts";
+import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
+import { atLoudness } from "@/lib/audio/mix.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { elevenlabs } from "@/lib/providers/tts/elevenlabs.ts";
 import { newSpeechMemory, remembered } from "@/lib/providers/tts/remembered.ts";
@@ -12,6 +16,9 @@ import { startElevenLabs } from "@/tests/support/elevenlabs.ts";
 const HANDSHAKE_MS = 90;
 /** What ElevenLabs says of its fastest model. */
 const FIRST_AUDIO_MS = 75;
+const MIX_RUNS = 5;
+/** Of 100 ms. */
+const MIX_PIECES = 10_000;
 const OPTIONS = { voice: null, language: "en" };
 const TEXT = "We are open from Monday to Friday.";
 
@@ -28,6 +35,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
     unheld: await speakCall(utterances, false),
     held: await speakCall(utterances, true),
     fixed: await speakTwice(),
+    ambience: await mix(),
   };
 }
 
@@ -51,6 +59,27 @@ async function speakCall(utterances: number, isHeld: boolean) {
     firstUtteranceMs: rounded(first),
     medianMs: rounded(waits[Math.floor(waits.length / 2)] ?? 0),
   };
+}
+
+/** The room under a second of one call's sound, and the longest that making a sound keeps all others waiting. */
+async function mix() {
+  let worstMs = 0;
+  let layerAt = systemClock.now();
+  const sound = await ambience("cafe", () => {
+    worstMs = Math.max(worstMs, systemClock.now() - layerAt);
+    layerAt = systemClock.now();
+    return Promise.resolve();
+  });
+  const room = new Ambience(atLoudness(sound, -10));
+  const audio = new Uint8Array(100 * BYTES_PER_MS);
+  const costs: number[] = [];
+  for (let run = 0; run < MIX_RUNS; run++) {
+    const startedAt = systemClock.now();
+    for (let piece = 0; piece < MIX_PIECES; piece++) room.under(audio, piece * 100);
+    costs.push((systemClock.now() - startedAt) * 1_000 / (MIX_PIECES / 10));
+  }
+  costs.sort((a, b) => a - b);
+  return { usPerCallSecond: rounded(costs[MIX_RUNS >> 1] ?? 0), longestLayerMs: rounded(worstMs) };
 }
 
 function voiceOf(baseUrl: string): TextToSpeech {

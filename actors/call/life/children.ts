@@ -38,6 +38,7 @@ export function spawnChildren(call: CallFacts, ctx: Context<CallMessage>): Child
           options: voiceAt(call.graph, start),
           ticker: call.deps.ticker,
           call: self,
+          ...(call.deps.ambience === undefined ? {} : { ambience: call.deps.ambience }),
         }))
       : ctx.spawn(
         speakerKind,

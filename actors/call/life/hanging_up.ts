@@ -6,6 +6,7 @@ import type { Ending } from "@/actors/call/ending.ts";
 import type { CallFacts } from "./facts.ts";
 import { show } from "./record.ts";
 import type { CallState, LastWord } from "./state.ts";
+import { surround } from "./surroundings.ts";
 
 /** The carrier's API and its socket together have this long to end a call. */
 export const ENDING_MS = 5_000;
@@ -26,6 +27,7 @@ export function end(
   // Of a page's call it has just been shown, and no carrier asks for it.
   const lastWord = call.isAsked ? lastWordOf(state, ending, sentence) : null;
   const ended: CallState = { ...state, phase: "ending", ending, lastWord };
+  surround(call, ended);
   const { carrierCallId, answeredAt, children } = state;
   if (carrierCallId === null) return ended; // it is being dialed: nothing can be hung up yet
   const isRinging = call.settings.direction === "outbound" && answeredAt === null;

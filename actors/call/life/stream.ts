@@ -15,6 +15,7 @@ import { tape } from "./recorded.ts";
 import { save } from "./saving.ts";
 import type { CallState, MessageOf } from "./state.ts";
 import { apologise, fail, tell } from "./talking.ts";
+import { surround } from "./surroundings.ts";
 
 /** The carrier must open the media socket within this of the ring, or of losing the one before. */
 export const CONNECT_WITHIN_MS = 15_000;
@@ -108,6 +109,7 @@ export function legStarted(
     type: "leg_started",
     epoch,
   }, ctx);
+  surround(call, live);
   ctx.timer("turn", call.scenario.rules.idleMs, { type: "deadlinePassed" });
   const { answering } = call.scenario;
   const wordsMs = answering === null ? 0 : greetingDelayMs(answering); // who answers, speaks first
@@ -142,6 +144,7 @@ export function legEnded(
   if (epoch !== state.link.epoch) return state;
   const refusals = state.refusals + (wasRefused ? 1 : 0);
   const legless: CallState = { ...state, refusals, children: { ...state.children, leg: null } };
+  surround(call, legless);
   switch (state.phase) {
     case "rebuilding":
     case "saving":
@@ -203,6 +206,7 @@ function loseLeg(call: CallFacts, state: CallState, ctx: Context<CallMessage>): 
   const lost = tell(call, state, { type: "legLost" }, ctx);
   const { generations } = lost.dialogue.counts;
   lost.children.speaker.send({ type: "silence", generation: generations, leg: null });
+  surround(call, { ...lost, phase: "connecting" });
   ctx.cancel("turn");
   ctx.timer("connect", CONNECT_WITHIN_MS, { type: "connectMissed" });
   const { epoch } = lost.link;

@@ -20,6 +20,7 @@ import type { CallFacts } from "./facts.ts";
 import { end } from "./hanging_up.ts";
 import { record, show } from "./record.ts";
 import { heedNode, hush, pauseTape, startRecording } from "./recorded.ts";
+import { surround } from "./surroundings.ts";
 import { type CallState, rendered } from "./state.ts";
 
 /** What happens while the line is open is told to the dialogue. */
@@ -72,6 +73,8 @@ export function converse(
     tune(call, next);
     next = heedNode(call, next, ctx);
   }
+  const isSpeakerNew = event.type === "speakerLost";
+  if (isSpeakerNew || dialogue.isMuted !== before.isMuted) surround(call, next);
   if (dialogue.turn.floor !== before.turn.floor) {
     show(call, next, { type: "state", floor: dialogue.turn.floor });
   }

@@ -78,7 +78,7 @@ Deno.test("as a call moves from node to node, it is heard and spoken as each of 
   const caller = newCaller({ clock, stream, lines: demoCaller, hangUp: () => stream.stop() });
   await clock.advance(90_000);
   caller.stop();
-  assert.deepEqual(spoken[0], { voice: "v1", language: "en", speed: 1.1 });
+  assert.deepEqual(spoken[0], { voice: "v1", language: "en", speed: 1.1, utterance: 1 });
   assert.ok(spoken.some(({ voice, language }) => voice === "v2" && language === "es"));
   assert.deepEqual(heard.map(({ language }) => language).slice(0, 2), ["en", "es"]);
   assert.deepEqual(heard[1]?.keyterms, ["muela", "Brightsmile"]);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { SILENCE } from "@/lib/audio/frame.ts";
-import { newLoop } from "@/lib/audio/mix.ts";
+import { atLoudness, newLoop } from "@/lib/audio/mix.ts";
 import { encodeMulaw, MULAW_SAMPLES } from "@/lib/audio/mulaw.ts";
 
 const bytes = fc.uint8Array({ minLength: 1, maxLength: 400 });
@@ -17,7 +17,7 @@ function sumOf(byte: number, other: number): number {
 Deno.test("a mix is the saturated sum, round the loop's end, in frames of any size", () => {
   fc.assert(
     fc.property(bytes, bytes, fc.integer({ min: 1, max: 200 }), (speech, ambience, size) => {
-      const loop = newLoop(ambience, 0);
+      const loop = newLoop(atLoudness(ambience, 0));
       const mixed = speech.slice();
       for (let at = 0; at < mixed.length; at += size) loop.addTo(mixed.subarray(at, at + size));
       const expected = speech.map((byte, i) => sumOf(byte, ambience[i % ambience.length] ?? 0));
@@ -28,12 +28,12 @@ Deno.test("a mix is the saturated sum, round the loop's end, in frames of any si
 
 Deno.test("a loop is quieter by its gain, and silence adds nothing", () => {
   const mixed = new Uint8Array(160).fill(SILENCE);
-  newLoop(encodeMulaw(Int16Array.of(10_000)), -20).addTo(mixed);
+  newLoop(atLoudness(encodeMulaw(Int16Array.of(10_000)), -20)).addTo(mixed);
   assert.ok(mixed.every((byte) => Math.abs((MULAW_SAMPLES[byte] ?? 0) - 1_000) < 40));
-  newLoop(Uint8Array.of(SILENCE), 0).addTo(mixed);
+  newLoop(atLoudness(Uint8Array.of(SILENCE), 0)).addTo(mixed);
   assert.ok(mixed.every((byte) => Math.abs((MULAW_SAMPLES[byte] ?? 0) - 1_000) < 40));
 });
 
 Deno.test("a loop of no audio is refused", () => {
-  assert.throws(() => newLoop(new Uint8Array(0), 0));
+  assert.throws(() => newLoop(new Uint8Array(0)));
 });

@@ -1,5 +1,7 @@
 /** A bounded queue between a callback world and an `for await` loop: push on one side, iterate on the other. */
 
+import type { Cancel } from "./clock.ts";
+
 export interface AsyncQueue<T> extends AsyncIterable<T> {
   /** Adds an item; past `max` the oldest goes. Nothing after `end`. */
   push(item: T): void;
@@ -10,6 +12,11 @@ export interface AsyncQueue<T> extends AsyncIterable<T> {
   readonly waiting: readonly T[];
   /** Items dropped so far because nobody took them in time. */
   readonly droppedCount: number;
+  /**
+   * In place of a loop: `take` gets what waits, now, and from then on each item within its `push`; `ended` is called
+   * once behind the last. Neither may throw. Until it is cancelled; what comes then waits for the next one.
+   */
+  flow(take: (item: T) => void, ended: () => void): Cancel;
 }
 
 /**
@@ -19,6 +26,7 @@ export interface AsyncQueue<T> extends AsyncIterable<T> {
 export function newAsyncQueue<T>(max: number): AsyncQueue<T> {
   const items: T[] = [];
   let waiting: ((result: IteratorResult<T>) => void) | null = null;
+  let flowing: { take(item: T): void; ended(): void } | null = null;
   let ended = false;
   let dropped = 0;
 
@@ -32,7 +40,9 @@ export function newAsyncQueue<T>(max: number): AsyncQueue<T> {
 
   return {
     push(item) {
-      if (ended || give({ done: false, value: item })) return;
+      if (ended) return;
+      if (flowing !== null) return flowing.take(item);
+      if (give({ done: false, value: item })) return;
       if (items.length === max) {
         items.shift();
         dropped++;
@@ -40,8 +50,10 @@ export function newAsyncQueue<T>(max: number): AsyncQueue<T> {
       items.push(item);
     },
     end() {
+      if (ended) return;
       ended = true;
       give(DONE);
+      flowing?.ended();
     },
     get length() {
       return items.length;
@@ -51,6 +63,14 @@ export function newAsyncQueue<T>(max: number): AsyncQueue<T> {
     },
     get droppedCount() {
       return dropped;
+    },
+    flow(take, over) {
+      const mine = flowing = { take, ended: over };
+      while (flowing === mine && items.length > 0) take(items.shift() as T); // its length was just read
+      if (flowing === mine && ended) over();
+      return () => {
+        if (flowing === mine) flowing = null;
+      };
     },
     [Symbol.asyncIterator]() {
       let hasReturned = false;
@@ -76,3 +96,75 @@ export function newAsyncQueue<T>(max: number): AsyncQueue<T> {
 }
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+/** What takes the items of a source. None of it may be called any more once it is cancelled. */
+export interface Taker<T> {
+  /** What it throws is `failed`, and ends it. */
+  take(item: T): void;
+  ended(): void;
+  /** The source threw, or `take` did, or `ended`. */
+  failed(error: unknown): void;
+}
+
+/**
+ * Takes all of a source, from the next turn of the microtask queue on. As a loop would; but a queue of ours hands an
+ * item over within its `push`: of a call's audio each piece would cost two more turns, and their promises.
+ */
+export function drain<T>(source: AsyncIterable<T>, { take, ended, failed }: Taker<T>): Cancel {
+  let isOver = false;
+  let stop: Cancel = () => {};
+
+  function guarded(step: () => void): void {
+    if (isOver) return;
+    try {
+      step();
+    } catch (error) {
+      over();
+      failed(error);
+    }
+  }
+
+  function over(): void {
+    isOver = true;
+    stop();
+  }
+
+  function finish(): void {
+    guarded(() => {
+      over();
+      ended();
+    });
+  }
+
+  async function loop(): Promise<void> {
+    const items = source[Symbol.asyncIterator]();
+    stop = () => void items.return?.().catch(() => {}); // nobody listens to it any more
+    for (;;) {
+      const { done, value } = await items.next();
+      if (isOver) return;
+      if (done) {
+        stop = () => {};
+        return finish();
+      }
+      guarded(() => take(value));
+    }
+  }
+
+  queueMicrotask(() => {
+    if (isOver) return;
+    if (isQueue(source)) {
+      const cancel = source.flow((item) => guarded(() => take(item)), finish);
+      stop = cancel;
+      if (isOver) cancel();
+    } else {loop().catch((error) =>
+        guarded(() => {
+          throw error;
+        })
+      );}
+  });
+  return over;
+}
+
+function isQueue<T>(source: AsyncIterable<T>): source is AsyncQueue<T> {
+  return "flow" in source;
+}

@@ -59,7 +59,9 @@ export class Vad {
       this.#quietest.copyWithin(0, 1);
       this.#quietest[last] = level;
     } else this.#quietest[last] = Math.min(this.#quietest[last] ?? level, level);
-    this.#floor = Math.max(FLOOR_MIN_DBFS, Math.min(...this.#quietest));
+    let floor = Infinity; // by hand: to spread them would make an array a frame
+    for (const quietest of this.#quietest) floor = Math.min(floor, quietest);
+    this.#floor = Math.max(FLOOR_MIN_DBFS, floor);
   }
 }
 

@@ -1,5 +1,6 @@
 /** The sending half of a provider's socket: reads a source and sends each piece, and the end once. */
 
+import { drain } from "@/lib/async_queue.ts";
 import type { Cancel, Clock } from "@/lib/clock.ts";
 import type { SocketClient } from "./socket_client.ts";
 
@@ -30,30 +31,25 @@ export interface Feed {
 /** Runs beside the loop that reads the socket. What the source throws is what that loop throws. */
 export function feed<T>(source: AsyncIterable<T>, options: FeedOptions<T>): Feed {
   const { socket, send, finish, idle } = options;
-  const pieces = source[Symbol.asyncIterator]();
   const watch = idle === undefined ? null : watchIdle(idle);
-  let phase: "feeding" | "finished" | "stopped" = "feeding";
-
-  async function run(): Promise<void> {
-    for (;;) {
-      const { done, value } = await pieces.next();
-      if (phase !== "feeding") return;
-      if (done) break;
-      send(value);
+  let isFinished = false;
+  const leave = drain(source, {
+    take(piece) {
+      send(piece);
       watch?.sent();
-    }
-    phase = "finished";
-    watch?.stop();
-    finish();
-  }
-
-  run().catch((error) => socket.fail(error));
+    },
+    ended() {
+      isFinished = true;
+      watch?.stop();
+      finish();
+    },
+    failed: (error) => socket.fail(error),
+  });
   return {
-    isFinished: () => phase === "finished",
+    isFinished: () => isFinished,
     stop() {
       watch?.stop();
-      if (phase === "feeding") pieces.return?.().catch(() => {}); // nobody listens to it any more
-      phase = "stopped";
+      leave();
     },
   };
 }

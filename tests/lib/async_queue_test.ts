@@ -1,7 +1,7 @@
 /** A queue between callbacks and a loop: its order, its bound, its end. */
 
 import assert from "node:assert/strict";
-import { newAsyncQueue } from "@/lib/async_queue.ts";
+import { drain, newAsyncQueue, type Taker } from "@/lib/async_queue.ts";
 
 Deno.test("items come out in order, those that wait and those that come later", async () => {
   const queue = newAsyncQueue<number>(10);
@@ -45,4 +45,100 @@ Deno.test("one who leaves while they wait takes nothing with them: the next gets
   assert.deepEqual(await first.next(), { done: true, value: undefined });
   queue.end();
   assert.deepEqual(await Array.fromAsync(queue), [1]);
+});
+
+/** What a taker is told, in its order. */
+function told<T>(until: (item: T) => void = () => {}): { said: unknown[]; taker: Taker<T> } {
+  const said: unknown[] = [];
+  return {
+    said,
+    taker: {
+      take(item) {
+        said.push(item);
+        until(item);
+      },
+      ended: () => void said.push("ended"),
+      failed: (error) => void said.push(error),
+    },
+  };
+}
+
+/** Microtasks, as many as a loop over a generator takes. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+}
+
+Deno.test("a queue hands on what waits, then each item as it is pushed, and its end once", async () => {
+  const queue = newAsyncQueue<number>(10);
+  queue.push(1);
+  const { said, taker } = told<number>();
+  drain(queue, taker);
+  assert.deepEqual(said, [], "nothing before the one who drains it has what it returns");
+  await settled();
+  assert.deepEqual(said, [1]);
+  queue.push(2);
+  assert.deepEqual(said, [1, 2], "within the push");
+  queue.end();
+  queue.end();
+  queue.push(3);
+  assert.deepEqual(said, [1, 2, "ended"]);
+});
+
+Deno.test("what comes once a drain was left waits for the next", async () => {
+  const queue = newAsyncQueue<number>(10);
+  const first = told<number>();
+  const leave = drain(queue, first.taker);
+  await settled();
+  queue.push(1);
+  leave();
+  queue.push(2);
+  queue.end();
+  const second = told<number>();
+  drain(queue, second.taker);
+  await settled();
+  assert.deepEqual([first.said, second.said], [[1], [2, "ended"]]);
+});
+
+for (const kind of ["queue", "generator"]) {
+  Deno.test(`a taker that throws is told so once, and gets no more: ${kind}`, async () => {
+    const error = new Error("It will not have it");
+    const queue = newAsyncQueue<number>(10);
+    let isLeft = false;
+    async function* items(): AsyncGenerator<number> {
+      try {
+        for (const item of [1, 2, 3]) yield await Promise.resolve(item);
+      } finally {
+        isLeft = true;
+      }
+    }
+    const { said, taker } = told<number>((item) => {
+      if (item === 2) throw error;
+    });
+    drain(kind === "queue" ? queue : items(), taker);
+    await settled();
+    for (const item of [1, 2, 3]) queue.push(item);
+    queue.end();
+    await settled();
+    assert.deepEqual(said, [1, 2, error]);
+    assert.equal(isLeft, kind === "generator");
+  });
+}
+
+Deno.test("a source that throws has failed, and one that ends has ended", async () => {
+  const error = new Error("It broke off");
+  async function* items(): AsyncGenerator<number> {
+    yield await Promise.resolve(1);
+    throw error;
+  }
+  const broken = told<number>();
+  drain(items(), broken.taker);
+  const whole = told<number>();
+  drain(
+    (async function* () {
+      yield await Promise.resolve(1);
+    })(),
+    whole.taker,
+  );
+  await settled();
+  assert.deepEqual([broken.said, whole.said], [[1, error], [1, "ended"]]);
 });

@@ -1,6 +1,6 @@
 /** Several recognisers as one: one that drops is replaced at once, and hears again what came behind its last words. */
 
-import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
+import { type AsyncQueue, drain, newAsyncQueue } from "@/lib/async_queue.ts";
 import { BYTES_PER_MS, FRAME_BYTES } from "@/lib/audio/frame.ts";
 import { AudioRing } from "@/lib/audio/ring.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
@@ -146,18 +146,24 @@ function listenTo(audio: AsyncIterable<Uint8Array>, signal: AbortSignal): Line {
   const kept = new AudioRing(KEPT_MAX_MS * BYTES_PER_MS);
   let hasEnded = false;
   const readers = new Set<AsyncQueue<Uint8Array>>(); // one, or none between two sessions
-  void (async () => {
-    try {
-      for await (const frame of audio) {
-        if (signal.aborted) break;
-        kept.push(frame);
-        for (const reader of readers) reader.push(frame);
+
+  function end(): void {
+    hasEnded = true;
+    for (const reader of readers) reader.end();
+  }
+
+  const leave = drain(audio, {
+    take(frame) {
+      if (signal.aborted) {
+        leave();
+        return end();
       }
-    } finally {
-      hasEnded = true;
-      for (const reader of readers) reader.end();
-    }
-  })().catch(() => {}); // whoever feeds it ends it, and fails at nothing
+      kept.push(frame);
+      for (const reader of readers) reader.push(frame);
+    },
+    ended: end,
+    failed: end, // whoever feeds it ends it, and fails at nothing
+  });
 
   return {
     get hasEnded() {

@@ -3,7 +3,7 @@
 import type { Cancel } from "@/lib/clock.ts";
 
 /** With so few calls a frame waits for nothing. */
-const FEW = 100;
+const FEW = 50;
 /** With so many, as long as other runtimes always wait; providers take 20 to 250 ms. https://developers.deepgram.com/docs/measuring-streaming-latency */
 const MANY = 200;
 

@@ -203,9 +203,24 @@ function toEvent(message: TwilioMessage): MediaEvent {
   }
 }
 
+/** Frames stand in shared buffers: one each costs four times the decoding, fifty times a second a call. */
+const SHARED_BYTES = 16 * 1024;
+const SHARED_MAX_BYTES = SHARED_BYTES / 8;
+let shared = new Uint8Array(0);
+let sharedUsed = 0;
+
 function decode(payload: string): Uint8Array {
+  const most = Math.ceil(payload.length * 3 / 4);
   try {
-    return Uint8Array.fromBase64(payload);
+    if (most > SHARED_MAX_BYTES) return Uint8Array.fromBase64(payload);
+    if (sharedUsed + most > shared.length) {
+      shared = new Uint8Array(SHARED_BYTES);
+      sharedUsed = 0;
+    }
+    const place = shared.subarray(sharedUsed, sharedUsed + most);
+    const { written } = place.setFromBase64(payload);
+    sharedUsed += written;
+    return place.subarray(0, written);
   } catch (cause) {
     throw new AppError("invalid", "Media message is wrong in media.payload: not base64", {
       field: "media.payload",

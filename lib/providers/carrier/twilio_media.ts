@@ -210,17 +210,19 @@ let shared = new Uint8Array(0);
 let sharedUsed = 0;
 
 function decode(payload: string): Uint8Array {
-  const most = Math.ceil(payload.length * 3 / 4);
+  const padding = payload.endsWith("==") ? 2 : payload.endsWith("=") ? 1 : 0;
+  const bytes = Math.floor((payload.length - padding) * 3 / 4);
   try {
-    if (most > SHARED_MAX_BYTES) return Uint8Array.fromBase64(payload);
-    if (sharedUsed + most > shared.length) {
+    if (bytes > SHARED_MAX_BYTES) return Uint8Array.fromBase64(payload);
+    if (sharedUsed + bytes > shared.length) {
       shared = new Uint8Array(SHARED_BYTES);
       sharedUsed = 0;
     }
-    const place = shared.subarray(sharedUsed, sharedUsed + most);
-    const { written } = place.setFromBase64(payload);
-    sharedUsed += written;
-    return place.subarray(0, written);
+    const place = shared.subarray(sharedUsed, sharedUsed + bytes);
+    const { read, written } = place.setFromBase64(payload);
+    if (read !== payload.length || written !== bytes) return Uint8Array.fromBase64(payload); // white space in it
+    sharedUsed += bytes;
+    return place;
   } catch (cause) {
     throw new AppError("invalid", "Media message is wrong in media.payload: not base64", {
       field: "media.payload",

@@ -244,3 +244,22 @@ Deno.test("a frame is read as JSON would be, whatever stands in it: a quote, an 
     { numRuns: 2_000 },
   );
 });
+
+Deno.test("frames of any length keep their own bytes, also behind many others", () => {
+  const { read } = setUp();
+  read(CONNECTED, START);
+  const frames = Array.from(
+    { length: 300 },
+    (_, nth) => new Uint8Array((nth * 37) % 500).fill(nth % 256),
+  );
+  const media = (payload: string, nth: number): unknown => ({
+    ...MEDIA,
+    sequenceNumber: `${nth + 2}`,
+    media: { ...MEDIA.media, payload },
+  });
+  const heard = read(...frames.map((frame, nth) => media(frame.toBase64(), nth)));
+  assert.deepEqual(heard, frames.map((audio) => ({ type: "audio", audio, atMs: 20 })));
+  assert.deepEqual(read(media("AQID\nBAUG", 400)), [
+    { type: "audio", audio: new Uint8Array([1, 2, 3, 4, 5, 6]), atMs: 20 },
+  ]);
+});

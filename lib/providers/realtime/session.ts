@@ -26,8 +26,6 @@ import type {
 
 /** A session that lasts so long has worked: when it is lost, another is opened. */
 const LASTED_MS = 30_000;
-/** One that was lost twice in short is tried again after so long, where nobody else could hear the caller. */
-const RETRY_MS = 2_000;
 /** What was said and is answered by nobody, where the model had begun to, is not for it to answer: it waits for so long. */
 const GUESS_MAX_MS = 2_000;
 /** A provider's ids have 32 characters at most. */
@@ -77,7 +75,7 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
   let life = 0;
   let openedAt = 0;
   let strikes = 0;
-  let closedUntil = -Infinity;
+  let isOver = false;
   let sentBytes = 0;
   let users = 0;
   let listener: ((event: CallerEvent) => void) | null = null;
@@ -138,7 +136,7 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
 
   function strike(): void {
     strikes++;
-    if (strikes > 1) closedUntil = isReplaceable ? Infinity : clock.now() + RETRY_MS;
+    isOver = strikes > 1 && isReplaceable;
   }
 
   function take(event: RealtimeEvent): void {
@@ -221,9 +219,7 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
     async ready(signal) {
       signal.throwIfAborted();
       if (line !== null) return;
-      if (clock.now() < closedUntil) {
-        throw providerError(provider, "its session was lost", { retryable: !isReplaceable });
-      }
+      if (isOver) throw providerError(provider, "its session was lost", { retryable: false });
       opening ??= open().finally(() => void (opening = null));
       await orAborted(opening, signal);
       if (line === null) throw providerError(provider, "its session was lost");

@@ -122,6 +122,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     newCarrier: newTwilio,
     newLiveKit: await liveKitAt(clock),
     publicUrl,
+    machine: { address: `${config.privateHost}:${listener.port}`, version: project.version },
     keys,
     speech: options.speech ?? {},
     stores: options.stores ?? newStores(config.storage, { clock, isTemporary }),
@@ -130,6 +131,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     log,
   });
   const { system, switchboard } = house;
+  await house.joined();
 
   async function notReady(): Promise<string[]> {
     const reasons = system.phase === "running" ? [] : ["draining"];
@@ -186,6 +188,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     newOperatorApp({
       token: operatorToken,
       inspection: system,
+      roster: house.roster,
       gate: house.gate,
       desk: house.desk,
       metrics: () =>

@@ -1,7 +1,8 @@
 /** The house: every actor of one machine, wired to the database and to the providers. */
 
 import { updateApiKeyUsed } from "@/db/api_keys.ts";
-import type { Database } from "@/db/client.ts";
+import type { Database, Sql } from "@/db/client.ts";
+import { claimActor } from "@/db/cluster.ts";
 import { numberOwner } from "@/db/lookups.ts";
 import { getTenantPlan } from "@/db/tenant_limits.ts";
 import { signingKeyStore } from "@/db/signing_keys.ts";
@@ -44,6 +45,10 @@ import { web } from "@/lib/providers/carrier/web.ts";
 import { webMedia } from "@/lib/providers/carrier/web_media.ts";
 import { roomMedia } from "@/lib/rooms/messages.ts";
 import { openRoom } from "@/lib/rooms/open.ts";
+import { newDirectory } from "@/actors/cluster/directory.ts";
+import { newHoldings } from "@/actors/cluster/holdings.ts";
+import { node, nodeKind, type NodeMessage } from "@/actors/cluster/node.ts";
+import { newRoster, type Roster } from "@/actors/cluster/roster.ts";
 import { callKind } from "@/actors/call/call.ts";
 import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
 import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
@@ -70,7 +75,7 @@ import { houseCron, kinds } from "@/actors/jobs/kinds.ts";
 import { type Feed, newFeed } from "@/actors/recorder/feed.ts";
 import { tenantCensus } from "@/actors/tenant/census.ts";
 import { tenant, tenantKind, type TenantMessage } from "@/actors/tenant/tenant.ts";
-import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
+import { recorder, type RecorderDeps, recorderKind } from "@/actors/recorder/recorder.ts";
 import { newRecordings } from "@/actors/recording/recordings.ts";
 import { sealPass } from "@/actors/sealer/pass.ts";
 import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
@@ -85,6 +90,8 @@ const FLUSH_MS = 10_000;
 const LOOKUP_MS = 1_000;
 /** A tenant's actor answers at once, or after it has counted. */
 const ADMIT_MS = 1_200;
+/** The rest of the start waits for it, and goes on without it. */
+const JOIN_MS = 5_000;
 /** Whoever saves a credential waits for its provider. OpenAI's list of models is the longest answer. */
 const CHECK_LIMITS = { headMs: 4_000, idleMs: 2_000, totalMs: 6_000, maxBytes: 1024 * 1024 };
 
@@ -103,6 +110,10 @@ export interface House {
   limiterMetrics(): LimiterMetrics;
   readonly breakers: Breakers;
   readonly meter: CallMeter;
+  /** The machines there are, and who owns what. */
+  readonly roster: Roster;
+  /** Resolves when this machine is one of them, or the database has not answered: it goes on trying. */
+  joined(): Promise<void>;
   /** Tells who watches calls what is committed of them. */
   readonly feed: Feed;
   /** Takes no new calls, and waits for those that live. */
@@ -127,6 +138,8 @@ export interface HouseOptions {
   newLiveKit(account: LiveKitAccount): LiveKit;
   /** What carriers and users reach us at, without a trailing slash. */
   readonly publicUrl: string;
+  /** This machine among others; absent: it joins none. */
+  readonly machine?: { readonly address: string; readonly version: string };
   /** Null: logins, keys, credentials and webhooks are not configured. */
   readonly keys: HouseKeys | null;
   readonly notifier: Notifier;
@@ -144,10 +157,17 @@ export function openHouse(options: HouseOptions): House {
   const ticker = newTicker(clock);
   const pieces = newPieces();
   const feed = newFeed();
+  const directory = newDirectory(database);
+  const holdings = newHoldings();
+  const fencesOfCalls: RecorderDeps["fences"] = {
+    fenceOf: (id) => holdings.fenceOf({ kind: callKind.name, id }),
+    isPending: holdings.isPending,
+    fenced: (id) => void system.stop(callKind.name, id, "another machine owns it"),
+  };
   const events = system.spawn(
     recorderKind,
     "recorder",
-    () => recorder({ database, log, committed: feed.committed }),
+    () => recorder({ database, log, committed: feed.committed, fences: fencesOfCalls }),
   );
   const seals = system.spawn(
     sealerKind,
@@ -230,7 +250,8 @@ export function openHouse(options: HouseOptions): House {
     clock,
     log,
     store(settings) {
-      const store = callStore(settings, { database, recorder: events });
+      const { fenceOf } = fencesOfCalls;
+      const store = callStore(settings, { database, recorder: events, fenceOf });
       const span = newCallSpans(settings);
       return {
         ...store,
@@ -244,6 +265,7 @@ export function openHouse(options: HouseOptions): House {
     started: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "started", callId }),
     ended({ tenantId, callId }) {
       recordings.callEnded(callId);
+      void callEnded(callId);
       tenantOf(tenantId).send({ type: "ended", callId });
     },
     deps(
@@ -326,9 +348,46 @@ export function openHouse(options: HouseOptions): House {
     () => deliveries({ services, random: Math.random }),
   );
 
+  const { machine } = options;
+  const membership: Ref<NodeMessage> | null = machine === undefined ? null : system.spawn(
+    nodeKind,
+    "node",
+    () =>
+      node({
+        directory,
+        holdings,
+        node: {
+          ...machine,
+          nodeId: config.nodeId,
+          region: config.region,
+          weight: config.maxCalls,
+        },
+        load: () => system.count(callKind.name),
+        lost: ({ kind, id }) => void system.stop(kind, id, "another machine owns it"),
+        log,
+      }),
+  );
+
+  /** Its row may go when all that it has written is on disk. */
+  async function callEnded(callId: string): Promise<void> {
+    await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: FLUSH_MS })
+      .catch((error) => log.warn("events of a call that ended not flushed", { callId, error }));
+    membership?.send({ type: "ended", actor: { kind: callKind.name, id: callId } });
+  }
+
+  /** Not before this machine has joined: then nobody else can have the call either. */
+  async function claimCall(sql: Sql, callId: string): Promise<void> {
+    const { boot } = holdings;
+    if (boot === null) return;
+    const owned = await claimActor(sql, { kind: callKind.name, id: callId }, boot);
+    if (owned === null || !holdings.take(owned)) {
+      throw new AppError("draining", "This machine may take no calls now", { retryable: true });
+    }
+  }
+
   system.register(deskKind, (tenantId) =>
     desk({
-      ...deskStore(database, tenantId, { clock, carrier: carrier.provider }),
+      ...deskStore(database, tenantId, { clock, carrier: carrier.provider, claim: claimCall }),
       reported: (callId, carrierCallId, report) =>
         callStore({ tenantId, callId }, { database, recorder: events })
           .report(carrierCallId, report, clock.date()),
@@ -373,13 +432,20 @@ export function openHouse(options: HouseOptions): House {
     feed,
     breakers,
     meter,
+    roster: newRoster({ directory, holdings, region: config.region }),
+    async joined() {
+      await membership?.ask((reply) => ({ type: "whenJoined", reply }), { timeoutMs: JOIN_MS })
+        .catch((error) => log.error("this machine has not joined yet", { error }));
+    },
     async drain() {
       feed.close();
+      membership?.send({ type: "drain" });
       log.info("draining", { calls: system.count(callKind.name) });
       system.drain({
         serves: [
           "desk",
           "gate",
+          "node",
           "tenant",
           "recorder",
           "sealer",
@@ -408,6 +474,12 @@ export function openHouse(options: HouseOptions): House {
       ]).catch((error) => log.error("work not sent back: its leases will end", { error }));
       await system.shutdown();
       passwords.close();
+      const { boot } = holdings;
+      if (boot !== null) { // all that it owned is free at once
+        await directory.leave(boot).catch((error) =>
+          log.error("others must bury this machine", { error })
+        );
+      }
     },
   };
 }

@@ -172,6 +172,23 @@ export async function holdsActor(sql: Sql, fence: Fence): Promise<boolean> {
   return rows.length === 1;
 }
 
+/** As `holdsActor`, of many actors of one kind in one statement; returns the ids of those that are held. */
+export async function holdsActors(
+  sql: Sql,
+  kind: string,
+  fences: readonly Fence[],
+): Promise<ReadonlySet<string>> {
+  const rows = await sql<{ id: string }[]>`
+    select o.id from actor_owner o
+    join jsonb_to_recordset(${asJson(sql, fences)}) as f (
+      id text, epoch bigint, "nodeId" text, incarnation bigint)
+      on o.id = f.id and o.epoch = f.epoch and o.node_id = f."nodeId"
+        and o.incarnation = f.incarnation
+    where o.kind = ${kind}
+    for share of o`;
+  return new Set(rows.map(({ id }) => id));
+}
+
 /** Gives one up, if it is still the owner's: others need not wait for its death. */
 export async function releaseActor(sql: Sql, fence: Fence): Promise<void> {
   await sql`

@@ -32,6 +32,9 @@ export interface Config {
   readonly publicUrl: string | null;
   /** This machine among others, as it stands in media paths. */
   readonly nodeId: string;
+  /** Where it stands, and the host at which other machines reach it. */
+  readonly region: string;
+  readonly privateHost: string;
   readonly database:
     | { readonly type: "embedded"; readonly dataDir: string }
     | { readonly type: "postgres"; readonly url: Secret };
@@ -305,6 +308,8 @@ const Settings = z.object({
   LOG_PII: oneOf("true", "false").default("false"),
 
   FLY_MACHINE_ID: text.default(HERE),
+  FLY_REGION: text.default(HERE),
+  FLY_PRIVATE_IP: text.optional(),
 });
 
 type Settings = z.output<typeof Settings>;
@@ -340,6 +345,8 @@ function toConfig(set: Settings): Config {
     },
     publicUrl: set.PUBLIC_URL ?? null,
     nodeId: set.FLY_MACHINE_ID,
+    region: set.FLY_REGION,
+    privateHost: set.FLY_PRIVATE_IP ?? set.HOST,
     database: set.DATABASE_URL
       ? { type: "postgres", url: set.DATABASE_URL }
       : { type: "embedded", dataDir: set.DATA_DIR },

@@ -24,6 +24,7 @@ export const STATUS_OF = {
   rate_limited: 429,
   quota_exceeded: 429,
   busy: 429,
+  fenced: 409,
   draining: 503,
   mailbox_full: 503,
   actor_stopped: 503,

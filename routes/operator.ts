@@ -22,8 +22,18 @@ export interface Inspection {
   stop(kind: string, id: string, why: string): boolean;
 }
 
+/** The machines there are, and which of them owns an actor. */
+export interface Cluster {
+  view(): Promise<unknown>;
+  /** A null epoch: nobody has ever owned it, or it has ended. */
+  ownerOf(actor: { readonly kind: string; readonly id: string }): Promise<
+    { readonly epoch: number | null }
+  >;
+}
+
 export interface OperatorDeps {
   readonly token: string;
+  readonly roster: Cluster;
   readonly inspection: Inspection;
   readonly gate: AppDeps["gate"];
   readonly desk: AppDeps["desk"];
@@ -34,7 +44,7 @@ export interface OperatorDeps {
 
 /** Only `/alive` is open; the rest takes the operator's token. */
 export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
-  const { token, inspection, metrics, log } = deps;
+  const { token, inspection, roster, metrics, log } = deps;
   return new Hono<Env>()
     .use(answerHeaders())
     .get("/alive", (c) => c.json({ status: "ok" }))
@@ -42,9 +52,17 @@ export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
     .use(asOperator())
     .route("/tenants", operatorTenants(deps))
     .get("/actors", (c) => c.json({ actors: inspection.list(c.req.query("kind")) }))
-    .get("/actors/:kind/:id", (c) => {
+    .get("/cluster", async (c) => c.json(Object(await roster.view())))
+    .get("/actors/:kind/:id", async (c) => {
       const { kind, id } = c.req.param();
-      return c.json(found(inspection.inspect(kind, id)));
+      const here = inspection.inspect(kind, id);
+      if (here !== null) return c.json(here);
+      const elsewhere = await roster.ownerOf({ kind, id });
+      return c.json(found(elsewhere.epoch === null ? null : elsewhere));
+    })
+    .get("/actors/:kind/:id/owner", async (c) => {
+      const { kind, id } = c.req.param();
+      return c.json(await roster.ownerOf({ kind, id }));
     })
     .post("/actors/:kind/:id/stop", (c) => {
       const { kind, id } = c.req.param();

@@ -4,8 +4,10 @@ import type { Ref } from "@/actors/runtime/actor.ts";
 import type { RecorderMessage } from "@/actors/recorder/recorder.ts";
 import { storeAnswered, storeEnded } from "@/db/call_news.ts";
 import { getCall, updateCallPlaced } from "@/db/calls.ts";
-import type { Database } from "@/db/client.ts";
+import type { Database, Sql } from "@/db/client.ts";
+import { type Fence, holdsActor } from "@/db/cluster.ts";
 import { listEvents } from "@/db/events.ts";
+import { AppError } from "@/lib/errors.ts";
 import type { CallDeps, CallSettings } from "./call.ts";
 import type { Ending } from "./ending.ts";
 import type { CallEvent } from "./events.ts";
@@ -29,9 +31,28 @@ export interface CallStore
 
 export function callStore(
   { tenantId, callId }: Pick<CallSettings, "tenantId" | "callId">,
-  deps: { readonly database: Database; readonly recorder: Ref<RecorderMessage> },
+  deps: {
+    readonly database: Database;
+    readonly recorder: Ref<RecorderMessage>;
+    /** What its writes show; absent or null: it was never claimed. */
+    readonly fenceOf?: (callId: string) => Fence | null;
+  },
 ): CallStore {
   const { database, recorder } = deps;
+  let shown: Fence | null = null;
+
+  /** A write of what it owns, and nothing when it is another machine's by now. Throws AppError("fenced"). */
+  function write(work: (sql: Sql) => Promise<void>): Promise<void> {
+    shown = deps.fenceOf?.(callId) ?? shown; // the last one stays when the call is over
+    const fence = shown;
+    return database.asTenant("calls", tenantId, WRITE_MS, async (sql) => {
+      if (fence !== null && !await holdsActor(sql, fence)) {
+        throw new AppError("fenced", `Another machine owns "${callId}"`);
+      }
+      await work(sql);
+    });
+  }
+
   const store: CallStore = {
     record(seq, { type, ...payload }, at) {
       const event = { tenantId, conversationId: callId, seq, type, payload, at };
@@ -52,21 +73,10 @@ export function callStore(
       return events.map(({ type, payload }) => ({ type, ...Object(payload) }) as CallEvent);
     },
     savePlaced: (carrierCallId) =>
-      database.asTenant(
-        "calls",
-        tenantId,
-        WRITE_MS,
-        (sql) => updateCallPlaced(sql, tenantId, callId, carrierCallId),
-      ),
-    saveLive: (answeredAt) =>
-      database.asTenant(
-        "calls",
-        tenantId,
-        WRITE_MS,
-        (sql) => storeAnswered(sql, tenantId, callId, answeredAt),
-      ),
+      write((sql) => updateCallPlaced(sql, tenantId, callId, carrierCallId)),
+    saveLive: (answeredAt) => write((sql) => storeAnswered(sql, tenantId, callId, answeredAt)),
     saveEnd: (ended) =>
-      database.asTenant("calls", tenantId, WRITE_MS, async (sql) => {
+      write(async (sql) => {
         if (ended.answeredAt !== null) {
           await storeAnswered(sql, tenantId, callId, ended.answeredAt);
         }

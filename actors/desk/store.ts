@@ -32,6 +32,8 @@ export function deskStore(
     readonly clock: Clock;
     /** The name of the house's; a tenant's own is Twilio. */
     readonly carrier: string;
+    /** In the transaction of a new call's row: this machine owns it. Throws when it may own nothing. */
+    readonly claim?: (sql: Sql, callId: string) => Promise<void>;
   },
 ): Pick<
   DeskDeps,
@@ -65,6 +67,7 @@ export function deskStore(
           placedBy: call.placedBy,
           startedAt: options.clock.date(),
         });
+        if (isNew) await options.claim?.(sql, row.id);
         if (isNew) await announceStarted(sql, tenantId, row);
         if (isNew && plan !== null) await countCall(sql, tenantId, row, plan.limits);
         return { callId: row.id, isNew: row.id === call.callId, isEnded: row.status === "ended" };

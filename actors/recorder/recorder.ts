@@ -1,7 +1,8 @@
 /** The recorder: commits what happens in all conversations of this machine, in groups, in order. */
 
 import type { Actor, Context, Kind, Outcome, Reply } from "@/actors/runtime/actor.ts";
-import type { Database } from "@/db/client.ts";
+import type { Database, Sql } from "@/db/client.ts";
+import { type Fence, holdsActors } from "@/db/cluster.ts";
 import { appendEvents, type NewEvent } from "@/db/events.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
@@ -11,6 +12,8 @@ export type { NewEvent } from "@/db/events.ts";
 const GROUP_MS = 20; // with the commit itself, an event is on disk within 50 ms (bench recorder)
 const BATCH_MAX = 1_000; // events of one transaction
 const COMMIT_MS = 5_000;
+/** Conversations are calls, and owned as such. */
+const FENCED_KIND = "call";
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2_000;
 
@@ -38,6 +41,15 @@ export const recorderKind: Kind<RecorderMessage> = {
 
 export interface RecorderDeps {
   readonly database: Pick<Database, "asTenant">;
+  /** What this machine shows with the events of a call; absent: it writes them as they come. */
+  readonly fences?: {
+    /** Null: the call was never claimed. */
+    fenceOf(callId: string): Fence | null;
+    /** Whether a fence that was refused may pass later. */
+    isPending(fence: Fence): boolean;
+    /** The call is another machine's by now: what it wrote here was refused. */
+    fenced(callId: string): void;
+  };
   /** Told what has been committed. */
   readonly committed?: (events: readonly NewEvent[]) => void;
   readonly log: Log;
@@ -62,12 +74,35 @@ export interface RecorderState {
 export function recorder(deps: RecorderDeps): Actor<RecorderState, RecorderMessage> {
   const { database, log } = deps;
 
+  /** In the transaction of its commit: those that are ours to write, and no others. */
+  async function ours(sql: Sql, events: readonly NewEvent[]): Promise<readonly NewEvent[]> {
+    const shown = new Map<string, Fence>();
+    for (const { conversationId } of events) {
+      const fence = deps.fences?.fenceOf(conversationId) ?? null;
+      if (fence !== null) shown.set(conversationId, fence);
+    }
+    if (shown.size === 0) return events;
+    const held = await holdsActors(sql, FENCED_KIND, [...shown.values()]);
+    for (const [callId, fence] of shown) {
+      if (held.has(callId)) continue;
+      if (deps.fences?.isPending(fence)) {
+        throw new AppError("fenced", "A call is being claimed anew", { retryable: true });
+      }
+      log.error("events refused: another machine owns the call", { callId });
+      deps.fences?.fenced(callId);
+    }
+    return events.filter(({ conversationId: id }) => !shown.has(id) || held.has(id));
+  }
+
   /** Commits; returns how many events the database will never take. Throws AppError when it is away. */
   async function commit(events: readonly NewEvent[]): Promise<number> {
     const tenants = [...new Set(events.map((event) => event.tenantId))];
     try {
-      await database.asTenant("calls", tenants, COMMIT_MS, (sql) => appendEvents(sql, events));
-      return 0;
+      return await database.asTenant("calls", tenants, COMMIT_MS, async (sql) => {
+        const written = await ours(sql, events);
+        await appendEvents(sql, written);
+        return events.length - written.length;
+      });
     } catch (error) {
       if (error instanceof AppError) throw error;
       // One event that cannot be stored must not keep the others from it: it is found by halving.

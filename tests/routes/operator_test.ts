@@ -34,6 +34,10 @@ function setUp(): {
   const app = newOperatorApp({
     token: TOKEN,
     inspection,
+    roster: {
+      view: () => Promise.resolve({ self: null, nodes: [], orphans: {} }),
+      ownerOf: ({ kind, id }) => Promise.resolve({ kind, id, epoch: id === "3" ? 7 : null }),
+    },
     gate: nobody,
     desk: () => nobody,
     metrics: () => "a 1\n",
@@ -60,6 +64,15 @@ Deno.test("operators look at one actor", async () => {
   const { get } = setUp();
   assert.deepEqual(await (await get("/actors/call/1")).json(), { kind: "call", id: "1", view: {} });
   assert.equal((await get("/actors/call/2")).status, 404);
+});
+
+Deno.test("operators see the machines there are, and who owns an actor that lives elsewhere", async () => {
+  const { get } = setUp();
+  const cluster = await (await get("/cluster")).json();
+  assert.deepEqual(cluster, { self: null, nodes: [], orphans: {} });
+  const elsewhere = { kind: "call", id: "3", epoch: 7 };
+  assert.deepEqual(await (await get("/actors/call/3")).json(), elsewhere);
+  assert.deepEqual(await (await get("/actors/call/3/owner")).json(), elsewhere);
 });
 
 Deno.test("operators read dead letters and metrics", async () => {

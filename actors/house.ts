@@ -473,6 +473,7 @@ export function openHouse(options: HouseOptions): House {
         sender.ask<void>((reply) => ({ type: "drain", reply }), drain),
       ]).catch((error) => log.error("work not sent back: its leases will end", { error }));
       await system.shutdown();
+      await switchboard.settled();
       passwords.close();
       const { boot } = holdings;
       if (boot !== null) { // all that it owned is free at once

@@ -92,6 +92,7 @@ const FULL_SIZES = {
   LIMIT_RUNS: "200",
   DIALOGUE_RUNS: "100000",
   FAULT_RUNS: "100",
+  CLUSTER_RUNS: "100000",
 } as const;
 
 function run([first, ...rest]: readonly string[]): Promise<Counts> {

@@ -42,6 +42,8 @@ export interface Switchboard {
   hangUpAll(): void;
   /** Resolves when no call lives, or `withinMs` have passed. */
   emptied(withinMs: number): Promise<void>;
+  /** Resolves when the records of calls that broke off are written, each within its own deadline. */
+  settled(): Promise<void>;
 }
 
 export interface SwitchboardOptions {
@@ -66,6 +68,7 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
   const { system, clock, log } = options;
   /** Whose the live calls are: nobody finds one but its tenant. */
   const live = new Map<string, { readonly tenantId: string; readonly account: Account }>();
+  const breaking = new Set<Promise<void>>();
   let taken = 0;
 
   /** Ends the record of a call whose actor did not come to it. */
@@ -103,7 +106,9 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
           options.ended({ tenantId, callId });
           if (reason.type === "done") return;
           log.error("call broke off", { callId, reason });
-          void breakOff(callId, store, reason.type === "crashed" ? "crashed" : "stopped");
+          const why = reason.type === "crashed" ? "crashed" : "stopped";
+          const broken = breakOff(callId, store, why).finally(() => breaking.delete(broken));
+          breaking.add(broken);
         },
       });
     },
@@ -143,5 +148,6 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
       const until = clock.now() + withinMs;
       while (system.count(callKind.name) > 0 && clock.now() < until) await sleep(clock, POLL_MS);
     },
+    settled: async () => void await Promise.all(breaking),
   };
 }

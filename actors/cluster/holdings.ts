@@ -8,10 +8,15 @@ export interface Holdings {
   /** This process is `boot` from now on. */
   joined(boot: Boot): void;
   buried(): void;
-  /** A claim's answer. What is somebody else's is not taken. */
+  /**
+   * A claim's answer: whether it is ours. What is somebody else's is not, nor what we have given up under that
+   * epoch: the release may be on its way still, and would take it from under us.
+   */
   take(owned: Owned): boolean;
   /** It is somebody else's: what it still writes shows the old fence, and is refused. */
   lose(actor: ActorKey): void;
+  /** For the one who releases it: what it shows from then on, null when it was not ours. */
+  giveUp(actor: ActorKey): Fence | null;
   /** It has ended. */
   drop(actor: ActorKey): void;
   /** What a durable write of it has to show; null: it was never claimed. */
@@ -25,6 +30,8 @@ export interface Holdings {
 export function newHoldings(): Holdings {
   const fences = new Map<string, Fence>();
   const lost = new Set<string>();
+  /** Epochs that this boot has given up. */
+  const givenUp = new Map<string, number>();
   let boot: Boot | null = null;
   return {
     get boot() {
@@ -35,11 +42,21 @@ export function newHoldings(): Holdings {
     },
     buried() {
       boot = null;
+      givenUp.clear();
     },
     take({ kind, id, epoch, owner }) {
       if (owner === null || owner.incarnation !== boot?.incarnation) return false;
+      const last = givenUp.get(keyOf({ kind, id }));
+      if (last !== undefined && epoch <= last) return false;
+      givenUp.delete(keyOf({ kind, id }));
       fences.set(keyOf({ kind, id }), { kind, id, epoch, ...boot });
       return true;
+    },
+    giveUp(actor) {
+      const fence = fences.get(keyOf(actor)) ?? null;
+      fences.delete(keyOf(actor));
+      if (fence !== null) givenUp.set(keyOf(actor), fence.epoch);
+      return fence;
     },
     lose: (actor) => void lost.add(keyOf(actor)),
     drop(actor) {

@@ -10,6 +10,7 @@ import {
   newDialogue,
   SETTLE_MS,
 } from "@/actors/call/dialogue.ts";
+import { BEEP_WAIT_MS } from "@/actors/call/answering.ts";
 import { takeEvent } from "@/actors/call/scene/course.ts";
 import { STALL_MS } from "@/actors/call/clauses.ts";
 import { wordsOf } from "@/actors/call/conversation.ts";
@@ -20,11 +21,13 @@ import { deadlineOf, isSame, type TurnRules } from "@/actors/call/turns.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { ModelDelta, Prompt, ToolCall } from "@/lib/providers/llm/llm.ts";
-import type { Graph } from "@/lib/workflow/graph.ts";
+import type { AnsweringSettings, Graph } from "@/lib/workflow/graph.ts";
 
 /** Every word plays so long, and is made in a tenth of it. */
 export const WORD_MS = 100;
 export const SYNTHESIS_MS = 10;
+/** A key and the pause behind it. */
+const TONE_MS = 200;
 /** From the recogniser's guess to its word. */
 export const EAGER_MS = 250;
 
@@ -41,6 +44,8 @@ interface Saying {
   playsUntil: number;
   /** Made, and not to be played yet. */
   isHeld: boolean;
+  /** It is keys that the agent presses, and no speech. */
+  readonly isTones: boolean;
   phase: "open" | "finished" | "broken" | "silenced" | "over";
   pending: { readonly place: MarkPlace; readonly task: Task }[];
 }
@@ -99,11 +104,13 @@ export interface StageOptions {
   readonly senseOf?: (text: string) => Sense;
   /** What stands before a recording; the call is not recorded when absent. */
   readonly consent?: Consent | null;
+  /** Of a call that the agent places; it takes everyone for a person when absent. */
+  readonly answering?: AnsweringSettings | null;
 }
 
 export function newStage(graph: Graph, options: StageOptions = {}): Stage {
   const { from = newDialogue(graph), senseOf = () => "words" } = options;
-  const ours = scenarioOf(graph, options.consent);
+  const ours = scenarioOf(graph, options.consent, options.answering);
   const rules = { ...ours.rules, ...options.rules };
   const scenario = { ...ours, rules, senseOf };
   const effects: Exclude<Effect, { type: "record" }>[] = [];
@@ -118,6 +125,7 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
   let request = 0;
   let deadline: Task | null = null;
   let stall: Task | null = null;
+  let beep: Task | null = null;
   let heardAtPrompt: readonly string[] | null = [];
   let isAway = true;
   let isOver = false;
@@ -172,7 +180,13 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
           phase: "open",
           pending: [],
           isHeld: effect.isHeld,
+          isTones: effect.keys !== undefined,
         });
+        if (effect.keys !== undefined) {
+          const tones = sayings.at(-1);
+          const { length } = effect.keys;
+          if (tones !== undefined) after(SYNTHESIS_MS, () => playTones(tones, length));
+        }
         return;
       case "release":
         assert.equal(last?.generation, effect.generation);
@@ -209,6 +223,10 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
         return;
       case "withdraw":
         return;
+      case "awaitBeep":
+        cancel(beep);
+        beep = after(BEEP_WAIT_MS, () => tell({ type: "beepDue" }));
+        return;
       case "awaitToken":
         cancel(stall);
         stall = after(STALL_MS, () => tell({ type: "stallDue", request: effect.request }));
@@ -217,6 +235,17 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
         isOver = true;
         for (const task of tasks) cancel(task); // the carrier plays no more
     }
+  }
+
+  function playTones(tones: Saying, keys: number): void {
+    if (tones.phase !== "open") return;
+    const { generation } = tones;
+    tones.phase = "finished";
+    tell({ type: "synthesisBegan", generation, at: now });
+    tell({ type: "playoutBegan", generation, at: now, leadMs: 0 });
+    tones.playsUntil = now;
+    returnMark(tones, START_MARK_BYTE / BYTES_PER_MS, { type: "start" });
+    play(tones, keys * TONE_MS, { type: "end" });
   }
 
   function synthesise(saying: Saying): void {
@@ -293,7 +322,9 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
   }
 
   function heard(): string[] {
-    return sayings.map(({ given, heard }) => given.slice(0, heard).join(" "));
+    return sayings.filter(({ isTones }) => !isTones).map(({ given, heard }) =>
+      given.slice(0, heard).join(" ")
+    );
   }
 
   function next(until: number): Task | null {

@@ -9,6 +9,7 @@ import {
 import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import { advance } from "@/lib/workflow/engine.ts";
 import { languageOf } from "@/lib/workflow/graph.ts";
+import { endCallerTurn } from "./caller.ts";
 import { endWith, hangUp } from "./closing.ts";
 import type { Scene } from "./scene.ts";
 import { forget, withdraw } from "./requests.ts";
@@ -67,6 +68,7 @@ function follow(scene: Scene, { by, step }: Verdict): void {
       return endReply(scene);
     case "hangUp": {
       const outcome = by === "voicemail" ? "voicemail" : "answered";
+      fallSilent(scene);
       scene.set({ ending: { outcome, reason: "agent_hung_up" } });
       return hangUp(scene, null);
     }
@@ -95,5 +97,6 @@ function follow(scene: Scene, { by, step }: Verdict): void {
 function fallSilent(scene: Scene): void {
   forget(scene);
   withdraw(scene);
-  if (scene.dialogue.turn.floor === "agent") cutCurrent(scene);
+  endCallerTurn(scene); // nor is an answer to what was said meanwhile
+  cutCurrent(scene);
 }

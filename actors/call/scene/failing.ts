@@ -52,6 +52,7 @@ function voiceStalled(scene: Scene, current: Utterance): void {
   silence(scene, current);
   if (isSpeechLost(scene)) return;
   if (scene.dialogue.turn.floor !== "quiet") return withdraw(scene); // they have said something
+  if (unsaid === "") return; // it was keys
   say(scene, unsaid, false);
   if (scene.dialogue.reply === null) finish(scene);
 }
@@ -64,6 +65,7 @@ export function synthesisFailed(scene: Scene, generation: number, error: AppErro
   const { code, message, retryable } = error;
   scene.record({ type: "failed", part: "speaker", code, message });
   if (isSpeechLost(scene, retryable)) return;
+  if (scene.dialogue.sending?.generation === generation) return cutCurrent(scene); // it has no words
   // The words it has placed will still be heard; the rest is said again behind them.
   const text = open?.generation === generation ? open.text : saidOf(entries, generation);
   scene.set({ open: null, unsaid: wordsOf(text).slice(utterance.words.length).join(" ") });

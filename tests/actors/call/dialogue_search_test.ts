@@ -7,10 +7,13 @@ import type { Sense } from "@/lib/speech/sense.ts";
 import { wordsOf } from "@/actors/call/conversation.ts";
 import type { PromptMessage, ToolCall } from "@/lib/providers/llm/llm.ts";
 import type { RecordingSettings } from "@/lib/workflow/graph.ts";
+import { CARRIER_ANSWERERS } from "@/lib/providers/carrier/detection.ts";
 import { clinic } from "@/tests/support/clinic.ts";
 import { newStage, REFUSED, RETRYABLE, type Stage } from "@/tests/support/dialogue_stage.ts";
 
 const DISCLOSURE = "This call is recorded.";
+const KEYS = { type: "sendKeys", keys: "12#" } as const;
+const VOICEMAIL = "leave a message after the tone";
 const RECORDING: RecordingSettings = {
   consent: "ask",
   disclosure: DISCLOSURE,
@@ -70,7 +73,7 @@ const guessed = fc.tuple(fc.boolean(), fc.nat(400), text, fc.option(toolCall), f
 );
 
 const happening = fc.oneof(
-  { weight: 6, arbitrary: guessed },
+  { weight: 9, arbitrary: guessed },
   { weight: 2, arbitrary: named("mm-hm", fc.constant((it) => it.final("mm-hm"))) },
   { weight: 2, arbitrary: named("stop", fc.constant((it) => it.interim("stop"))) },
   {
@@ -81,7 +84,7 @@ const happening = fc.oneof(
     weight: 2,
     arbitrary: named("unheard", fc.constant((it) => it.tell({ type: "unheard" }))),
   },
-  { weight: 12, arbitrary: exchange },
+  { weight: 15, arbitrary: exchange },
   { weight: 1, arbitrary: named("yes", fc.constant((it) => it.say("yes please"))) },
   { weight: 1, arbitrary: named("no", fc.constant((it) => it.say("no thanks"))) },
   { weight: 8, arbitrary: fc.integer({ min: 0, max: 400 }).map(advance) },
@@ -106,7 +109,7 @@ const happening = fc.oneof(
     ),
   },
   {
-    weight: 5,
+    weight: 2,
     arbitrary: named(
       "half a clause",
       fc.constant((it) => it.delta({ type: "text", text: "words that do not end yet " })),
@@ -123,6 +126,19 @@ const happening = fc.oneof(
   { weight: 1, arbitrary: named("speaker crashed", fc.constant((it) => it.crashSpeaker())) },
   { weight: 1, arbitrary: named("leg lost", fc.constant((it) => it.loseLeg())) },
   { weight: 3, arbitrary: named("leg back", fc.constant((it) => it.regainLeg())) },
+  { weight: 2, arbitrary: named("keys", fc.constant((it) => it.tell(KEYS))) },
+  { weight: 1, arbitrary: named("beeped", fc.constant((it) => it.tell({ type: "beeped" }))) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(...CARRIER_ANSWERERS).chain((by) =>
+      named(`the carrier says ${by}`, fc.constant((it) => it.tell({ type: "carrierJudged", by })))
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: named("greetingDue", fc.constant((it) => it.tell({ type: "greetingDue" }))),
+  },
+  { weight: 1, arbitrary: named("machine", fc.constant((it) => it.say(VOICEMAIL))) },
   { weight: 1, arbitrary: named("marks again", fc.constant(markAgain)) },
 );
 const final = fc.oneof(
@@ -250,6 +266,17 @@ const settings = fc.record({
   fillerMs: fc.constantFrom(null, 2_000),
   isInterruptible: fc.boolean(),
   consent: fc.constantFrom(null, null, ...CONSENTS),
+  answering: fc.oneof(
+    { weight: 3, arbitrary: fc.constant(null) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        onVoicemail: fc.constantFrom("hang_up" as const, "leave_message" as const, "talk" as const),
+        detector: fc.constantFrom("own" as const, "carrier" as const, "both" as const),
+        greetsLater: fc.boolean(),
+      }),
+    },
+  ),
 });
 
 function stageWith(given: typeof settings extends fc.Arbitrary<infer T> ? T : never): Stage {
@@ -261,7 +288,12 @@ function stageWith(given: typeof settings extends fc.Arbitrary<infer T> ? T : ne
     nodes: clinic.nodes.map((it) => it.type === "end" ? it : { ...it, isInterruptible }),
   };
   const bargeIn = { isAllowed: true, words, speechMs: 0, bySound };
-  return newStage(graph, { rules: { bargeIn, fillerMs }, senseOf, consent });
+  const { onVoicemail, detector } = given.answering ?? {};
+  const answering = onVoicemail === undefined || detector === undefined ? null : {
+    ...{ onVoicemail, detector, message: "Call us back please.", purpose: null },
+    ...{ onIvr: "talk", carrierTimeoutMs: 30_000 } as const,
+  };
+  return newStage(graph, { rules: { bargeIn, fillerMs }, senseOf, consent, answering });
 }
 
 /** Recording begins once, and not before what must come before it. */
@@ -294,11 +326,13 @@ Deno.test("a dialogue holds together under any history", () => {
     wasted: 0,
     recorded: 0,
     agreed: 0,
+    pressed: 0,
+    machines: 0,
   };
   fc.assert(
     fc.property(histories, final, settings, (history, last, given) => {
       const stage = stageWith(given);
-      stage.regainLeg();
+      stage.regainLeg({ greetsLater: given.answering?.greetsLater ?? false });
       let prompts = 0;
       for (const happens of [...history, last]) {
         happens(stage);
@@ -322,11 +356,15 @@ Deno.test("a dialogue holds together under any history", () => {
       if (stage.events.some((it) => it.type === "failed")) reached.repeated++;
       if (stage.effects.some(({ type }) => type === "release")) reached.guessed++;
       if (stage.dialogue.wasted.replies > 0) reached.wasted++;
+      if (stage.events.some((it) => it.type === "keys_sent" && it.isComplete)) reached.pressed++;
+      if (stage.events.some((it) => it.type === "answered_by" && it.by === "voicemail")) {
+        reached.machines++;
+      }
     }),
     { seed: SEED, numRuns: RUNS },
   );
   for (const [what, count] of Object.entries(reached)) {
-    const share = what === "agreed" ? 400 : 40; // who is asked says "yes" seldom
+    const share = what === "agreed" ? 400 : what === "machines" ? 100 : 40; // a quarter heeds machines
     assert.ok(count > RUNS / share, `${what}: ${count}`);
   }
 });

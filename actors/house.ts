@@ -35,6 +35,7 @@ import {
   credentialCheck,
   liveKitCheck,
 } from "@/lib/providers/credential_check.ts";
+import { metered } from "@/lib/providers/llm/metered.ts";
 import { type Breakers, newBreakers } from "@/lib/providers/failover/breaker.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
 import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
@@ -285,6 +286,7 @@ export function openHouse(options: HouseOptions): House {
       };
       const deps = {
         ...outfit,
+        llm: metered(outfit.llm, meter.used),
         // One model that speaks as well says each of its utterances in one.
         tts: outfit.heard === undefined
           ? withKnown(tts, { fixed: fixedSentences(graph), clips: playable(tenantId, spoken) })

@@ -1,6 +1,7 @@
 /** What the calls of this machine come to, counted as it happens: silences and their parts, failures, endings. */
 
 import { counter, labelled, type Sample } from "@/lib/prometheus.ts";
+import type { ModelUsage } from "@/lib/providers/llm/llm.ts";
 import type { CallEvent } from "./events.ts";
 import { PARTS } from "./gap.ts";
 
@@ -10,6 +11,8 @@ const PART_BUCKETS_MS = [5, 20, 50, 100, 200, 400, 800, 1_500, 3_000];
 
 export interface CallMeter {
   observe(event: CallEvent): void;
+  /** A model's answer took these. */
+  used(usage: ModelUsage): void;
   /** As Prometheus text. */
   text(): string;
 }
@@ -27,6 +30,7 @@ export function newCallMeter(): CallMeter {
   const failures = new Map<string, number>();
   const endings = new Map<string, number>();
   const commands = new Map<string, number>();
+  const tokens = { input: 0, output: 0, inputAudio: 0, outputAudio: 0 };
 
   return {
     observe(event) {
@@ -52,6 +56,12 @@ export function newCallMeter(): CallMeter {
         default: // the others are counted by the tables they stand in
           return;
       }
+    },
+    used({ inputTokens, outputTokens, inputAudioTokens = 0, outputAudioTokens = 0 }) {
+      tokens.input += inputTokens - inputAudioTokens;
+      tokens.output += outputTokens - outputAudioTokens;
+      tokens.inputAudio += inputAudioTokens;
+      tokens.outputAudio += outputAudioTokens;
     },
     text: () =>
       [
@@ -79,6 +89,12 @@ export function newCallMeter(): CallMeter {
           "Commands of live control.",
           samples("action", commands),
         ),
+        counter("conversation_tokens_total", "Tokens of language models, as they tell of them.", [
+          [{ direction: "input", of: "text" }, tokens.input],
+          [{ direction: "output", of: "text" }, tokens.output],
+          [{ direction: "input", of: "sound" }, tokens.inputAudio],
+          [{ direction: "output", of: "sound" }, tokens.outputAudio],
+        ]),
         counter("calls_ended_total", "Calls that ended.", samples("reason", endings)),
       ].join(""),
   };

@@ -31,33 +31,39 @@ export interface ModelDeps {
 
 interface State {
   readonly request: number | null;
+  /** Of all its answers so far, as the provider tells. */
+  readonly tokens: { readonly input: number; readonly output: number };
 }
 
 export function model({ model, call }: ModelDeps): Actor<State, ModelMessage> {
   return {
     init(_ctx, restart) {
       if (restart !== undefined) call.send({ type: "modelLost" });
-      return { request: null };
+      return { request: null, tokens: { input: 0, output: 0 } };
     },
     on: {
-      request(_state, { request, prompt }, ctx) {
+      request(state, { request, prompt }, ctx) {
         ctx.stream(
           "answer",
           (signal) => model.respond(prompt, signal),
           (item) => ({ type: "answered", request, item }),
         );
-        return { request };
+        return { ...state, request };
       },
-      withdraw(_state, _message, ctx) {
+      withdraw(state, _message, ctx) {
         ctx.cancel("answer");
-        return { request: null };
+        return { ...state, request: null };
       },
       answered(state, { request, item }) {
         if (state.request !== request) return state;
         call.send({ type: "modelSaid", request, item });
-        return item.type === "item" ? state : { request: null };
+        if (item.type !== "item") return { ...state, request: null };
+        if (item.value.type !== "usage") return state;
+        const { inputTokens, outputTokens } = item.value;
+        const { input, output } = state.tokens;
+        return { ...state, tokens: { input: input + inputTokens, output: output + outputTokens } };
       },
     },
-    view: ({ request }) => ({ provider: model.provider, request }),
+    view: ({ request, tokens }) => ({ provider: model.provider, request, tokens }),
   };
 }

@@ -91,10 +91,15 @@ Deno.test("a simulated one needs no key", async () => {
     const { company } = await newLine(kit, { ...clinic, speech }, to);
     const { transcriptMatches, transcript } = await phone(
       { ...kit, apiKey: company.token },
-      { ...CALLER, to },
+      { ...CALLER, to, lines: CALLER.lines.slice(1) },
       () => {},
     );
     assert.ok(transcriptMatches);
     assert.ok(transcript?.events.some(({ type }) => type === "caller_said"));
+    const metrics = await (await kit.operator("/metrics")).text();
+    const tokens = /^conversation_tokens_total\{direction="input",of="text"\} (\d+)$/m.exec(
+      metrics,
+    );
+    assert.ok(Number(tokens?.[1]) > 0, metrics);
   });
 });

@@ -37,9 +37,17 @@ export interface ToolCall {
   readonly arguments: string;
 }
 
+export interface ModelUsage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  /** Of these, what stands for sound; absent of a model that reads and writes. */
+  readonly inputAudioTokens?: number;
+  readonly outputAudioTokens?: number;
+}
+
 export type ModelDelta =
   | { readonly type: "text"; readonly text: string }
   /** A whole call, once its arguments are complete. */
   | { readonly type: "toolCall"; readonly call: ToolCall }
-  | { readonly type: "usage"; readonly inputTokens: number; readonly outputTokens: number }
+  | { readonly type: "usage" } & ModelUsage
   | { readonly type: "finished"; readonly reason: "stop" | "toolCalls" | "length" | "filtered" };

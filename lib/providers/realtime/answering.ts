@@ -2,7 +2,7 @@
 
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { type Answer, newAnswer } from "./answers.ts";
-import type { RealtimeCommand, RealtimeEvent } from "./realtime.ts";
+import type { AnswerEnd, RealtimeCommand, RealtimeEvent } from "./realtime.ts";
 
 /** Answers that may still be said, or heard of. */
 const ANSWERS_MAX = 8;
@@ -44,7 +44,7 @@ export function newAnswering({ send, life }: AnsweringOptions): Answering {
     const now = life();
     const answer = newAnswer({ tag: `${now ?? 0}.${++tags}`, kind, life: now ?? 0 });
     if (now === null) {
-      answer.finish(LOST, null);
+      answer.finish(LOST);
       return answer;
     }
     running.set(answer.tag, answer);
@@ -61,13 +61,13 @@ export function newAnswering({ send, life }: AnsweringOptions): Answering {
   const ofConversation = (): Answer[] =>
     [...running.values()].filter(({ kind }) => kind === "answer");
 
-  function finish(tag: string, ...how: Parameters<Answer["finish"]>): void {
+  function finish(tag: string, end: AnswerEnd): void {
     const answer = running.get(tag);
     if (answer === undefined) return;
     running.delete(tag);
     const heardMs = cuts.get(answer);
     if (heardMs !== undefined) cut(answer, heardMs);
-    answer.finish(...how);
+    answer.finish(end);
   }
 
   function cut({ life: of, itemId, audioBytes }: Answer, heardMs: number): void {
@@ -127,14 +127,14 @@ export function newAnswering({ send, life }: AnsweringOptions): Answering {
         case "toolCall":
           return running.get(event.tag)?.add(event);
         case "answered":
-          return finish(event.tag, event.how, event.usage);
+          return finish(event.tag, event.how);
         case "refused": // a null tag: about what is over by now
-          return finish(event.tag ?? "", { ...LOST, code: event.code }, null);
+          return finish(event.tag ?? "", { ...LOST, code: event.code });
       }
     },
     lost() {
       ahead = null;
-      for (const answer of running.values()) answer.finish(LOST, null);
+      for (const answer of running.values()) answer.finish(LOST);
       running.clear();
     },
   };

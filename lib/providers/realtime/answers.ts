@@ -2,7 +2,7 @@
 
 import type { ToolCall } from "@/lib/providers/llm/llm.ts";
 import { orAborted } from "@/lib/until_aborted.ts";
-import type { AnswerEnd, AnswerUsage } from "./realtime.ts";
+import type { AnswerEnd } from "./realtime.ts";
 
 export type Piece =
   | { readonly type: "words"; readonly text: string }
@@ -24,13 +24,12 @@ export interface Answer {
   readonly audioBytes: number;
   /** Null while it goes on. */
   readonly end: AnswerEnd | null;
-  readonly usage: AnswerUsage | null;
   /** Letters of it that somebody was given to say. */
   given: number;
   /** The conversation has it no more, or only its beginning. */
   isCut: boolean;
   add(piece: Piece, itemId?: string): void;
-  finish(end: AnswerEnd, usage: AnswerUsage | null): void;
+  finish(end: AnswerEnd): void;
   /** Its pieces from the first, to the last of it. */
   read(signal: AbortSignal): AsyncGenerator<Piece, void, undefined>;
   /** Resolves once it is over. */
@@ -44,7 +43,7 @@ export function newAnswer(
   let text = "";
   let audioBytes = 0;
   let itemId: string | null = null;
-  let ended: { readonly end: AnswerEnd; readonly usage: AnswerUsage | null } | null = null;
+  let ended: AnswerEnd | null = null;
   let changed = Promise.withResolvers<void>();
 
   function wake(): void {
@@ -67,10 +66,7 @@ export function newAnswer(
       return audioBytes;
     },
     get end() {
-      return ended?.end ?? null;
-    },
-    get usage() {
-      return ended?.usage ?? null;
+      return ended;
     },
     given: 0,
     isCut: false,
@@ -82,8 +78,8 @@ export function newAnswer(
       pieces.push(piece);
       wake();
     },
-    finish(end, usage) {
-      ended ??= { end, usage };
+    finish(end) {
+      ended ??= end;
       wake();
     },
     async *read(signal) {

@@ -24,9 +24,9 @@ export function sessionModel(session: Session): LanguageModel {
           hasCalled ||= piece.type === "toolCall";
           yield deltaOf(piece);
         }
-        const { end, usage } = answer;
+        const { end } = answer;
         if (end?.type === "failed") throw failureOf(session.provider, end);
-        if (usage !== null) yield { type: "usage", ...usage };
+        yield { type: "usage", ...session.takeUsage() };
         const stopped = end?.type === "complete" || end?.type === "stopped";
         yield {
           type: "finished",

@@ -16,6 +16,7 @@ import {
   seed,
 } from "./catch_up.ts";
 import type {
+  AnswerUsage,
   Realtime,
   RealtimeCommand,
   RealtimeEvent,
@@ -62,6 +63,8 @@ export interface Session extends Pick<Answering, "answers" | "ask" | "say" | "st
   listen(listener: (event: CallerEvent) => void): Cancel;
   /** Tells it what of the conversation it does not know. True: there was something. */
   inform(messages: readonly PromptMessage[]): boolean;
+  /** What all its answers have taken since it was last asked, those that nobody waited for included. */
+  takeUsage(): AnswerUsage;
   /** The caller heard the agent say this. `isOwn`: the conversation has it, as an answer of this session. */
   remember(text: string, isOwn: boolean): void;
 }
@@ -76,6 +79,7 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
   let openedAt = 0;
   let strikes = 0;
   let isOver = false;
+  let usage = NO_USAGE;
   let sentBytes = 0;
   let users = 0;
   let listener: ((event: CallerEvent) => void) | null = null;
@@ -157,9 +161,11 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
       case "toolCall":
         known = calledFunction(known, event.call.id);
         return answering.take(event);
+      case "answered":
+        if (event.usage !== null) usage = sum(usage, event.usage);
+        return answering.take(event);
       case "audio":
       case "words":
-      case "answered":
       case "refused":
         return answering.take(event);
     }
@@ -257,10 +263,31 @@ export function newSession({ realtime, clock, isReplaceable, setup }: SessionOpt
     say: answering.say,
     stop: answering.stop,
     truncate: answering.truncate,
+    takeUsage() {
+      const taken = usage;
+      usage = NO_USAGE;
+      return taken;
+    },
     remember(text, isOwn) {
       if (text === "") return;
       record = [...record, { role: "agent", text }];
       if (!isOwn) add({ type: "agent", text });
     },
+  };
+}
+
+const NO_USAGE: AnswerUsage = {
+  inputTokens: 0,
+  outputTokens: 0,
+  inputAudioTokens: 0,
+  outputAudioTokens: 0,
+};
+
+function sum(a: AnswerUsage, b: AnswerUsage): AnswerUsage {
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    inputAudioTokens: a.inputAudioTokens + b.inputAudioTokens,
+    outputAudioTokens: a.outputAudioTokens + b.outputAudioTokens,
   };
 }

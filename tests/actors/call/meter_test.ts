@@ -50,3 +50,18 @@ Deno.test("turns, interruptions, failures, commands and endings are counted", ()
     ]
   ) assert.ok(text.includes(`${line}\n`), line);
 });
+
+Deno.test("tokens are counted by what they stand for", () => {
+  const meter = newCallMeter();
+  meter.used({ inputTokens: 100, outputTokens: 10 });
+  meter.used({ inputTokens: 50, outputTokens: 30, inputAudioTokens: 40, outputAudioTokens: 20 });
+  const text = meter.text();
+  for (
+    const line of [
+      'conversation_tokens_total{direction="input",of="text"} 110',
+      'conversation_tokens_total{direction="output",of="text"} 20',
+      'conversation_tokens_total{direction="input",of="sound"} 40',
+      'conversation_tokens_total{direction="output",of="sound"} 20',
+    ]
+  ) assert.ok(text.includes(`${line}\n`), line);
+});

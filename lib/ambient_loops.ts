@@ -35,8 +35,10 @@ export function newAmbientLoops(
     volume: number,
     make: () => Promise<Uint8Array | null>,
   ): Promise<Uint8Array | null> {
-    const found = kept.get(key) ?? await making.get(key);
-    if (found !== undefined) return found;
+    const found = kept.get(key);
+    if (found !== null) return found;
+    const before = making.get(key);
+    if (before !== undefined) return await before;
     const made = make().then((sound) => {
       if (sound === null || sound.length === 0) return null;
       const loop = atLoudness(sound, 20 * Math.log10(volume));

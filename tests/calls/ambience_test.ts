@@ -8,7 +8,7 @@ import { ambience } from "@/lib/audio/ambience.ts";
 import { isAudible } from "@/lib/audio/energy.ts";
 import { BYTES_PER_MS, FRAME_MS, SILENCE } from "@/lib/audio/frame.ts";
 import { atLoudness } from "@/lib/audio/mix.ts";
-import { speak } from "@/lib/audio/modem.ts";
+import { heardWords, speak } from "@/lib/audio/modem.ts";
 import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
 import { parseGraph, startOf } from "@/lib/workflow/graph.ts";
 import { callKit, type CallKitOptions } from "@/tests/support/call_kit.ts";
@@ -135,3 +135,28 @@ Deno.test("on a stream that replaces a lost one the room goes on, and no word is
   assert.ok(since(second, 0).some((byte) => byte !== SILENCE));
   await kit.close();
 });
+
+for (const delayMs of [{ toCarrier: 0, toServer: 0 }, { toCarrier: 70, toServer: 50 }]) {
+  Deno.test(`a recording has the room as the caller heard it, and every word at its time, ${delayMs.toCarrier} ms away`, async () => {
+    const recorded = parseGraph({ ...structuredClone(demoAgent), recording: { consent: "none" } });
+    const kit = setUp({ graph: recorded, delayMs, numbers: ["+12105550100", "+15125550100"] });
+    const { clock } = kit.kit;
+    const stream = await kit.connect();
+    const caller = newCaller({ clock, stream, lines: demoCaller, hangUp: () => stream.stop() });
+    await clock.advance(90_000);
+    caller.stop();
+    const { agent } = await kit.recordings.sides();
+    const [origin = 0] = kit.recordings.origins;
+    const words = heardWords(agent).filter(({ complete }) => complete);
+    const played = playedWords(stream);
+    assert.deepEqual(words.map(({ text }) => text), played.map(({ text }) => text));
+    words.forEach(({ text, endSample }, nth) => {
+      const offMs = origin + endSample / BYTES_PER_MS - (played[nth]?.endedAtMs ?? NaN);
+      // A recording has the time at which we hear of what was played.
+      assert.ok(Math.abs(offMs - delayMs.toServer) <= 40, `"${text}" is off by ${offMs} ms`);
+    });
+    const silent = agent.filter((byte) => byte === SILENCE).length / agent.length;
+    assert.ok(silent < 0.2, `${silent} of it is silent`);
+    await kit.close();
+  });
+}

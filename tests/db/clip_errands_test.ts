@@ -88,5 +88,11 @@ Deno.test("an agent is published only with clips that there are, and they stay w
   await assert.rejects(run("deleteClip", clipId), { code: "conflict", message: /"Desk"/ });
   await run("changeAgent", { agentId, draft: { ...demoAgent }, expected: null });
   await run("publishAgent", publish);
+  const room = { ...demoAgent, ambient: { clip: CLIP.name } };
+  await run("changeAgent", { agentId, draft: room, expected: null });
+  await assert.rejects(run("deleteClip", clipId), { code: "conflict", message: /"Desk"/ });
+  await run("publishAgent", publish);
+  await assert.rejects(run("deleteClip", clipId), { code: "conflict", message: /"Desk"/ });
+  await run("archiveAgent", publish);
   await run("deleteClip", clipId);
 });

@@ -1,4 +1,4 @@
-/** A recorded sentence from its upload to the caller's ear, between spoken ones, over real sockets. */
+/** A recorded sentence from its upload to the caller's ear, between spoken ones and in a room, over real sockets. */
 
 import assert from "node:assert/strict";
 import { heardWords, speak } from "@/lib/audio/modem.ts";
@@ -33,7 +33,7 @@ Deno.test("a caller hears a recorded sentence between spoken ones, and its words
     );
     const agent = await ask("POST", "/api/v1/agents", {
       name: "Desk",
-      graph: { ...exampleGraph, nodes },
+      graph: { ...exampleGraph, ambient: { sound: "office", volume: 0.1 }, nodes },
     });
     assert.equal(agent.status, 201);
     const agentId: string = agent.body.id;
@@ -54,17 +54,19 @@ Deno.test("a caller hears a recorded sentence between spoken ones, and its words
     );
     const greeting = transcript?.events.find((event) => event.type === "agent_said");
     assert.equal(greeting?.text, "Welcome to us. We open at nine. What is it?");
-    const heard = heardOnTheRight(await Deno.readFile(wavFile));
+    const right = rightOf(await Deno.readFile(wavFile));
     await Deno.remove(wavFile);
+    const heard = heardWords(encodeMulaw(right)).map(({ text }) => text).join(" ");
     assert.ok(heard.startsWith(`Welcome to us. ${RECORDED} What is it?`), heard);
+    const silent = right.filter((sample) => sample === 0).length / right.length;
+    assert.ok(silent < 0.2, `a room is around it: ${silent} of the line is silent`);
   } finally {
     await kit.close();
     await database.close();
   }
 });
 
-/** The agent's words in a WAV of both sides. */
-function heardOnTheRight(file: Uint8Array): string {
-  const right = new Int16Array(file.slice(44).buffer).filter((_, at) => at % 2 === 1);
-  return heardWords(encodeMulaw(right)).map(({ text }) => text).join(" ");
+/** The agent's side of a WAV of both. */
+function rightOf(file: Uint8Array): Int16Array<ArrayBuffer> {
+  return new Int16Array(file.slice(44).buffer).filter((_, at) => at % 2 === 1);
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { clipFaults, clipNames, withClips } from "@/lib/workflow/clips.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
-import { type Graph, parseGraph } from "@/lib/workflow/graph.ts";
+import { checkGraph, type Graph, parseGraph } from "@/lib/workflow/graph.ts";
 import { fixedSentences } from "@/lib/workflow/sentences.ts";
 
 function agent(): Graph {
@@ -31,6 +31,35 @@ Deno.test("their words stand in their places, and variables stay", () => {
   assert.equal(start?.type === "start" && start.greeting, greeting);
   assert.ok(fixedSentences(graph).has(greeting));
   assert.ok(!fixedSentences(graph).has(graph.idlePrompt));
+});
+
+Deno.test("that of the room is among them, and is told where it is not known", () => {
+  const graph = parseGraph({ ...demoAgent, ambient: { clip: "music" } });
+  assert.deepEqual(clipNames(graph), ["music"]);
+  assert.deepEqual(clipFaults(graph, new Set()), [
+    { path: "ambient.clip", nodeId: null, message: 'There is no clip "music"' },
+  ]);
+  assert.deepEqual(clipFaults(graph, new Set(["music"])), []);
+  assert.deepEqual(graph.ambient, { sound: null, clip: "music", volume: 0.3 });
+});
+
+for (
+  const [ambient, path] of [
+    [{}, "ambient.sound"],
+    [{ sound: "office", clip: "music" }, "ambient.sound"],
+    [{ sound: "beach" }, "ambient.sound"],
+    [{ sound: "office", volume: 2 }, "ambient.volume"],
+    [{ clip: "Music" }, "ambient.clip"],
+  ] as const
+) {
+  Deno.test(`a room of ${JSON.stringify(ambient)} is refused at ${path}`, () => {
+    assert.equal(checkGraph({ ...demoAgent, ambient }).faults[0]?.path, path);
+  });
+}
+
+Deno.test("a text leg has no room", () => {
+  const graph = { ...demoAgent, ambient: { sound: "office" }, relay: {} };
+  assert.equal(checkGraph(graph).faults[0]?.path, "ambient");
 });
 
 Deno.test("one that is not known is told where it is named", () => {

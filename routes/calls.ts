@@ -46,7 +46,7 @@ const Transcript = z.object({
   isComplete: z.boolean(),
   turns: z.array(z.object({
     turn: z.int(),
-    speaker: z.enum(["caller", "agent"]),
+    speaker: z.enum(["caller", "agent", "colleague"]),
     text: z.string().meta({ description: "What was heard" }),
     unheard: z.string().meta({
       description: "What the agent was about to say when it was cut off",

@@ -28,6 +28,8 @@ import { spawnChildren, tune } from "@/actors/call/life/children.ts";
 import { type CallFacts, factsOf } from "@/actors/call/life/facts.ts";
 import {
   admit,
+  colleagueSaid,
+  colleagueUnheard,
   invite,
   nobodyListens,
   tapAsked,
@@ -72,6 +74,7 @@ import { type Attachment, offer } from "./link.ts";
 import type { FromListener } from "./listener.ts";
 import type { FromModel } from "./model.ts";
 import type { Pieces } from "./pieces.ts";
+import type { FromScribe } from "./scribe.ts";
 import type { FromSpeaker } from "./speaker.ts";
 import type { FromTap } from "./tap.ts";
 import type { Ticker } from "./ticker.ts";
@@ -83,6 +86,7 @@ export type CallMessage =
   | FromModel
   | FromRecording
   | FromTap
+  | FromScribe
   /** From the desk, for who may listen in: `reply` fails with conflict while there is nothing to hear. */
   | { type: "invite"; by: string; reply: Reply<{ readonly ticket: string }> }
   /** From the listening route: spends a ticket; `reply` fails with forbidden for one that is none. */
@@ -292,6 +296,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       tapLeft: by(tapLeft),
       tapAsked: by(tapAsked),
       tapSpoke: by(tapSpoke),
+      colleagueSaid: by(colleagueSaid),
+      colleagueUnheard: by(colleagueUnheard),
       recordingLost: by(recordingLost),
       // Its end, and what is made good after a crash.
       historyRead: by(historyRead),

@@ -1,7 +1,7 @@
 /** The events of a call: what is recorded, in order, and from which it can be rebuilt. */
 
 import type { ToolCall } from "@/lib/providers/llm/llm.ts";
-import type { AgentSaid, CallerSaid } from "@/lib/conversation/transcript.ts";
+import type { AgentSaid, CallerSaid, ColleagueSaid } from "@/lib/conversation/transcript.ts";
 import type { Answerer } from "@/lib/speech/answerer.ts";
 import type { WorkflowState } from "@/lib/workflow/engine.ts";
 import type { Controlled } from "./control.ts";
@@ -22,6 +22,7 @@ export type CallEvent =
   /** The graph has moved on, or learnt something. */
   | { readonly type: "workflow_moved"; readonly workflow: WorkflowState }
   | CallerSaid
+  | ColleagueSaid
   /** A word of listening while the agent spoke or thought: no turn of its own. */
   | { readonly type: "caller_signalled"; readonly text: string }
   /** `parts` sum to its gap. */

@@ -86,6 +86,8 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
       };
     case "workflow_moved":
       return { ...rebuilt, seq, dialogue: { ...dialogue, workflow: event.workflow } };
+    case "colleague_said":
+      return { ...rebuilt, seq, dialogue: add(dialogue, event.turn, []) };
     case "caller_said":
       return {
         ...rebuilt,

@@ -45,6 +45,7 @@ function textsOf(event: CallEvent, hidden: ReadonlySet<string>): string[] {
   switch (event.type) {
     case "caller_said":
     case "caller_signalled":
+    case "colleague_said":
       return [event.text];
     case "tool_called":
       return [event.call.arguments];
@@ -72,6 +73,7 @@ export function withhold(
   switch (event.type) {
     case "caller_said":
     case "caller_signalled":
+    case "colleague_said":
       return { ...event, text: kept(event.text) };
     case "agent_said":
       return { ...event, text: kept(event.text), unheard: kept(event.unheard) };

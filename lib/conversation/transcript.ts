@@ -13,6 +13,14 @@ export interface CallerSaid {
   readonly span?: Span;
 }
 
+/** Somebody of the company has spoken in the agent's place; `by` is who. */
+export interface ColleagueSaid {
+  readonly type: "colleague_said";
+  readonly turn: number;
+  readonly by: string;
+  readonly text: string;
+}
+
 /**
  * An utterance of the agent is over. `text` is what the caller heard; `unheard` what was cut off
  * behind it; `gapMs` the silence before it, null when nobody had asked anything.
@@ -39,7 +47,7 @@ export interface RecordedEvent {
 export interface TranscriptTurn {
   /** Counts the turns of both, from 1. */
   readonly turn: number;
-  readonly speaker: "caller" | "agent";
+  readonly speaker: "caller" | "agent" | "colleague";
   /** What was heard: of the caller by the recogniser, of the agent by the caller. */
   readonly text: string;
   /** What the agent was about to say, and the caller did not hear. */
@@ -60,6 +68,8 @@ export function transcriptOf(events: readonly RecordedEvent[]): readonly Transcr
       switch (type) {
         case "caller_said":
           return [callerTurn(payload as CallerSaid, at)]; // see RecordedEvent
+        case "colleague_said":
+          return [colleagueTurn(payload as ColleagueSaid, at)];
         case "agent_said":
           return [agentTurn(payload as AgentSaid, at)];
         default:
@@ -72,6 +82,11 @@ export function transcriptOf(events: readonly RecordedEvent[]): readonly Transcr
 function callerTurn({ turn, text, span }: CallerSaid, at: Date): TranscriptTurn {
   const times = timesOf(at, span);
   return { turn, speaker: "caller", text, unheard: "", ...times, gapMs: null, interrupted: false };
+}
+
+function colleagueTurn({ turn, text }: ColleagueSaid, at: Date): TranscriptTurn {
+  const heard = { unheard: "", ...timesOf(at, undefined), gapMs: null, interrupted: false };
+  return { turn, speaker: "colleague", text, ...heard };
 }
 
 function agentTurn({ turn, text, unheard, bargedIn, gapMs, span }: AgentSaid, at: Date) {
@@ -97,9 +112,13 @@ export function transcriptText(turns: readonly TranscriptTurn[], from: Date): st
       const seconds = Math.max(0, Math.floor((+(startedAt ?? endedAt) - +from) / 1000));
       const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
       const said = text.replace(/\s+/g, " ");
-      return `[${time}] ${speaker === "agent" ? "Agent" : "Caller"}: ${said}${
-        interrupted ? " –" : ""
-      }\n`;
+      return `[${time}] ${NAMES[speaker]}: ${said}${interrupted ? " –" : ""}\n`;
     })
     .join("");
 }
+
+const NAMES: Readonly<Record<TranscriptTurn["speaker"], string>> = {
+  agent: "Agent",
+  caller: "Caller",
+  colleague: "Colleague",
+};

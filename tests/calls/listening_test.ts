@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { FRAME_BYTES, SILENCE } from "@/lib/audio/frame.ts";
 import { heardWords, speak } from "@/lib/audio/modem.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
+import { transcriptOf } from "@/lib/conversation/transcript.ts";
+import { AppError } from "@/lib/errors.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import { callKit, type CallKitOptions } from "@/tests/support/call_kit.ts";
@@ -184,5 +186,109 @@ Deno.test("what is not of the protocol closes the socket, and the sixth who come
   }
   for (let nth = 0; nth < 5; nth++) await call.listen();
   await assert.rejects(call.listen(), { code: "forbidden" });
+  await call.close();
+});
+
+/** Says it in the agent's place, and waits for a while. */
+async function speakFor(
+  call: Awaited<ReturnType<typeof setUp>>,
+  page: Awaited<ReturnType<typeof call.listen>>,
+  text: string,
+  waitMs = 1_000,
+): Promise<void> {
+  for (const frame of spoken(text)) {
+    page.send(frame);
+    await call.clock.advance(20);
+  }
+  for (let quiet = 0; quiet < waitMs; quiet += 20) {
+    page.send(new Uint8Array(FRAME_BYTES).fill(SILENCE));
+    await call.clock.advance(20);
+  }
+}
+
+Deno.test("what a colleague says is in the transcript as theirs, between the caller's words, and the agent knows it", async () => {
+  const systems: string[] = [];
+  const call = await setUp({
+    script(prompt) {
+      systems.push(prompt.system);
+      return { text: "Very well." };
+    },
+  });
+  const page = await call.listen();
+  await call.clock.advance(6_000);
+  page.ask("take");
+  await call.clock.advance(100);
+  await speakFor(call, page, "I am Ada from the clinic.");
+  void call.stream.say(speak("Good to hear you.").audio);
+  await call.clock.advance(4_000);
+  await speakFor(call, page, "We call you back at nine.", 0);
+  page.ask("give"); // before its recogniser has found the end of it
+  await call.clock.advance(4_000);
+  assert.equal(call.kit.system.count("scribe"), 0, "its recogniser is released");
+  const events = call.events.map((event) => ({
+    type: event.type,
+    at: new Date(0),
+    payload: event,
+  }));
+  const turns = transcriptOf(events).map(({ speaker, text }) => [speaker, text]);
+  assert.deepEqual(turns.slice(1, 4), [
+    ["colleague", "I am Ada from the clinic."],
+    ["caller", "Good to hear you."],
+    ["colleague", "We call you back at nine."],
+  ]);
+  assert(
+    call.events.every((it) => it.type !== "colleague_said" || it.by === "person_ada"),
+  );
+  assert.match(systems.at(-1) ?? "", /they said: "I am Ada from the clinic\./);
+  await call.close();
+});
+
+Deno.test("a colleague whose recogniser fails is heard all the same, and the record says what is missing", async () => {
+  const error = new AppError("provider_failed", "No ears", { retryable: false });
+  let sessions = 0;
+  const call = await setUp({
+    deps: {
+      stt: {
+        provider: "test",
+        // deno-lint-ignore require-yield
+        async *transcribe(audio, _options, signal) {
+          if (sessions++ > 0) throw error;
+          for await (const _ of audio) signal.throwIfAborted();
+          await new Promise(() => {});
+        },
+      },
+    },
+  });
+  const page = await call.listen();
+  await call.clock.advance(6_000);
+  page.ask("take");
+  await call.clock.advance(100);
+  await speakFor(call, page, "I am Ada.");
+  assert.match(call.heard(), /I am Ada\.$/);
+  assert.deepEqual(call.events.filter(({ type }) => type === "failed"), [{
+    ...{ type: "failed", part: "call", code: "provider_failed" },
+    message: "A colleague's words are not written down",
+  }]);
+  assert.equal(call.kit.system.count("scribe"), 0);
+  await call.close();
+});
+
+Deno.test("of what a colleague says at a sensitive node no word is kept", async () => {
+  const graph = parseGraph({
+    ...demoAgent,
+    nodes: demoAgent.nodes.map((node) =>
+      node.type === "end" ? node : { ...node, isSensitive: true }
+    ),
+  });
+  const call = await setUp({ graph });
+  const page = await call.listen();
+  await call.clock.advance(6_000);
+  page.ask("take");
+  await call.clock.advance(100);
+  await speakFor(call, page, "Your card is 4111 1111.");
+  page.ask("give");
+  await call.clock.advance(1_000);
+  const said = call.events.flatMap((it) => it.type === "colleague_said" ? [it.text] : []);
+  assert.deepEqual(said, ["(not kept)"]);
   await call.close();
 });

@@ -3,6 +3,8 @@
 import type { Context, Ref } from "@/actors/runtime/actor.ts";
 import type { CallMessage } from "@/actors/call/call.ts";
 import { tap, tapKind, type TapMessage } from "@/actors/call/tap.ts";
+import { scribe, scribeKind, type ScribeMessage } from "@/actors/call/scribe.ts";
+import { hearingAt } from "@/actors/call/tuning.ts";
 import { isSensitive } from "@/actors/call/withheld.ts";
 import { AppError } from "@/lib/errors.ts";
 import { INVITE_MS } from "@/lib/listening.ts";
@@ -17,6 +19,14 @@ const TAPS_MAX = 5;
 /** What the model knows of a conversation that was not its own. */
 const TAKEN_NOTE = "A colleague of yours has just spoken with the caller in your place. " +
   "You did not hear the colleague; what the caller said meanwhile stands in the conversation.";
+/** Of what the colleague has said the model reads the end. */
+const SAID_MAX_CHARS = 2_000;
+
+function noteOf({ said }: ListeningIn): string {
+  return said === ""
+    ? TAKEN_NOTE
+    : `${TAKEN_NOTE} As far as it was understood, they said: "${said}"`;
+}
 
 /** A ticket for one socket. */
 export interface Invite {
@@ -41,9 +51,18 @@ export interface ListeningIn {
   readonly takenBy: number | null;
   /** Seats there were so far. */
   readonly count: number;
+  /** Who writes down what is said in the agent's place; null: nobody has it. */
+  readonly scribe: Pick<Ref<ScribeMessage>, "send"> | null;
+  /** How often the agent's place was taken. */
+  readonly takes: number;
+  /** What was said in it, for the model. */
+  readonly said: string;
 }
 
-export const nobodyListens: ListeningIn = { invites: [], seats: [], takenBy: null, count: 0 };
+export const nobodyListens: ListeningIn = {
+  ...{ invites: [], seats: [], takenBy: null, count: 0 },
+  ...{ scribe: null, takes: 0, said: "" },
+};
 
 /** Null: there are tickets enough. */
 function invited(listening: ListeningIn, invite: Invite, now: number): ListeningIn | null {
@@ -157,7 +176,10 @@ export function tapAsked(
     seat.ref.send({ type: "answered", answer: "refused" });
     return state;
   }
-  const taken: CallState = { ...state, listening: { ...listening, takenBy: id } };
+  const takes = listening.takes + 1;
+  const scribe = hireScribe(call, state, { by: seat.by, takes }, ctx);
+  const mine = { takenBy: id, takes, scribe, said: "" };
+  const taken: CallState = { ...state, listening: { ...listening, ...mine } };
   const started = record(call, taken, { type: "takeover_started", by: seat.by }, ctx);
   const muted = tell(call, started, { type: "mute", isMuted: true }, ctx);
   seat.ref.send({ type: "answered", answer: "taken" });
@@ -172,7 +194,52 @@ export function tapSpoke(
 ): void {
   if (phase === "live" && listening.takenBy === id) {
     children.leg?.send({ type: "play", audio });
+    listening.scribe?.send({ type: "spoke", audio });
   }
+}
+
+/** What they say goes to a recogniser of their own, as the caller's does. */
+function hireScribe(
+  { deps, graph }: CallFacts,
+  { dialogue }: CallState,
+  { by, takes }: { readonly by: string; readonly takes: number },
+  ctx: Context<CallMessage>,
+): Pick<Ref<ScribeMessage>, "send"> {
+  const options = hearingAt(graph, dialogue.workflow.node);
+  return ctx.spawn(
+    scribeKind,
+    `${ctx.self.id}.scribe.${takes}`,
+    () => scribe({ stt: deps.stt, options, by, call: ctx.self }),
+  );
+}
+
+/** Words of a colleague: a turn of the conversation, as the record has it. */
+export function colleagueSaid(
+  call: CallFacts,
+  state: CallState,
+  { by, text }: MessageOf<"colleagueSaid">,
+  ctx: Context<CallMessage>,
+): CallState | void {
+  if (state.phase === "saving") return state; // its last event is on record
+  const { dialogue, listening } = state;
+  const turn = dialogue.counts.turns + 1;
+  const counted = { ...dialogue, counts: { ...dialogue.counts, turns: turn } };
+  const said = `${listening.said} ${text}`.trim().slice(-SAID_MAX_CHARS);
+  const heard: CallState = { ...state, dialogue: counted, listening: { ...listening, said } };
+  return record(call, heard, { type: "colleague_said", turn, by, text }, ctx);
+}
+
+/** Their recogniser has failed: the call goes on, and the record says so. */
+export function colleagueUnheard(
+  call: CallFacts,
+  state: CallState,
+  { error }: MessageOf<"colleagueUnheard">,
+  ctx: Context<CallMessage>,
+): CallState | void {
+  if (state.phase === "saving") return state;
+  const { code } = error;
+  const message = "A colleague's words are not written down";
+  return record(call, state, { type: "failed", part: "call", code, message }, ctx);
 }
 
 /** Has the leg that there is tell those who listen. */
@@ -186,8 +253,12 @@ function giveBack(call: CallFacts, state: CallState, ctx: Context<CallMessage>):
   const seat = listening.seats.find(({ id }) => id === listening.takenBy);
   if (seat === undefined) return state;
   seat.ref.send({ type: "answered", answer: "given" });
-  const given: CallState = { ...state, listening: { ...listening, takenBy: null } };
+  listening.scribe?.send({ type: "end" });
+  const given: CallState = {
+    ...state,
+    listening: { ...listening, takenBy: null, scribe: null },
+  };
   const ended = record(call, given, { type: "takeover_ended", by: seat.by }, ctx);
-  const told = tell(call, ended, { type: "note", text: TAKEN_NOTE }, ctx);
+  const told = tell(call, ended, { type: "note", text: noteOf(listening) }, ctx);
   return tell(call, told, { type: "mute", isMuted: false }, ctx);
 }

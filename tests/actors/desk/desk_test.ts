@@ -51,6 +51,8 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
     init: () => null,
     on: {
       carrierJudged() {},
+      colleagueSaid() {},
+      colleagueUnheard() {},
       stallDue() {},
       answer(_state, { reply }) {
         got.push("answer");

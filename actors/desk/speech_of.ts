@@ -58,6 +58,8 @@ export interface Wrapping {
   readonly memory: SpeechMemory;
   /** Whose accounts were brought, and which. */
   readonly whose?: string;
+  /** Nobody is asked by an account of the house, where that does not stand in for a tenant's. */
+  readonly isOwnOnly?: boolean;
 }
 
 /** Who hears, answers and speaks, in the order in which they are asked. */
@@ -94,39 +96,33 @@ export function wholeOf(
       field: "speech.model",
     });
   }
+  const isOwn = !isSimulated && brought.openai !== undefined;
+  const guard = <T>(name: string, provider: T): Guarded<T> => ({
+    provider,
+    breaker: breakers.of(`${name} ${isOwn ? whose : "house"}`),
+  });
   try {
-    const realtime = newRealtime(chosen, clock);
-    const parts = partsOf(config, brought, choice, wrapping, wishes);
-    const own = parts instanceof AppError ? NO_PARTS : isSimulated ? parts : realOf(parts);
-    const isHouse = brought.openai === undefined;
-    const guard = <T>(name: string, provider: T): Guarded<T> => ({
-      provider,
-      breaker: breakers.of(`${name} ${isHouse ? "house" : whose}`),
-    });
+    const { provider: realtime, breaker } = guard(chosen.provider, newRealtime(chosen, clock));
+    if (isSimulated) return realtimeSpeech({ realtime, breaker, clock, others: NO_PARTS });
+    // A caller's words go to no other account than those that the tenant has chosen.
+    const own = { ...wrapping, isOwnOnly: isOwn };
+    const parts = realOf(partsOf(config, brought, choice, own, wishes));
     // Its account has a model and a voice that can stand in, where nobody else does.
-    const { models, voices } = own;
-    const llm = (): Guarded<LanguageModel>[] =>
-      isSimulated ? [] : [guard(
-        "openai",
-        newLlm(
-          llmOf(config, brought, accounts, {
-            ...{ ...choice, llm: "openai", own: wishes.model },
-          }),
-          clock,
-        ),
-      )];
-    const tts = (): Guarded<TextToSpeech>[] =>
-      isSimulated ? [] : [guard("openai", newTts(ttsConfig("openai", accounts), clock))];
+    const { models, voices } = parts;
+    const text = { ...choice, llm: "openai", own: wishes.model } as const;
+    const tts = (): TextToSpeech => newTts(ttsConfig("openai", accounts), clock);
     return realtimeSpeech({
       realtime,
-      breaker: guard(chosen.provider, null).breaker,
+      breaker,
       clock,
       others: {
-        recognisers: own.recognisers,
-        models: models.length > 0 ? models : llm(),
-        voices: (voices.length > 0 ? voices : tts()).map(({ provider, breaker }) => ({
-          provider: speakable(provider),
-          breaker,
+        recognisers: parts.recognisers,
+        models: models.length > 0
+          ? models
+          : orNone(() => guard("openai", newLlm(llmOf(config, brought, accounts, text), clock))),
+        voices: (voices.length > 0 ? voices : [guard("openai", tts())]).map((it) => ({
+          ...it,
+          provider: speakable(it.provider),
         })),
       },
     });
@@ -136,10 +132,22 @@ export function wholeOf(
   }
 }
 
+/** One that the tenant may not use stands in for nobody. */
+function orNone<T>(make: () => T): T[] {
+  try {
+    return [make()];
+  } catch (error) {
+    if (error instanceof AppError && error.code === "not_configured") return [];
+    throw error;
+  }
+}
+
 const NO_PARTS: Parts = { recognisers: [], models: [], voices: [] };
 
 /** Simulated ones hear and speak tones, which no caller does. */
-function realOf({ recognisers, models, voices }: Parts): Parts {
+function realOf(parts: Parts | AppError): Parts {
+  if (parts instanceof AppError) return NO_PARTS;
+  const { recognisers, models, voices } = parts;
   const isReal = ({ provider }: Guarded<{ readonly provider: string }>): boolean =>
     provider.provider !== "simulated";
   return {
@@ -154,7 +162,7 @@ export function partsOf(
   config: Config,
   brought: Brought,
   model: ModelChoice,
-  { clock, breakers, memory, whose = "house" }: Wrapping,
+  { clock, breakers, memory, whose = "house", isOwnOnly = false }: Wrapping,
   wishes: AgentWishes = NO_WISHES,
 ): Parts | AppError {
   const houseKeys = new Set(Object.values(config.providers).map(({ apiKey }) => apiKey));
@@ -173,8 +181,9 @@ export function partsOf(
     first: C,
     others: readonly C[],
   ): C[] {
-    const mayBeHouse = fallbacks.coverTenants || isHouse(first);
-    return [first, ...others.map(keyed).filter((other) => mayBeHouse || !isHouse(other))];
+    const mayBeHouse = fallbacks.coverTenants || (isHouse(first) && !isOwnOnly);
+    const inTurn = [first, ...others.map(keyed).filter((other) => mayBeHouse || !isHouse(other))];
+    return isOwnOnly ? inTurn.filter((it) => mayBeHouse || !isHouse(it)) : inTurn;
   }
   /** Whose account of which provider it is. */
   const named = (it: Asked): string => `${it.provider} ${isHouse(it) ? "house" : whose}`;

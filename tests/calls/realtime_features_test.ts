@@ -197,3 +197,17 @@ Deno.test("a call that is rebuilt after a crash has a session anew, which knows 
   assert.deepEqual(call.server.refusals, []);
   await call.close();
 });
+
+Deno.test("an eager agent's answers are begun by its session alone, in advance and once", async () => {
+  const graph = parseGraph({ ...clinic, turns: { isEager: true, silenceMs: 600 } });
+  const call = await realtimeCall({ graph, script: () => ({ text: "Yes." }) });
+  await call.clock.advance(4_000);
+  for (let turn = 0; turn < 3; turn++) {
+    await call.say("Are you open?");
+    await call.clock.advance(4_000);
+  }
+  assert.equal(call.prompts.length, 3);
+  assert.equal(call.heard(), `${GREETING} Yes. Yes. Yes.`);
+  isSound(call);
+  await call.close();
+});

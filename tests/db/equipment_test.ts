@@ -1,7 +1,7 @@
 /** What a tenant's calls are held with: its own accounts from the next call on, and the house's where it has none. */
 
 import assert from "node:assert/strict";
-import { type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
+import { type CarrierAccount, newEquipment, type Outfit } from "@/actors/desk/equipment.ts";
 import type { AgentWishes } from "@/actors/desk/speech_of.ts";
 import type { Database } from "@/db/client.ts";
 import { bumpConfigVersion, getTenant, updateTenantModels } from "@/db/tenants.ts";
@@ -351,7 +351,10 @@ Deno.test("an agent is held with the providers and the model that it names, or n
 
 Deno.test("one model for an agent's speech has a session for each call, and who is real stands in for it", async () => {
   await using database = await open();
-  const { machine, tenantId, version, inTenant } = await setUp(database, { OPENAI_API_KEY: GOOD });
+  const { machine, tenantId, run, version, inTenant } = await setUp(database, {
+    OPENAI_API_KEY: GOOD,
+    DEEPGRAM_API_KEY: GOOD,
+  });
   const equipment = machine();
   const held = async (speech: RealtimeWish, model: string | null = null) =>
     await equipment.outfit(tenantId, null, await version(), { providers: null, model, speech });
@@ -360,19 +363,27 @@ Deno.test("one model for an agent's speech has a session for each call, and who 
   assert.ok(!(one instanceof AppError) && !(another instanceof AppError));
   assert.notEqual(one.stt, another.stt);
   assert.ok(one.heard !== undefined);
-  // Simulated ears and voices are no help to a real caller; the account has a model and a voice.
-  assert.deepEqual([one.stt, one.llm, one.tts].map(({ provider }) => provider), [
-    "openai-realtime",
+  const names = ({ stt, llm, tts }: Outfit) => [stt, llm, tts].map(({ provider }) => provider);
+  assert.deepEqual(names(one), [
+    "openai-realtime+deepgram-nova",
     "openai-realtime+openai",
-    "openai-realtime+openai-speech",
+    "openai-realtime+aura",
   ]);
   const simulated = await held({ provider: "simulated", model: null, voice: null });
   assert.ok(!(simulated instanceof AppError));
-  assert.equal(simulated.stt.provider, "simulated+simulated");
+  assert.equal(simulated.stt.provider, "simulated");
   await inTenant(async (sql) => {
     await updateTenantModels(sql, tenantId, ["gpt-realtime-2", "gpt-4.1-mini"]);
     await bumpConfigVersion(sql, tenantId);
   });
+  // Words of a company with an account of its own go to no other.
+  await run("createCredential", { provider: "openai", values: { apiKey: GOOD } });
+  const own = await held({ ...openai, model: "gpt-realtime-2" });
+  assert.deepEqual(own instanceof AppError ? own : names(own), [
+    "openai-realtime",
+    "openai-realtime+openai",
+    "openai-realtime+openai-speech",
+  ]);
   const refused = await held(openai); // the house's is not allowed
   assert.deepEqual(refused instanceof AppError && [refused.code, refused.field], [
     "not_configured",

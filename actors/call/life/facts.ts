@@ -2,6 +2,7 @@
 
 import type { CallDeps, CallSettings } from "@/actors/call/call.ts";
 import type { Scenario } from "@/actors/call/dialogue.ts";
+import { asOneModel } from "@/actors/call/realtime.ts";
 import { asRelayed, relaySetup } from "@/actors/call/relayed.ts";
 import { hiddenVariables } from "@/actors/call/withheld.ts";
 import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
@@ -30,7 +31,11 @@ export interface CallFacts {
 /** All that follows from a call's settings before it begins. */
 export function factsOf(settings: CallSettings, deps: CallDeps): CallFacts {
   const isRelayed = settings.graph.relay !== null && (settings.channel ?? "phone") === "phone";
-  const graph = isRelayed ? asRelayed(settings.graph) : settings.graph;
+  const graph = isRelayed
+    ? asRelayed(settings.graph)
+    : deps.heard === undefined
+    ? settings.graph
+    : asOneModel(settings.graph);
   const consent = graph.recording === null ? null : consentFor(graph.recording.consent, {
     numbers: settings.numbers,
     state: graph.recording.state,

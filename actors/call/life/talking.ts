@@ -8,7 +8,7 @@ import { type Command, controlled } from "@/actors/call/control.ts";
 import { type DialogueEvent, type Effect, SETTLE_MS } from "@/actors/call/dialogue.ts";
 import { type Ending, TRANSFERRED } from "@/actors/call/ending.ts";
 import type { CallPart, EndReason } from "@/actors/call/events.ts";
-import { heardBy } from "@/actors/call/heard.ts";
+import { heardBy } from "@/actors/call/realtime.ts";
 import { isInterruptible } from "@/actors/call/relayed.ts";
 import { takeEvent } from "@/actors/call/scene/course.ts";
 import { voiceAt } from "@/actors/call/tuning.ts";

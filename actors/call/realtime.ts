@@ -1,8 +1,14 @@
-/** What of an utterance the caller has heard, for a voice whose model must know what it said. */
+/** A call whose agent hears and speaks with one model: what of its settings rules there, and what the model is told was heard. */
 
 import type { HeardOf } from "@/lib/providers/realtime/voice.ts";
+import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Dialogue } from "./dialogue.ts";
 import type { CallEvent } from "./events.ts";
+
+/** Its session begins answers in advance by itself: a second one would be made of the same words. */
+export function asOneModel(graph: Graph): Graph {
+  return { ...graph, turns: { ...graph.turns, isEager: false } };
+}
 
 /** Null for an event that settles no utterance of `before`. */
 export function heardBy(event: CallEvent, { utterances }: Dialogue): HeardOf | null {

@@ -4,6 +4,10 @@ import assert from "node:assert/strict";
 import { speak } from "@/lib/audio/modem.ts";
 import { AppError } from "@/lib/errors.ts";
 import { demoCaller } from "@/lib/workflow/demo.ts";
+import { newBreakers } from "@/lib/providers/failover/breaker.ts";
+import { simulatedRealtime } from "@/lib/providers/realtime/simulated.ts";
+import { realtimeSpeech } from "@/lib/providers/realtime/speech.ts";
+import { actorKit } from "@/tests/support/actor_kit.ts";
 import { callKit } from "@/tests/support/call_kit.ts";
 import { newCaller } from "@/tests/support/caller.ts";
 
@@ -85,6 +89,25 @@ Deno.test("what a caller writes is their turn, and is answered", async () => {
     ["I have a toothache", true],
   ]);
   await close();
+});
+
+Deno.test("what a caller writes is a turn of an agent with one model for its speech, too", async () => {
+  const kit = actorKit();
+  const { clock } = kit;
+  const speech = realtimeSpeech({
+    realtime: simulatedRealtime({ clock }),
+    breaker: newBreakers(clock).of("realtime"),
+    clock,
+    others: { recognisers: [], models: [], voices: [] },
+  });
+  const call = callKit({ kit, channel: "web", deps: speech });
+  const page = await call.openPage(await call.answer());
+  await clock.advance(6_000);
+  page.write("I have a toothache");
+  await clock.advance(6_000);
+  assert.deepEqual(page.of("welcome")[0]?.simulated, { stt: true, tts: true });
+  assert.match(String(page.of("agentSaid").at(1)?.heard), /What is your name/);
+  await call.close();
 });
 
 Deno.test("what is written over the agent interrupts it, and the captions end where it was heard", async () => {

@@ -128,6 +128,32 @@ Deno.test("who takes the agent's place is heard in it, alone, and gives it back"
   await call.close();
 });
 
+Deno.test("who takes the agent's place has the line without the room around the agent", async () => {
+  const room = new Uint8Array(8_000).fill(0xe0);
+  const call = await setUp({ deps: { ambience: Promise.resolve(room) } });
+  const page = await call.listen();
+  const playedBytes = (): number =>
+    call.stream.player.pieces().reduce((sum, { audio }) => sum + audio.length, 0);
+  await call.clock.advance(3_000);
+  page.ask("take");
+  await call.clock.advance(500);
+  const before = playedBytes();
+  await call.clock.advance(2_000);
+  assert.equal(playedBytes(), before, "the line is theirs");
+  const { audio } = speak("This is Ada.");
+  for (let at = 0; at < audio.length; at += FRAME_BYTES) {
+    page.send(audio.slice(at, at + FRAME_BYTES));
+    await call.clock.advance(20);
+  }
+  await call.clock.advance(500);
+  const theirs = playedBytes() - before;
+  assert.ok(theirs <= audio.length + FRAME_BYTES, "nothing came between their frames");
+  page.ask("give");
+  await call.clock.advance(1_000);
+  assert.ok(playedBytes() > before + theirs + 6_000, "it is back");
+  await call.close();
+});
+
 Deno.test("one at a time takes a call, and who is cut off while they have it gives it back", async () => {
   const call = await setUp();
   const first = await call.listen("person_ada");

@@ -140,6 +140,20 @@ export async function listRecordingsLeft(
     limit ${limit}`;
 }
 
+/** By id, from after `after`. */
+export async function listRecordings(
+  sql: Sql,
+  tenantId: string,
+  { after, limit }: { readonly after: string | null; readonly limit: number },
+): Promise<Recording[]> {
+  const from = after === null ? sql`` : sql`and recording.id > ${uuidOf("recording", after)}`;
+  return await sql<Recording[]>`
+    select ${columns(sql)} from recording
+    where tenant_id = ${uuidOf("tenant", tenantId)} ${from}
+    order by recording.id
+    limit ${limit}`;
+}
+
 export async function deleteRecordings(
   sql: Sql,
   tenantId: string,

@@ -1,17 +1,20 @@
-/** A zip that is written as it is sent: files of lines, deflated piece by piece, in bounded memory. */
+/** A zip that is written as it is sent: files of lines deflated piece by piece, and of bytes as they are, in bounded memory. */
 
-import { strToU8, Zip, ZipDeflate } from "fflate";
+import { strToU8, Zip, ZipDeflate, ZipPassThrough } from "fflate";
 
 const LEVEL = 6;
 
 export interface ZipFile {
   readonly name: string;
-  /** Each with its line's end. */
-  readonly pieces: AsyncIterable<string>;
+  /** Text is deflated; bytes go as they are: sound hardly shrinks. */
+  readonly pieces: AsyncIterable<string> | AsyncIterable<Uint8Array>;
+  readonly isBinary?: boolean;
 }
 
 /** A piece is asked for when what came of the one before has been taken. */
-export function zipStream(files: Iterable<ZipFile>): ReadableStream<Uint8Array> {
+export function zipStream(
+  files: Iterable<ZipFile> | AsyncIterable<ZipFile>,
+): ReadableStream<Uint8Array> {
   let failed: Error | null = null;
   const ready: Uint8Array[] = [];
   const zip = new Zip((error, bytes) => {
@@ -37,12 +40,15 @@ export function zipStream(files: Iterable<ZipFile>): ReadableStream<Uint8Array> 
 }
 
 /** Yields after each piece that was pushed. */
-async function* write(zip: Zip, files: Iterable<ZipFile>): AsyncGenerator<void, void, void> {
-  for (const { name, pieces } of files) {
-    const file = new ZipDeflate(name, { level: LEVEL });
+async function* write(
+  zip: Zip,
+  files: Iterable<ZipFile> | AsyncIterable<ZipFile>,
+): AsyncGenerator<void, void, void> {
+  for await (const { name, pieces, isBinary = false } of files) {
+    const file = isBinary ? new ZipPassThrough(name) : new ZipDeflate(name, { level: LEVEL });
     zip.add(file);
     for await (const piece of pieces) {
-      file.push(strToU8(piece));
+      file.push(typeof piece === "string" ? strToU8(piece) : piece);
       yield;
     }
     file.push(new Uint8Array(), true);

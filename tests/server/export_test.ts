@@ -6,7 +6,12 @@ import { exportErrands } from "@/actors/desk/exports.ts";
 import { EXPORT_FILES, type ExportFile } from "@/db/exports.ts";
 import { listAuditEntries } from "@/db/audit.ts";
 import type { Database } from "@/db/client.ts";
-import { uuidOf } from "@/lib/ids.ts";
+import { newId, uuidOf } from "@/lib/ids.ts";
+import { memoryStore } from "@/lib/providers/storage/memory.ts";
+import { storesOf } from "@/lib/providers/storage/mod.ts";
+import { wavFile } from "@/lib/recording/download.ts";
+import { recordingPrefix, SEGMENT_BYTES, segmentKey } from "@/lib/recording/segments.ts";
+import { SOUND_MAX_BYTES, take, type Takeable } from "@/lib/recording/takeaway.ts";
 import { API_KEY, setUp } from "@/tests/routes/fakes.ts";
 import { catalogue } from "@/tests/support/catalogue.ts";
 import { testDatabase } from "@/tests/support/database.ts";
@@ -73,8 +78,12 @@ Deno.test("no column that holds a secret is exported", () => {
 });
 
 /** The zip as the route sends it, for the world's tenant. */
-async function download(database: Database, { ids }: World): Promise<Response> {
-  const office = tenantOffice(database, { tenantId: ids.tenant });
+async function download(
+  database: Database,
+  { ids }: World,
+  stores = storesOf(memoryStore()),
+): Promise<Response> {
+  const office = tenantOffice(database, { tenantId: ids.tenant, services: { stores } });
   const errands: Readonly<Record<string, { run(...args: unknown[]): Promise<unknown> }>> =
     exportErrands as never; // each is given the input that it was asked with
   const { app } = setUp({
@@ -102,7 +111,8 @@ Deno.test("the zip holds each row of the tenant, and of no other, as a line of J
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.get("content-type"), "application/zip");
   const unzipped = unzipSync(new Uint8Array(await answer.arrayBuffer()));
-  assert.deepEqual(Object.keys(unzipped).sort(), files.map(([kind]) => `${kind}.jsonl`).sort());
+  const names = [...files.map(([kind]) => `${kind}.jsonl`), "sound.jsonl"];
+  assert.deepEqual(Object.keys(unzipped).sort(), names.sort());
 
   for (const [kind, { table }] of files) {
     const text = strFromU8(unzipped[`${kind}.jsonl`] ?? new Uint8Array());
@@ -162,4 +172,54 @@ Deno.test("a page is read only when the one before it has been taken", async () 
   const after = pages;
   await new Promise((resolve) => queueMicrotask(() => resolve(null)));
   assert.equal(pages, after, "nobody reads on");
+});
+
+Deno.test("the zip holds the sound of each recording as its download has it, and a manifest that says what was left out", async () => {
+  await using database = await open();
+  const world = await newWorld(database);
+  const other = await newWorld(database);
+  const store = memoryStore();
+  const bytes = SEGMENT_BYTES + 320;
+  const stored = Uint8Array.from({ length: bytes }, (_, i) => i % 251);
+  for (const { ids } of [world, other]) {
+    await database.asOwner(DEADLINE_MS, (sql) =>
+      sql`
+      update recording set segments = 2, bytes = ${bytes}
+      where tenant_id = ${uuidOf("tenant", ids.tenant)}`);
+    const prefix = recordingPrefix(ids.tenant, ids.recording);
+    const { signal } = new AbortController();
+    await store.put(segmentKey(prefix, 0), stored.slice(0, SEGMENT_BYTES), signal);
+    await store.put(segmentKey(prefix, 1), stored.slice(SEGMENT_BYTES), signal);
+  }
+  const answer = await download(database, world, storesOf(store));
+  const unzipped = unzipSync(new Uint8Array(await answer.arrayBuffer()));
+  const file = `sound/${world.ids.recording}.wav`;
+  assert.deepEqual(Object.keys(unzipped).filter((name) => name.startsWith("sound/")), [file]);
+  const wanted = wavFile("pcm", bytes);
+  const sound = new Uint8Array(wanted.totalBytes);
+  let at = 0;
+  const range = { from: 0, to: wanted.totalBytes - 1 };
+  const segment = (index: number) =>
+    Promise.resolve(stored.slice(index * SEGMENT_BYTES, (index + 1) * SEGMENT_BYTES));
+  for await (const piece of wanted.read(range, segment)) {
+    sound.set(piece, at);
+    at += piece.length;
+  }
+  assert.deepEqual(unzipped[file], sound);
+  const manifest = strFromU8(unzipped["sound.jsonl"] ?? new Uint8Array());
+  assert.deepEqual(JSON.parse(manifest), {
+    ...{ id: world.ids.recording, callId: world.ids.call, bytes: wanted.totalBytes },
+    ...{ file, reason: null },
+  });
+});
+
+Deno.test("a recording is left out with a reason where it is too much, has no sound, or goes on", () => {
+  const one: Takeable = {
+    ...{ id: newId("recording"), callId: newId("call"), status: "complete", bytes: 16_000 },
+    format: "mulaw",
+  };
+  assert.equal(take(one, 0).file, `sound/${one.id}.wav`);
+  assert.equal(take(one, SOUND_MAX_BYTES - 16_000).reason, "too_much");
+  assert.equal(take({ ...one, bytes: 0 }, 0).reason, "no_sound");
+  assert.equal(take({ ...one, status: "recording" }, 0).reason, "still_recorded");
 });

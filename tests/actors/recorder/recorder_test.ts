@@ -43,7 +43,9 @@ function fakeDatabase() {
     };
     // All that appendEvents uses of it: the statement, and `json` for its rows.
     const sql = Object.assign(() => Promise.resolve([]), { json }) as unknown as Sql;
-    const result = await work(sql, () => {});
+    const sent: Promise<unknown>[] = [];
+    const result = await work(sql, (one) => void sent.push(one));
+    await Promise.all(sent); // nothing is committed where one of them fails
     commits.push({ tenantIds: [tenantIds].flat(), seqs });
     return result;
   };

@@ -35,7 +35,7 @@ Deno.test("a turn that was guessed right is answered by what was made meanwhile"
   stage.eager("A check-up.", false);
   assert.deepEqual(stage.prompts.at(-1)?.messages.at(-1), { role: "caller", text: "A check-up." });
   stage.delta({ type: "text", text: "Gladly. What is your " });
-  assert.deepEqual(effectsOf(stage).slice(-3), ["request", "begin", "text"]);
+  assert.deepEqual(effectsOf(stage).slice(-4), ["request", "begin", "text", "awaitToken"]);
   stage.advance(EAGER_MS - 1);
   assert.equal(stage.heard().at(-1), "", "nothing is played");
   assert.equal(stage.events.length, events, "nothing is recorded");

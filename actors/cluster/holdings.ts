@@ -47,8 +47,7 @@ export function newHoldings(): Holdings {
     take({ kind, id, epoch, owner }) {
       if (owner === null || owner.incarnation !== boot?.incarnation) return false;
       const last = givenUp.get(keyOf({ kind, id }));
-      if (last !== undefined && epoch <= last) return false;
-      givenUp.delete(keyOf({ kind, id }));
+      if (last !== undefined && epoch <= last) return false; // an answer that was overtaken, too
       fences.set(keyOf({ kind, id }), { kind, id, epoch, ...boot });
       return true;
     },

@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { deskStore } from "@/actors/desk/store.ts";
+import { publishAgentVersion } from "@/db/agents.ts";
 import { numberOwner } from "@/db/lookups.ts";
 import { listPhoneNumbers } from "@/db/phone_numbers.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { newId } from "@/lib/ids.ts";
+import { demoAgent } from "@/lib/workflow/demo.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { errandRunner } from "@/tests/support/errands.ts";
 import { plansOf } from "@/tests/support/explain.ts";
@@ -41,6 +43,13 @@ Deno.test("a number says how its calls are held, and its agent is held so", asyn
   await using database = await open();
   const { tenantId, agentId } = await newStaffedTenant(database);
   const { run } = errandRunner(database, tenantId);
+  await database.asTenant(
+    "rest",
+    tenantId,
+    DEADLINE_MS,
+    (sql) =>
+      publishAgentVersion(sql, tenantId, { id: newId("version"), agentId, graph: demoAgent }),
+  );
   const [number, other] = ["+15550100304", "+15550100305"];
   const made = await run("claimPhoneNumber", { number, agentId, leg: "relay" });
   assert.equal(made.leg, "relay");

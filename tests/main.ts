@@ -15,13 +15,19 @@ import {
 const DATABASE = /^tests\/(db|server)\//;
 const SYSTEM = /^tests\/system\//;
 /** What asks a database everything that is asked of it. */
-const STATEMENTS = /^tests\/(db\/|server\/matrix_test)/;
+const STATEMENTS = /^tests\/db\//;
+/** Calls at the pace of speech, on one database: others ask of it what they ask. */
+const SPOKEN = /^tests\/server\/(call_defaults|clips|detection|realtime|relay|rooms)_test/;
 
 /** What needs nothing but the npm registry. */
 const PARTS: readonly Part[] = [
   { name: "unit", owns: (file) => !DATABASE.test(file) && !SYSTEM.test(file) },
   { name: "PGlite", owns: (file) => DATABASE.test(file) },
-  { name: "PostgreSQL", owns: (file) => DATABASE.test(file), beside: () => postgres() },
+  {
+    name: "PostgreSQL",
+    owns: (file) => DATABASE.test(file) && !SPOKEN.test(file),
+    beside: () => postgres(),
+  },
 ];
 
 /** The oldest PostgreSQL that is promised to work, as Debian 12 installs it. */

@@ -17,7 +17,8 @@ const SYSTEM = /^tests\/system\//;
 /** What asks a database everything that is asked of it. */
 const STATEMENTS = /^tests\/db\//;
 /** Calls at the pace of speech, on one database: others ask of it what they ask. */
-const SPOKEN = /^tests\/server\/(call_defaults|clips|detection|realtime|relay|rooms)_test/;
+const SPOKEN =
+  /^tests\/server\/(call_defaults|clips|detection|phone|realtime|recording|relay|rooms)_test/;
 
 /** What needs nothing but the npm registry. */
 const PARTS: readonly Part[] = [

@@ -119,9 +119,13 @@ export function drain<T>(source: AsyncIterable<T>, { take, ended, failed }: Take
     try {
       step();
     } catch (error) {
-      over();
-      failed(error);
+      lost(error);
     }
+  }
+
+  function lost(error: unknown): void {
+    over();
+    failed(error);
   }
 
   function over(): void {
@@ -152,15 +156,13 @@ export function drain<T>(source: AsyncIterable<T>, { take, ended, failed }: Take
 
   queueMicrotask(() => {
     if (isOver) return;
-    if (isQueue(source)) {
-      const cancel = source.flow((item) => guarded(() => take(item)), finish);
-      stop = cancel;
-      if (isOver) cancel();
-    } else {loop().catch((error) =>
-        guarded(() => {
-          throw error;
-        })
-      );}
+    if (!isQueue(source)) {
+      return void loop().catch((error) => {
+        if (!isOver) lost(error);
+      });
+    }
+    stop = source.flow((item) => guarded(() => take(item)), finish);
+    if (isOver) stop(); // it was over before it could be stopped
   });
   return over;
 }

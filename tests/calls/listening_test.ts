@@ -276,7 +276,7 @@ Deno.test("a colleague whose recogniser fails is heard all the same, and the rec
     deps: {
       stt: {
         provider: "test",
-        // deno-lint-ignore require-yield
+        // deno-lint-ignore require-yield -- it hears to the end, and recognises nothing
         async *transcribe(audio, _options, signal) {
           if (sessions++ > 0) throw error;
           for await (const _ of audio) signal.throwIfAborted();

@@ -129,7 +129,6 @@ export async function phone(
     ...(agentId === null ? {} : { agentId }),
     ...(options.leg === undefined ? {} : { leg: options.leg }),
   });
-  let caller: Caller | null = null;
   const phoned = await placeInbound({
     webhookUrl: `${target.url}/twilio/voice${query.size === 0 ? "" : `?${query}`}`,
     publicUrl: target.url,
@@ -145,20 +144,17 @@ export async function phone(
     const { reason } = await phoned.ended;
     return { callId: null, transcript: null, ending: said(phoned, reason), heard: [], ...NO_MATCH };
   }
-  caller = newCaller({
+  const caller = newCaller({
     clock: systemClock,
     stream,
     lines,
     hangUp: () => phoned.hangUp(),
     ...(bargeInAtMs === null ? {} : { bargeInAtMs }),
   });
-  const cancel = systemClock.timer(CALL_MAX_MS, () => phoned.hangUp());
-  const callId = callIdOf(phoned);
-  const following = follow({ ...target, callId, clock: systemClock, told, lookEveryMs });
-  const [{ by, reason }, transcript] = await Promise.all([phoned.ended, following]).finally(() => {
-    cancel();
-    caller?.stop();
-    phoned.hangUp();
+  const { callId, by, reason, transcript } = await untilEnd(target, phoned, {
+    told,
+    lookEveryMs,
+    caller,
   });
 
   const stored = transcript.events.filter((event) => event.type === "agent_said");
@@ -176,6 +172,27 @@ export async function phone(
   }
   const brokenWords = played.filter(({ holeMs }) => holeMs > 0).length;
   return { callId, transcript, ending: `${by}: ${reason}`, heard, transcriptMatches, brokenWords };
+}
+
+/** Follows a call that is up to its end, and no longer than a call may take. */
+async function untilEnd(
+  target: Target,
+  phoned: FakeCall,
+  { told, lookEveryMs, caller }: {
+    readonly told: (event: CallEvent) => void;
+    readonly lookEveryMs: number;
+    readonly caller: { stop(): void };
+  },
+) {
+  const cancel = systemClock.timer(CALL_MAX_MS, () => phoned.hangUp());
+  const callId = callIdOf(phoned);
+  const following = follow({ ...target, callId, clock: systemClock, told, lookEveryMs });
+  const [{ by, reason }, transcript] = await Promise.all([phoned.ended, following]).finally(() => {
+    cancel();
+    caller.stop();
+    phoned.hangUp();
+  });
+  return { callId, by, reason, transcript };
 }
 
 /** As `phone`, where the carrier hears and speaks: words are held against words. */
@@ -196,13 +213,10 @@ async function overRelay(
     hangUp: () => phoned.hangUp(),
     ...(bargeInAtMs === null ? {} : { bargeInAtMs }),
   });
-  const cancel = systemClock.timer(CALL_MAX_MS, () => phoned.hangUp());
-  const callId = callIdOf(phoned);
-  const following = follow({ ...target, callId, clock: systemClock, told, lookEveryMs });
-  const [{ by, reason }, transcript] = await Promise.all([phoned.ended, following]).finally(() => {
-    cancel();
-    caller.stop();
-    phoned.hangUp();
+  const { callId, by, reason, transcript } = await untilEnd(target, phoned, {
+    told,
+    lookEveryMs,
+    caller,
   });
   const stored = transcript.events.flatMap((event) =>
     event.type === "agent_said" && event.text !== "" ? [event.text] : []

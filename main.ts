@@ -35,6 +35,7 @@ import { mayOpenSocket } from "@/routes/limits.ts";
 import { media } from "@/routes/media.ts";
 import { newOperatorApp } from "@/routes/operator.ts";
 import { listen, PUBLIC_LIMITS } from "@/routes/server.ts";
+import { linkSocket } from "@/routes/link_socket.ts";
 import { listenSocket } from "@/routes/listen_socket.ts";
 import { talkSocket } from "@/routes/talk_socket.ts";
 import project from "./deno.json" with { type: "json" };
@@ -183,7 +184,9 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     mayOpen: (address) => mayOpenSocket(house.addressLimiter, address),
     log,
   });
-  upgrade = (request) => byPage(request) ?? byListener(request) ?? byCarrier(request);
+  const byMachine = linkSocket({ links: house.links, log });
+  upgrade = (request) =>
+    byMachine(request) ?? byPage(request) ?? byListener(request) ?? byCarrier(request);
   const operator = await listen(
     newOperatorApp({
       token: operatorToken,

@@ -48,8 +48,10 @@ import { roomMedia } from "@/lib/rooms/messages.ts";
 import { openRoom } from "@/lib/rooms/open.ts";
 import { newDirectory } from "@/actors/cluster/directory.ts";
 import { newHoldings } from "@/actors/cluster/holdings.ts";
+import { type Neighbours, openNeighbours } from "@/actors/cluster/neighbours.ts";
 import { node, nodeKind, type NodeMessage } from "@/actors/cluster/node.ts";
 import { newRoster, type Roster } from "@/actors/cluster/roster.ts";
+import { crossings } from "./crossings.ts";
 import { callKind } from "@/actors/call/call.ts";
 import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
 import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
@@ -111,6 +113,8 @@ export interface House {
   limiterMetrics(): LimiterMetrics;
   readonly breakers: Breakers;
   readonly meter: CallMeter;
+  /** Where the sockets of other machines are taken; null: there can be none. */
+  readonly links: Neighbours["links"];
   /** The machines there are, and who owns what. */
   readonly roster: Roster;
   /** Resolves when this machine is one of them, or the database has not answered: it goes on trying. */
@@ -160,6 +164,13 @@ export function openHouse(options: HouseOptions): House {
   const feed = newFeed();
   const directory = newDirectory(database);
   const holdings = newHoldings();
+  const { machine } = options;
+  const neighbours = openNeighbours({
+    table: crossings(() => ({ switchboard })),
+    isOneOfMany: machine !== undefined && config.database.type !== "embedded",
+    region: config.region,
+    ...{ system, directory, holdings, clock, log },
+  });
   const fencesOfCalls: RecorderDeps["fences"] = {
     fenceOf: (id) => holdings.fenceOf({ kind: callKind.name, id }),
     isPending: holdings.isPending,
@@ -350,7 +361,6 @@ export function openHouse(options: HouseOptions): House {
     () => deliveries({ services, random: Math.random }),
   );
 
-  const { machine } = options;
   const membership: Ref<NodeMessage> | null = machine === undefined ? null : system.spawn(
     nodeKind,
     "node",
@@ -366,6 +376,8 @@ export function openHouse(options: HouseOptions): House {
         },
         load: () => system.count(callKind.name),
         lost: ({ kind, id }) => void system.stop(kind, id, "another machine owns it"),
+        linkKey: neighbours.linkKey,
+        seen: neighbours.seen,
         log,
       }),
   );
@@ -434,6 +446,7 @@ export function openHouse(options: HouseOptions): House {
     feed,
     breakers,
     meter,
+    links: neighbours.links,
     roster: newRoster({ directory, holdings, region: config.region }),
     async joined() {
       await membership?.ask((reply) => ({ type: "whenJoined", reply }), { timeoutMs: JOIN_MS })
@@ -448,6 +461,7 @@ export function openHouse(options: HouseOptions): House {
           "desk",
           "gate",
           "node",
+          "links",
           "tenant",
           "recorder",
           "sealer",

@@ -10,6 +10,7 @@
  * `actors/cluster/membership.ts`.) A pause there is bounded by I1.
  */
 
+import { Secret } from "@/lib/secret.ts";
 import type { Sql } from "./client.ts";
 import { asJson } from "./json.ts";
 
@@ -61,12 +62,16 @@ export interface Owned extends ActorKey {
 
 const NODES_MAX = 1_000;
 
-/** A new boot; returns its incarnation. */
-export async function insertNode(sql: Sql, node: NewNode): Promise<number> {
+/** A new boot; returns its incarnation. `key`: what it proves itself to other machines with; null: it talks to none. */
+export async function insertNode(
+  sql: Sql,
+  node: NewNode,
+  key: Secret | null = null,
+): Promise<number> {
   const [row] = await sql<{ incarnation: number }[]>`
-    insert into node (node_id, incarnation, address, region, version, weight, state)
+    insert into node (node_id, incarnation, address, region, version, weight, state, link_key)
     values (${node.nodeId}, nextval('node_incarnation'), ${node.address}, ${node.region},
-      ${node.version}, ${node.weight}, 'active')
+      ${node.version}, ${node.weight}, 'active', ${key?.reveal() ?? null})
     returning incarnation::int`;
   if (row === undefined) throw new Error(`Node "${node.nodeId}" was not inserted`);
   return row.incarnation;
@@ -89,6 +94,15 @@ export async function listNodes(sql: Sql): Promise<Node[]> {
     from node where state <> 'dead'
     order by node_id, incarnation
     limit ${NODES_MAX}`;
+}
+
+/** What a boot that is not dead proves itself with; null: it is dead, or talks to nobody. */
+export async function getLinkKey(sql: Sql, boot: Boot): Promise<Secret | null> {
+  const [row] = await sql<{ linkKey: string | null }[]>`
+    select link_key from node
+    where node_id = ${boot.nodeId} and incarnation = ${boot.incarnation} and state <> 'dead'`;
+  const key = row?.linkKey ?? null;
+  return key === null ? null : new Secret(key);
 }
 
 /** For who has watched its beat stand still for the whole TTL. False: it has beaten since, or is dead already. */

@@ -15,6 +15,8 @@ export type UpgradeAnswer =
     readonly isBinary?: boolean;
     /** True: whoever opened it still counts against its address. */
     readonly isStranger?: boolean;
+    /** One of us, whom its own protocol bounds: messages up to so many bytes, as many as it likes. */
+    readonly trusted?: { readonly messageBytesMax: number };
   }
   | { readonly type: "refuse"; readonly status: number; readonly body: string };
 
@@ -33,22 +35,29 @@ export function acceptSockets(
   options: AcceptOptions,
   answer: (request: IncomingMessage) => Promise<UpgradeAnswer>,
 ): void {
-  const upgrader = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: options.messageBytesMax,
-    ...CLOSE_TIMEOUT,
-  });
+  const upgraders = new Map<number, WebSocketServer>();
+  function upgraderFor(maxPayload: number): WebSocketServer {
+    const made = upgraders.get(maxPayload) ?? new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload,
+      ...CLOSE_TIMEOUT,
+    });
+    upgraders.set(maxPayload, made);
+    return made;
+  }
 
   async function upgrade(request: IncomingMessage, raw: Duplex, head: Buffer): Promise<void> {
     raw.on("error", () => {}); // a reset while the answer is being found; `ws` adds its own listener
     try {
       const answered = await answer(request);
       if (answered.type === "refuse") return refuse(raw, answered.status, answered.body);
+      const { trusted, isBinary } = answered;
+      const upgrader = upgraderFor(trusted?.messageBytesMax ?? options.messageBytesMax);
       upgrader.handleUpgrade(request, raw, head, (ws) => {
-        const textOnly = answered.isBinary !== true;
-        answered.opened(fromWs(ws, { ...options.rules, textOnly }));
+        const rules = { ...options.rules, textOnly: isBinary !== true };
+        answered.opened(fromWs(ws, trusted === undefined ? rules : undefined));
       });
     } catch (error) {
       options.failed(error);

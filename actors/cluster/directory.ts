@@ -10,6 +10,8 @@ import {
   deleteDeadNodes,
   deleteOwned,
   drainNode,
+  type Fence,
+  getLinkKey,
   getOwner,
   insertNode,
   leaveNode,
@@ -18,8 +20,11 @@ import {
   type Node,
   type NodeState,
   type Owned,
+  releaseActor,
+  releaseKinds,
 } from "@/db/cluster.ts";
 import type { Database } from "@/db/client.ts";
+import type { Secret } from "@/lib/secret.ts";
 
 /** Longer, and a beat that hangs would hold up the next. */
 const ASK_MS = 1_500;
@@ -27,8 +32,8 @@ const ASK_MS = 1_500;
 const DEAD_DAYS = 7;
 
 export interface Directory {
-  /** A new boot; returns its incarnation. */
-  join(node: NewNode): Promise<number>;
+  /** A new boot, which proves itself to others with this key; returns its incarnation. */
+  join(node: NewNode, linkKey: Secret | null): Promise<number>;
   /** One more beat, with the calls that it holds; removes the rows of actors that have ended for good. */
   beat(boot: Boot, load: number, ended: readonly ActorKey[]): Promise<NodeState>;
   /** Those that are not dead. */
@@ -42,16 +47,22 @@ export interface Directory {
   leave(boot: Boot): Promise<void>;
   claim(actor: ActorKey, boot: Boot): Promise<Owned | null>;
   owner(actor: ActorKey): Promise<Owned | null>;
+  /** Gives one up, if it is still the owner's. */
+  release(fence: Fence): Promise<void>;
+  /** Gives up all of these kinds, in one statement; returns how many that were. */
+  releaseKinds(boot: Boot, kinds: readonly string[]): Promise<number>;
+  /** What a boot proves itself with; null: it is dead, or talks to nobody. */
+  linkKey(boot: Boot): Promise<Secret | null>;
 }
 
 export function newDirectory(database: Database): Directory {
   const ask: <T>(work: Parameters<typeof database.lookup<T>>[2]) => Promise<T> = (work) =>
     database.lookup("jobs", ASK_MS, work);
   return {
-    join: (node) =>
+    join: (node, linkKey) =>
       ask(async (sql) => {
         await deleteDeadNodes(sql, DEAD_DAYS);
-        return await insertNode(sql, node);
+        return await insertNode(sql, node, linkKey);
       }),
     beat: (boot, load, ended) =>
       ask(async (sql) => {
@@ -65,5 +76,8 @@ export function newDirectory(database: Database): Directory {
     leave: (boot) => ask((sql) => leaveNode(sql, boot)),
     claim: (actor, boot) => ask((sql) => claimActor(sql, actor, boot)),
     owner: (actor) => ask((sql) => getOwner(sql, actor)),
+    release: (fence) => ask((sql) => releaseActor(sql, fence)),
+    releaseKinds: (boot, kinds) => ask((sql) => releaseKinds(sql, boot, kinds)),
+    linkKey: (boot) => ask((sql) => getLinkKey(sql, boot)),
   };
 }

@@ -3,6 +3,7 @@
 import type { Actor, Context, Kind, Outcome, Reply } from "@/actors/runtime/actor.ts";
 import type { ActorKey, Boot, Fence, NewNode, Node, NodeState, Owned } from "@/db/cluster.ts";
 import type { Log } from "@/lib/log.ts";
+import type { Secret } from "@/lib/secret.ts";
 import type { Directory } from "./directory.ts";
 import type { Holdings } from "./holdings.ts";
 import {
@@ -61,6 +62,10 @@ export interface NodeDeps {
   load(): number;
   /** Told of what has been somebody else's since this machine was buried. */
   lost(actor: ActorKey): void;
+  /** What this machine proves itself to others with. Absent: it talks to none. */
+  readonly linkKey?: Secret;
+  /** Told of the machines there are at every look that worked. */
+  seen?(nodes: readonly Node[]): void;
   readonly timings?: Timings;
   readonly log: Log;
 }
@@ -141,7 +146,7 @@ export function node(deps: NodeDeps): Actor<NodeActorState, NodeMessage> {
         if (incarnation === null) {
           ctx.run(
             "beat",
-            () => directory.join(deps.node),
+            () => directory.join(deps.node, deps.linkKey ?? null),
             (outcome) => ({ type: "joined", sentAtMs, outcome }),
           );
           return;
@@ -193,6 +198,7 @@ export function node(deps: NodeDeps): Actor<NodeActorState, NodeMessage> {
       looked(state, { sentAtMs, outcome }, ctx) {
         ctx.timer("lookDue", timings.watchMs, { type: "lookDue" });
         if (!outcome.ok) return failed(state, "look", outcome.error);
+        deps.seen?.(outcome.value);
         const event = { type: "looked", sentAtMs, answeredAtMs: ctx.now(), nodes: outcome.value };
         return follow(state, take(state.membership, { ...event, type: "looked" }, timings), ctx);
       },

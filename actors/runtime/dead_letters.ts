@@ -4,8 +4,11 @@ import { Ring } from "./ring.ts";
 
 const KEPT = 1000;
 
-/** full: its lane was at its bound; stopped: nobody was there; poison: it crashed its actor too often. */
-export type DeadReason = "full" | "stopped" | "draining" | "poison";
+/**
+ * full: its lane was at its bound; stopped: nobody was there; poison: it crashed its actor too often; lost: the
+ * machine that it was for did not get it.
+ */
+export type DeadReason = "full" | "stopped" | "draining" | "poison" | "lost";
 
 /** Never the payload. */
 export interface DeadLetter {
@@ -18,7 +21,13 @@ export interface DeadLetter {
 }
 
 export class DeadLetters {
-  readonly counts: Record<DeadReason, number> = { full: 0, stopped: 0, draining: 0, poison: 0 };
+  readonly counts: Record<DeadReason, number> = {
+    full: 0,
+    stopped: 0,
+    draining: 0,
+    poison: 0,
+    lost: 0,
+  };
   readonly #last = new Ring<DeadLetter>();
 
   add(letter: DeadLetter): void {

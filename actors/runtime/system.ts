@@ -50,6 +50,8 @@ export interface System {
   inspect(kind: string, id: string): ActorReport | null;
   /** Newest first, bounded. */
   deadLetters(): DeadLetter[];
+  /** Of a message that was for an actor elsewhere. */
+  deadLetter(letter: Omit<DeadLetter, "at">): void;
   metrics(): Metrics;
   /** Stops an actor, whatever it is doing, before its next message. False when no such actor lives. */
   stop(kind: string, id: string, why: string): boolean;
@@ -137,6 +139,7 @@ export function newSystem(options: SystemOptions): System {
       return cell === undefined ? null : reportOf(cell);
     },
     deadLetters: () => host.deadLetters.list(),
+    deadLetter: (letter) => host.deadLetters.add({ at: clock.date().toISOString(), ...letter }),
     metrics: () => metricsOf(host, lag),
     stop(kind, id, why) {
       const cell = cellOf(kind, id);

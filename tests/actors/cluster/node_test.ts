@@ -43,6 +43,9 @@ function machine(kit: ReturnType<typeof actorKit>, tables: ClusterTables, nodeId
     leave: (boot) => asked(() => tables.leave(boot)),
     claim: (actor, boot) => asked(() => tables.claim(actor, boot, tables.snapshot())),
     owner: (actor) => asked(() => tables.owner(actor)),
+    release: (fence) => asked(() => tables.release(fence)),
+    releaseKinds: () => asked(() => 0), // nobody drains here
+    linkKey: () => asked(() => null),
   };
   let seen: NodeActorState | null = null;
   const ref = kit.system.spawn(nodeKind, nodeId, () => {

@@ -1,0 +1,186 @@
+/** What another machine asks and tells of the actors of this one; and its answers to what this one has asked. */
+
+import { z } from "zod";
+import type { Message, Ref } from "@/actors/runtime/actor.ts";
+import { AppError } from "@/lib/errors.ts";
+import type { Log } from "@/lib/log.ts";
+import type { Owners } from "@/actors/cluster/owners.ts";
+import type { Returns } from "@/actors/cluster/router.ts";
+import { type Crossing, oddity, packed, type Reachable } from "./crossing.ts";
+import { FarAsk } from "./far_ask.ts";
+import {
+  type Address,
+  backEntry,
+  type Entry,
+  failEntry,
+  movedEntry,
+  type Place,
+  replyEntry,
+  saidOf,
+} from "./frames.ts";
+import { ASKS_MAX, type Wire } from "./wire.ts";
+
+export interface ServeDeps {
+  readonly table: ReadonlyMap<string, Reachable>;
+  readonly owners: Owners;
+  readonly returns: Returns;
+  readonly log: Log;
+}
+
+/** One link's part: the asks of the other machine that are being answered. */
+export interface Service {
+  take(entry: Exclude<Entry, { type: "beat" | "beaten" }>): void;
+  /** The link is gone: nobody waits for these answers. */
+  end(): void;
+}
+
+export function newService({ table, owners, returns, log }: ServeDeps, wire: Wire): Service {
+  const served = new Map<number, AbortController>();
+
+  /** Throws AppError("invalid") for what may not come from outside. */
+  function checked({ kind, id }: Address, message: Message, isAsk: boolean): Message {
+    const crossing = table.get(kind)?.messages[message.type];
+    const what = `"${message.type}" to ${kind} "${id}"`;
+    if (crossing === undefined) throw new AppError("invalid", `No machine may send ${what}`);
+    const { reply } = crossing;
+    if (reply !== "maybe" && (reply === "always") !== isAsk) {
+      throw new AppError("invalid", `${what} came ${isAsk ? "as an ask" : "without a reply"}`);
+    }
+    const parsed = crossing.message.safeParse(message);
+    if (parsed.success) return parsed.data as Message; // the schema is of this type
+    throw new AppError("invalid", `${what} is not of its shape: ${parsed.error.issues[0]?.path}`);
+  }
+
+  function hereOf({ kind, id, tenantId }: Address): Ref<Message> | null {
+    return table.get(kind)?.here(id, tenantId) ?? null;
+  }
+
+  /** Where it is, of what is not here. A movable one may be here after it. */
+  async function placeOf(address: Address): Promise<Place | null> {
+    const placement = table.get(address.kind)?.placement;
+    if (placement === "local") return null;
+    return placement === "movable" ? await owners.claim(address) : await owners.find(address, null);
+  }
+
+  async function answer(
+    { ask, remainingMs, address, message }: Extract<Entry, { type: "ask" }>,
+    signal: AbortSignal,
+  ): Promise<string> {
+    try {
+      const question = checked(address, message, true);
+      let here = hereOf(address);
+      if (here === null) {
+        const place = await placeOf(address);
+        here = hereOf(address);
+        if (here === null) return movedEntry(ask, place);
+      }
+      const given = await here.ask<unknown>((reply) => ({ ...question, reply }), {
+        timeoutMs: remainingMs,
+        signal,
+      });
+      const odd = oddity(given);
+      if (odd === null) return replyEntry(ask, given);
+      throw new Error(`Answer to "${message.type}" cannot cross: it holds ${odd}`);
+    } catch (error) {
+      if (error instanceof AppError) return failEntry(ask, error);
+      if (!signal.aborted) {
+        log.error("ask of another machine failed", { type: message.type, ...address, error });
+      }
+      return failEntry(ask, new AppError("internal", `"${message.type}" crashed`));
+    }
+  }
+
+  function serve(entry: Extract<Entry, { type: "ask" }>): void {
+    const { ask } = entry;
+    if (served.size >= ASKS_MAX) {
+      const full = new AppError("mailbox_full", "Too many asks wait here", { retryable: true });
+      return wire.tell(failEntry(ask, full));
+    }
+    const controller = new AbortController();
+    served.set(ask, controller);
+    void answer(entry, controller.signal).then((text) => {
+      if (served.delete(ask)) wire.tell(text);
+    });
+  }
+
+  async function deliver({ hops, address, message }: Extract<Entry, { type: "send" }>) {
+    try {
+      const told = checked(address, message, false);
+      let here = hereOf(address);
+      if (here === null) {
+        const place = await placeOf(address);
+        here = hereOf(address);
+        if (here === null) {
+          return wire.tell(backEntry(hops, place, saidOf(address, packed(message))));
+        }
+      }
+      here.send(told);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      log.warn("message of another machine not taken", {
+        type: message.type,
+        ...address,
+        code: error.code,
+        error,
+      });
+    }
+  }
+
+  function answered(entry: Extract<Entry, { type: "reply" }>): void {
+    const asker = wire.answered(entry.ask);
+    if (!(asker instanceof FarAsk)) return; // it has given up
+    const { parcel: { address, type } } = asker;
+    const parsed = answerOf(table.get(address.kind)?.messages[type]).safeParse(entry.answer);
+    if (parsed.success) return asker.answer(parsed.data);
+    asker.returned();
+    log.error("answer of another machine is not of its shape", { type, ...address });
+    asker.fail(new AppError("internal", `The answer to "${type}" is not of its shape`));
+  }
+
+  return {
+    take(entry) {
+      switch (entry.type) {
+        case "ask":
+          return serve(entry);
+        case "send":
+          return void deliver(entry);
+        case "reply":
+          return answered(entry);
+        case "fail": {
+          const asker = wire.answered(entry.ask);
+          if (!(asker instanceof FarAsk)) return;
+          asker.returned();
+          return asker.fail(entry.error);
+        }
+        case "cancel": {
+          const controller = served.get(entry.ask);
+          served.delete(entry.ask);
+          return controller?.abort(CANCELLED);
+        }
+        case "moved": {
+          const asker = wire.answered(entry.ask);
+          if (asker instanceof FarAsk) returns.moved(asker, wire.peer, entry.place);
+          return;
+        }
+        case "back": {
+          const { address, message, hops, place } = entry;
+          const said = saidOf(address, packed(message));
+          return returns.back({ address, type: message.type, said, hops }, wire.peer, place);
+        }
+      }
+    },
+    end() {
+      for (const controller of served.values()) controller.abort(CANCELLED);
+      served.clear();
+    },
+  };
+}
+
+const CANCELLED = new AppError("unknown_outcome", "Nobody waits for the answer any more");
+
+/** Nothing, where the table names no answer. */
+const NOTHING = z.unknown().transform(() => undefined);
+
+function answerOf(crossing: Crossing | undefined): z.ZodType {
+  return crossing?.answer ?? NOTHING;
+}

@@ -4,9 +4,11 @@ import { z } from "zod";
 import { callKind, type CallMessage } from "@/actors/call/call.ts";
 import type { Command } from "@/actors/call/control.ts";
 import type { Switchboard } from "@/actors/call/switchboard.ts";
+import type { CallAnswer } from "@/actors/desk/desk.ts";
 import { type Crossings, type Reachable, reachable } from "@/actors/cluster/links/crossing.ts";
 import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
 import { CARRIER_ANSWERERS } from "@/lib/providers/carrier/detection.ts";
+import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
 
 /** Of what somebody has typed, and our own checks have passed. */
 const text = z.string().max(10_000);
@@ -35,8 +37,44 @@ const progress: z.ZodType<CallProgress> = z.enum([
   "canceled",
 ]);
 
+const relay: z.ZodType<RelaySetup> = z.object({
+  language: name,
+  voice: name.nullable(),
+  ttsProvider: name.nullable(),
+  transcriptionProvider: name.nullable(),
+  speechModel: name.nullable(),
+  hints: z.array(text),
+  isInterruptible: z.boolean(),
+  ignoresBackchannels: z.boolean(),
+});
+
+const callAnswer: z.ZodType<CallAnswer> = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("connect"),
+    callId: name,
+    mediaPath: z.string().max(1_000),
+    token: name,
+    resumePath: z.string().max(1_000),
+    relay: relay.exactOptional(),
+  }),
+  z.object({ type: z.literal("busy") }),
+  z.object({ type: z.literal("refused"), sentence: text }),
+  z.object({ type: z.literal("transfer"), to: name }),
+  z.object({ type: z.literal("hangUp") }),
+]);
+
 /** What may be done to a call through a machine that does not hold it. */
 const CALL: Crossings<CallMessage> = {
+  answer: {
+    message: z.object({ type: z.literal("answer") }),
+    reply: "always",
+    answer: callAnswer,
+  },
+  resume: {
+    message: z.object({ type: z.literal("resume"), carrierCallId: name }),
+    reply: "always",
+    answer: callAnswer,
+  },
   hangUp: { message: z.object({ type: z.literal("hangUp") }), reply: "maybe" },
   control: {
     message: z.object({ type: z.literal("control"), command, by: name }),

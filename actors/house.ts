@@ -423,6 +423,10 @@ export function openHouse(options: HouseOptions): House {
       takeLine: switchboard.takeLine,
       startCall: switchboard.start,
       findCall: (callId) => switchboard.find(tenantId, callId),
+      async findElsewhere(callId) {
+        const found = await neighbours.router.elsewhere({ kind: callKind.name, id: callId });
+        return found && neighbours.router.ref(callKind, callId, tenantId);
+      },
     }));
 
   return {

@@ -67,7 +67,9 @@ export function openNeighbours(options: NeighboursOptions): Neighbours {
     await ref.ask<null>((reply) => ({ type: "seen", self: boot, nodes, reply }));
   }
 
-  const owners = newOwners({ table, directory, holdings, peers, region, claim, look });
+  const owners = newOwners({
+    ...{ table, directory, holdings, peers, region, isOneOfMany, claim, look },
+  });
   const router = newRouter({ table, owners, peers, system, clock });
   const ref = !isOneOfMany ? null : system.spawn(linksKind, "links", () =>
     links({

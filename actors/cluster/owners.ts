@@ -34,6 +34,8 @@ export interface OwnersDeps {
   readonly holdings: Pick<Holdings, "boot">;
   readonly peers: Peers;
   readonly region: string;
+  /** False: nobody else can be there. */
+  readonly isOneOfMany: boolean;
   /** Claims a movable actor, and says who has it then; null: it may not now. */
   claim(actor: ActorKey): Promise<Owned | null>;
   /** Looks at the machines anew. */
@@ -71,6 +73,7 @@ export function newOwners(deps: OwnersDeps): Owners {
     known: (actor) => places.get(keyOf(actor)) ?? null,
     async find({ kind, id }, tried) {
       const actor = { kind, id };
+      if (!deps.isOneOfMany) return null;
       if (table.get(kind)?.placement !== "movable") {
         return await living(await directory.owner(actor));
       }

@@ -210,8 +210,10 @@ export interface DeskDeps {
   takeLine(): Line | null;
   /** Null when this machine has begun to drain. The line is released when the call has ended. */
   startCall(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
-  /** A live call of this tenant. */
+  /** A live call of this tenant, on this machine. */
   findCall(callId: string): Ref<CallMessage> | null;
+  /** A call of this tenant that another machine holds; null: none that lives does. */
+  findElsewhere(callId: string): Promise<Ref<CallMessage> | null>;
 }
 
 /** What is to be done beside the mailbox; then what follows, in it. */
@@ -372,8 +374,18 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         };
       }
       if (!isNew && deps.findCall(callId) === null) {
-        await deps.endCall(callId, "crashed", signal);
-        throw wentDown(callId);
+        const elsewhere = await deps.findElsewhere(callId);
+        if (elsewhere === null) {
+          await deps.endCall(callId, "crashed", signal);
+          throw wentDown(callId);
+        }
+        const answer = await elsewhere.ask<CallAnswer>((reply) => ({ type: "answer", reply }), {
+          signal,
+        });
+        return () => {
+          line.release();
+          reply(answer);
+        };
       }
       return () => {
         const found = deps.findCall(callId); // a repetition of a call that is live
@@ -432,28 +444,51 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     if (!inserted.isEnded) await deps.endCall(inserted.callId, refusal.code, signal);
   }
 
-  /** All lines are taken; one of them may be this very call, which the carrier announces again. */
-  /** Says of a call that does not live here why nothing can be done to it. */
-  function missing(callId: string, reply: Pick<Reply<void>, "fail">): Job {
+  /** Of a call that does not live here: asks the machine that holds it, or says why nothing can be done to it. */
+  function elsewhere<T>(
+    callId: string,
+    reply: Reply<T>,
+    question: (reply: Reply<T>) => CallMessage,
+  ): Job {
     const work: Work = async (signal) => {
       const call = await deps.call(callId, signal);
-      return () => {
-        if (call === null) reply.fail(new AppError("not_found", "No such call"));
-        else if (call.status === "ended") {
-          reply.fail(new AppError("conflict", "The call has ended"));
-        } else reply.fail(wentDown(callId));
-      };
+      if (call === null) throw new AppError("not_found", "No such call");
+      if (call.status === "ended") throw new AppError("conflict", "The call has ended");
+      const found = await deps.findElsewhere(callId);
+      if (found === null) throw wentDown(callId);
+      const answer = await found.ask<T>(question, { signal });
+      return () => reply(answer);
     };
     return { work, failed: reply.fail };
   }
 
+  /** Here at once, else beside the mailbox. */
+  function command<T>(
+    state: Readonly<State>,
+    ctx: Context<DeskMessage>,
+    callId: string,
+    reply: Reply<T>,
+    question: (reply: Reply<T>) => CallMessage,
+  ): State {
+    const live = deps.findCall(callId);
+    if (live === null) return enter(state, elsewhere(callId, reply, question), ctx);
+    live.send(question(reply));
+    return state;
+  }
+
+  /** All lines are taken; one of them may be this very call, which the carrier announces again. */
   function repeating({ carrierCallId }: Ring, reply: Reply<CallAnswer>): Work {
     return async (signal) => {
       const callId = await deps.callOfCarrier(carrierCallId, signal);
+      const isHere = callId === null || deps.findCall(callId) !== null;
+      const elsewhere = isHere ? null : await deps.findElsewhere(callId);
+      const answer = await elsewhere?.ask<CallAnswer>((reply) => ({ type: "answer", reply }), {
+        signal,
+      });
       return () => {
         const live = callId === null ? null : deps.findCall(callId);
-        if (live === null) reply({ type: "busy" });
-        else handOver(live, carrierCallId, reply);
+        if (live !== null) handOver(live, carrierCallId, reply);
+        else reply(answer ?? { type: "busy" });
       };
     };
   }
@@ -546,38 +581,43 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         }
         const work: Work = async (signal) => {
           const found = callId ?? await deps.callOfCarrier(carrierCallId, signal);
-          if (found !== null && deps.findCall(found) === null) {
+          const isHere = found === null || deps.findCall(found) !== null;
+          const elsewhere = isHere ? null : await deps.findElsewhere(found);
+          if (!isHere && elsewhere === null) {
             await deps.reported(found, carrierCallId, report, signal);
           }
           return () => {
-            const live = found === null ? null : deps.findCall(found);
+            const live = found === null ? null : deps.findCall(found) ?? elsewhere;
             live?.send({ type: "progressed", carrierCallId, progress });
           };
         };
         // Lost progress is made up for: the media socket of a call that is over closes.
         return enter(state, { work, failed: () => {} }, ctx);
       },
-      carrierJudged(_state, { callId, carrierCallId, by }) {
-        deps.findCall(callId)?.send({ type: "carrierJudged", carrierCallId, by });
-      },
-      hangUp(state, { callId, reply }, ctx) {
+      carrierJudged(state, { callId, carrierCallId, by }, ctx) {
+        const judged = { type: "carrierJudged", carrierCallId, by } as const;
         const live = deps.findCall(callId);
-        if (live === null) return enter(state, missing(callId, reply), ctx);
-        live.send({ type: "hangUp", reply });
-        return state;
+        if (live !== null) {
+          live.send(judged);
+          return state;
+        }
+        const work: Work = async () => {
+          const found = await deps.findElsewhere(callId);
+          return () => void found?.send(judged);
+        };
+        return enter(state, { work, failed: () => {} }, ctx);
       },
-      control(state, { callId, command, by, reply }, ctx) {
-        const live = deps.findCall(callId);
-        if (live === null) return enter(state, missing(callId, reply), ctx);
-        live.send({ type: "control", command, by, reply });
-        return state;
-      },
-      invite(state, { callId, by, reply }, ctx) {
-        const live = deps.findCall(callId);
-        if (live === null) return enter(state, missing(callId, reply), ctx);
-        live.send({ type: "invite", by, reply });
-        return state;
-      },
+      hangUp: (state, { callId, reply: asked }, ctx) =>
+        command(state, ctx, callId, asked, (reply) => ({ type: "hangUp", reply })),
+      control: (state, { callId, command: given, by, reply: asked }, ctx) =>
+        command(state, ctx, callId, asked, (reply) => ({
+          type: "control",
+          command: given,
+          by,
+          reply,
+        })),
+      invite: (state, { callId, by, reply: asked }, ctx) =>
+        command(state, ctx, callId, asked, (reply) => ({ type: "invite", by, reply })),
       placeCall(state, { type: _, reply, ...request }, ctx) {
         const line = deps.takeLine();
         if (line === null) {

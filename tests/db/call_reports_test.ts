@@ -53,6 +53,7 @@ async function setUp() {
       takeLine: () => null,
       startCall: () => null,
       findCall: () => null,
+      findElsewhere: () => Promise.resolve(null),
     }));
   const ref = system.at(deskKind, tenantId);
   const run = <T>(work: Parameters<typeof database.asTenant<T>>[3]) =>

@@ -18,7 +18,7 @@ import type { Outfit } from "@/actors/desk/equipment.ts";
 import { errand } from "@/actors/desk/errand.ts";
 import { office, type RequestFacts, type Services } from "@/actors/desk/office.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
-import type { Actor } from "@/actors/runtime/actor.ts";
+import type { Actor, Ref } from "@/actors/runtime/actor.ts";
 import type { Principal, Scope } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import { HOUSE_LIMITS, type TenantPlan } from "@/lib/limits/plan.ts";
@@ -189,6 +189,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
       });
     },
     findCall: (callId) => system.find(callKind, callId),
+    findElsewhere: () => Promise.resolve(null),
     ...options.deps,
   };
   system.register(deskKind, () => desk(deps));
@@ -647,6 +648,54 @@ Deno.test("a call whose actor went with another process ends as crashed, and the
     "ended",
     "crashed",
   ]);
+  assert.equal(machine.taken, 0);
+});
+
+Deno.test("a call that another machine holds is led from here all the same, and its row is left alone", async () => {
+  const got: string[] = [];
+  /** As it is over there: it says which message came, and as what. */
+  const far: Ref<CallMessage> = {
+    kind: "call",
+    id: "call_far",
+    send: ({ type }) => got.push(`told ${type}`) > 0,
+    ask(question) {
+      const { type } = question(Object.assign(() => {}, { fail: () => {} }));
+      got.push(`asked ${type}`);
+      const answer = type === "answer" ? { type: "hangUp" } : { ticket: "t" };
+      return Promise.resolve(answer as never); // each as its question wants it
+    },
+  };
+  const reported: string[] = [];
+  const { ask, ring, ref, rows, settle, machine } = setUp({
+    deps: {
+      findElsewhere: (callId) => Promise.resolve(callId === far.id ? far : null),
+      reported: (callId) => Promise.resolve(void reported.push(callId)),
+    },
+  });
+  rows.set(far.id, { ...viewOf(far.id), carrierCallId: "CA1" });
+  rows.set("call_left", { ...viewOf("call_left"), carrierCallId: "CA2" });
+
+  assert.deepEqual(await ask(ring("CA1")), { type: "hangUp" }, "as the call itself answers");
+  machine.lines = 0;
+  assert.deepEqual(await ask(ring("CA1")), { type: "hangUp" });
+  assert.deepEqual(
+    await ask(ref.ask((reply) => ({ type: "invite", callId: far.id, by: "key_1", reply }))),
+    { ticket: "t" },
+  );
+  await ask(ref.ask<void>((reply) => ({ type: "hangUp", callId: far.id, reply })));
+  for (const carrierCallId of ["CA1", "CA2"]) {
+    const report = { progress: "completed", at: null } as const;
+    ref.send({ type: "progressed", callId: null, carrierCallId, report });
+  }
+  await settle();
+  ref.send({ type: "carrierJudged", callId: far.id, carrierCallId: "CA1", by: "human" });
+  await settle();
+  assert.deepEqual(got, [
+    ...["asked answer", "asked answer", "asked invite", "asked hangUp"],
+    ...["told progressed", "told carrierJudged"],
+  ]);
+  assert.deepEqual(reported, ["call_left"], "nobody holds that one");
+  assert.equal(rows.get(far.id)?.status, "live");
   assert.equal(machine.taken, 0);
 });
 

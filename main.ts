@@ -11,7 +11,7 @@ import { DEMO_AGENT_ID, seedDemo, seedDemoKey } from "@/db/demo.ts";
 import { readKeysCommand, runKeysCommand } from "@/db/keys_command.ts";
 import { migrate } from "@/db/migrate.ts";
 import { type Clock, systemClock } from "@/lib/clock.ts";
-import { type Config, environment, readConfig } from "@/lib/config.ts";
+import { type Config, environment, machineOf, readConfig } from "@/lib/config.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
 import { featuresOf } from "@/lib/features.ts";
 import { newToken } from "@/lib/ids.ts";
@@ -29,6 +29,7 @@ import { newStores, type Stores } from "@/lib/providers/storage/mod.ts";
 import { newNotifier } from "@/lib/providers/notify/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { talkPath } from "@/lib/talk.ts";
+import { newTunnels } from "@/lib/tunnel.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { newApp } from "@/routes/app.ts";
 import { mayOpenSocket } from "@/routes/limits.ts";
@@ -38,6 +39,7 @@ import { listen, PUBLIC_LIMITS } from "@/routes/server.ts";
 import { linkSocket } from "@/routes/link_socket.ts";
 import { listenSocket } from "@/routes/listen_socket.ts";
 import { talkSocket } from "@/routes/talk_socket.ts";
+import { newWay } from "@/routes/way.ts";
 import project from "./deno.json" with { type: "json" };
 
 /** Twilio's API answers within a second or two; a page of it is a few kilobytes. */
@@ -109,13 +111,14 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     clock,
     log,
     // On Fly every connection comes from its proxy, whose own bounds hold for addresses.
-    limits: config.nodeId === "local"
+    limits: config.nodeId === null
       ? {}
       : { connectionsPerAddressMax: PUBLIC_LIMITS.connectionsMax },
     upgrade: (request) =>
       upgrade?.(request) ?? Promise.resolve({ type: "refuse", status: 503, body: "" }),
   });
   const publicUrl = config.publicUrl ?? `http://localhost:${listener.port}`;
+  const machine = machineOf(config, listener.port);
   const house = openHouse({
     config,
     database,
@@ -123,7 +126,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     newCarrier: newTwilio,
     newLiveKit: await liveKitAt(clock),
     publicUrl,
-    machine: { address: `${config.privateHost}:${listener.port}`, version: project.version },
+    machine: { ...machine, version: project.version },
     keys,
     speech: options.speech ?? {},
     stores: options.stores ?? newStores(config.storage, { clock, isTemporary }),
@@ -159,6 +162,17 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   // It is made once, and holds the thread for a fifth of a second: before anybody calls.
   if (!isTemporary) await (await app.request(`${publicUrl}/openapi.json`)).body?.cancel();
   const { attach, connected, admit, tapped } = switchboard;
+  const way = newWay({
+    nodeId: machine.nodeId,
+    edge: config.edge,
+    pepper: keys.pepper,
+    isHere: (callId) => switchboard.whose(callId) !== null,
+    addressOf: house.places.addressOf,
+    holderOf: house.holderOf,
+    mayOpen: (address) => mayOpenSocket(house.addressLimiter, address),
+    tunnels: newTunnels(clock),
+    log,
+  });
   const byCarrier = media({
     publicUrl,
     authTokenOf: async (callId) => (await house.authTokenOf(callId))?.reveal() ?? carrierToken,
@@ -174,19 +188,14 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     tenantOf: (callId) => switchboard.whose(callId)?.tenantId ?? null,
     attach,
     connected,
-    mayOpen: (address) => mayOpenSocket(house.addressLimiter, address),
+    mayOpen: way.mayOpen,
     log,
   });
-  const byListener = listenSocket({
-    edge: config.edge,
-    admit,
-    tapped,
-    mayOpen: (address) => mayOpenSocket(house.addressLimiter, address),
-    log,
-  });
+  const byListener = listenSocket({ admit, tapped, mayOpen: way.mayOpen, log });
   const byMachine = linkSocket({ links: house.links, log });
-  upgrade = (request) =>
-    byMachine(request) ?? byPage(request) ?? byListener(request) ?? byCarrier(request);
+  upgrade = async (request) =>
+    await (byMachine(request) ?? way.elsewhere(request)) ??
+      await (byPage(request) ?? byListener(request) ?? byCarrier(request));
   const operator = await listen(
     newOperatorApp({
       token: operatorToken,
@@ -196,7 +205,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       desk: house.desk,
       metrics: () =>
         prometheusText(system.metrics()) + limiterText(house.limiterMetrics()) +
-        breakersText(house.breakers.view()) + house.meter.text(),
+        breakersText(house.breakers.view()) + house.meter.text() + way.text(),
       log,
     }),
     { hostname: config.operator.host, port: config.operator.port, clock, log },

@@ -2,7 +2,7 @@
 
 import { updateApiKeyUsed } from "@/db/api_keys.ts";
 import type { Database, Sql } from "@/db/client.ts";
-import { claimActor } from "@/db/cluster.ts";
+import { type Boot, claimActor, type NewNode } from "@/db/cluster.ts";
 import { numberOwner } from "@/db/lookups.ts";
 import { getTenantPlan } from "@/db/tenant_limits.ts";
 import { signingKeyStore } from "@/db/signing_keys.ts";
@@ -49,6 +49,7 @@ import { openRoom } from "@/lib/rooms/open.ts";
 import { newDirectory } from "@/actors/cluster/directory.ts";
 import { newHoldings } from "@/actors/cluster/holdings.ts";
 import { type Neighbours, openNeighbours } from "@/actors/cluster/neighbours.ts";
+import { newPlaces, type Places } from "@/actors/cluster/places.ts";
 import { node, nodeKind, type NodeMessage } from "@/actors/cluster/node.ts";
 import { newRoster, type Roster } from "@/actors/cluster/roster.ts";
 import { crossings } from "./crossings.ts";
@@ -117,6 +118,9 @@ export interface House {
   readonly links: Neighbours["links"];
   /** The machines there are, and who owns what. */
   readonly roster: Roster;
+  readonly places: Places;
+  /** The machine that holds a call; null: nobody does. */
+  holderOf(callId: string): Promise<Boot | null>;
   /** Resolves when this machine is one of them, or the database has not answered: it goes on trying. */
   joined(): Promise<void>;
   /** Tells who watches calls what is committed of them. */
@@ -144,7 +148,7 @@ export interface HouseOptions {
   /** What carriers and users reach us at, without a trailing slash. */
   readonly publicUrl: string;
   /** This machine among others; absent: it joins none. */
-  readonly machine?: { readonly address: string; readonly version: string };
+  readonly machine?: Pick<NewNode, "nodeId" | "address" | "version">;
   /** Null: logins, keys, credentials and webhooks are not configured. */
   readonly keys: HouseKeys | null;
   readonly notifier: Notifier;
@@ -171,6 +175,7 @@ export function openHouse(options: HouseOptions): House {
     region: config.region,
     ...{ system, directory, holdings, clock, log },
   });
+  const places = newPlaces(directory.nodes);
   const fencesOfCalls: RecorderDeps["fences"] = {
     fenceOf: (id) => holdings.fenceOf({ kind: callKind.name, id }),
     isPending: holdings.isPending,
@@ -284,7 +289,7 @@ export function openHouse(options: HouseOptions): House {
       { callId, tenantId, channel, graph, clips = [] },
       { account, defaults: _, tts, ...outfit },
     ) {
-      const { nodeId } = config;
+      const { nodeId = "local" } = options.machine ?? {};
       const spoken = clips.filter(({ name }) => name !== graph.ambient?.clip);
       const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
       const resumePath = `${path}/resume`;
@@ -370,14 +375,16 @@ export function openHouse(options: HouseOptions): House {
         holdings,
         node: {
           ...machine,
-          nodeId: config.nodeId,
           region: config.region,
           weight: config.maxCalls,
         },
         load: () => system.count(callKind.name),
         lost: ({ kind, id }) => void system.stop(kind, id, "another machine owns it"),
         linkKey: neighbours.linkKey,
-        seen: neighbours.seen,
+        seen(nodes) {
+          neighbours.seen(nodes);
+          places.seen(nodes);
+        },
         log,
       }),
   );
@@ -451,6 +458,8 @@ export function openHouse(options: HouseOptions): House {
     breakers,
     meter,
     links: neighbours.links,
+    places,
+    holderOf: async (id) => (await directory.owner({ kind: callKind.name, id }))?.owner ?? null,
     roster: newRoster({ directory, holdings, region: config.region }),
     async joined() {
       await membership?.ask((reply) => ({ type: "whenJoined", reply }), { timeoutMs: JOIN_MS })

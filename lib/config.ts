@@ -30,8 +30,8 @@ export interface Config {
   readonly operator: Address & { readonly token: Secret | null };
   /** What the carrier reaches us at, with no slash at its end; null: localhost and the port listened on. */
   readonly publicUrl: string | null;
-  /** This machine among others, as it stands in media paths. */
-  readonly nodeId: string;
+  /** This machine among others, as Fly calls it; elsewhere null: it goes by its address (`machineOf`). */
+  readonly nodeId: string | null;
   /** Where it stands, and the host at which other machines reach it. */
   readonly region: string;
   readonly privateHost: string;
@@ -209,7 +209,7 @@ const keyEncryptionKeys = list
 export const SIP_HOST = /^[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:\d{1,5})?(;[a-z]+=[A-Za-z0-9.-]+)*$/;
 const SIP_HOST_WANTED = "must be a host, as project.sip.livekit.cloud;transport=tls";
 
-/** The name of a machine that Fly has given none. */
+/** Name and region of a machine that Fly has given none. */
 const HERE = "local";
 
 /** Every setting by its name; what it is for stands in `.env.example`. */
@@ -335,6 +335,15 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return toConfig(parsed.data);
 }
 
+/** How other machines know this one, which listens on `port`. Its name has nothing that a path could not hold. */
+export function machineOf(
+  { nodeId, privateHost }: Pick<Config, "nodeId" | "privateHost">,
+  port: number,
+): { readonly nodeId: string; readonly address: string } {
+  const address = `${privateHost}:${port}`;
+  return { nodeId: nodeId ?? address.replaceAll(/[^\w.]+/g, "-"), address };
+}
+
 function toConfig(set: Settings): Config {
   return {
     listen: { host: set.HOST, port: set.PORT },
@@ -344,7 +353,7 @@ function toConfig(set: Settings): Config {
       token: set.OPERATOR_TOKEN ?? null,
     },
     publicUrl: set.PUBLIC_URL ?? null,
-    nodeId: set.FLY_MACHINE_ID,
+    nodeId: set.FLY_MACHINE_ID === HERE ? null : set.FLY_MACHINE_ID,
     region: set.FLY_REGION,
     privateHost: set.FLY_PRIVATE_IP ?? set.HOST,
     database: set.DATABASE_URL

@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { CLOSE_TIMEOUT, fromWs, type MessageSocket, type SocketRules } from "./socket.ts";
 
-/** Answers an upgrade: with a socket, or with a plain HTTP response. Exactly one of the two. */
+/** Answers an upgrade: with a socket, with a plain HTTP response, or by leaving the connection to another. */
 export type UpgradeAnswer =
   | {
     readonly type: "accept";
@@ -18,7 +18,18 @@ export type UpgradeAnswer =
     /** One of us, whom its own protocol bounds: messages up to so many bytes, as many as it likes. */
     readonly trusted?: { readonly messageBytesMax: number };
   }
-  | { readonly type: "refuse"; readonly status: number; readonly body: string };
+  | {
+    readonly type: "refuse";
+    readonly status: number;
+    readonly body: string;
+    readonly headers?: Readonly<Record<string, string>>;
+  }
+  | {
+    readonly type: "carry";
+    /** Takes the connection over, with what came behind the request's head; else says what to answer. */
+    take(raw: Duplex, head: Uint8Array): Promise<UpgradeAnswer | null>;
+    readonly isStranger?: boolean;
+  };
 
 export interface AcceptOptions {
   /** A longer message, whole or in fragments, closes the socket with 1009. */
@@ -51,30 +62,36 @@ export function acceptSockets(
   async function upgrade(request: IncomingMessage, raw: Duplex, head: Buffer): Promise<void> {
     raw.on("error", () => {}); // a reset while the answer is being found; `ws` adds its own listener
     try {
-      const answered = await answer(request);
-      if (answered.type === "refuse") return refuse(raw, answered.status, answered.body);
-      const { trusted, isBinary } = answered;
+      let answered: UpgradeAnswer | null = await answer(request);
+      while (answered?.type === "carry") answered = await answered.take(raw, head);
+      if (answered === null) return;
+      if (answered.type === "refuse") return refuse(raw, answered);
+      const { trusted, isBinary, opened } = answered;
       const upgrader = upgraderFor(trusted?.messageBytesMax ?? options.messageBytesMax);
       upgrader.handleUpgrade(request, raw, head, (ws) => {
         const rules = { ...options.rules, textOnly: isBinary !== true };
-        answered.opened(fromWs(ws, trusted === undefined ? rules : undefined));
+        opened(fromWs(ws, trusted === undefined ? rules : undefined));
       });
     } catch (error) {
       options.failed(error);
-      refuse(raw, 500, "");
+      refuse(raw, { status: 500, body: "" });
     }
   }
   server.on("upgrade", upgrade);
 }
 
 /** The whole of an HTTP answer, after which the connection ends. */
-function refuse(raw: Duplex, status: number, body: string): void {
+function refuse(
+  raw: Duplex,
+  { status, body, headers = {} }: Omit<Extract<UpgradeAnswer, { type: "refuse" }>, "type">,
+): void {
   if (raw.destroyed) return;
   const head = [
     `HTTP/1.1 ${status} Refused`,
     "Connection: close",
     "Content-Type: application/problem+json",
     `Content-Length: ${new TextEncoder().encode(body).length}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
   ];
   raw.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => raw.destroy());
 }

@@ -1,24 +1,21 @@
 /** The socket of somebody of the company who listens to a live call: a ticket lets it in, once. */
 
 import type { IncomingMessage } from "node:http";
-import type { EdgeConfig } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newId } from "@/lib/ids.ts";
 import { LISTEN_PROTOCOL } from "@/lib/listening.ts";
 import type { Log } from "@/lib/log.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import type { UpgradeAnswer } from "@/lib/socket_server.ts";
-import { peerAddress } from "./edge.ts";
 import { problem, STATUS_OF } from "./errors.ts";
 import { turnAway } from "./talk_socket.ts";
 
 export interface ListenSocketDeps {
-  readonly edge: EdgeConfig;
   /** Spends the ticket. Throws forbidden, or not_found when the call has ended. */
   admit(callId: string, ticket: string): Promise<{ readonly by: string }>;
   tapped(callId: string, by: string, socket: MessageSocket): void;
-  /** Whether this address may try at all. */
-  mayOpen(address: string): boolean;
+  /** Whether whoever asks may open another socket. */
+  mayOpen(request: IncomingMessage): boolean;
   readonly log: Log;
 }
 
@@ -33,15 +30,14 @@ export function listenSocket(
 }
 
 async function answer(
-  { edge, admit, tapped, mayOpen, log }: ListenSocketDeps,
+  { admit, tapped, mayOpen, log }: ListenSocketDeps,
   callId: string,
   request: IncomingMessage,
 ): Promise<UpgradeAnswer> {
   const requestId = newId("request");
   const [protocol, shown] = (request.headers["sec-websocket-protocol"] ?? "").split(/\s*,\s*/);
   try {
-    const address = peerAddress(request, edge);
-    if (address !== null && !mayOpen(address)) {
+    if (!mayOpen(request)) {
       throw new AppError("rate_limited", "Too many sockets", { retryable: true });
     }
     const ticket = /^ticket\.([\w-]{20,64})$/.exec(shown ?? "")?.[1];

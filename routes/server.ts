@@ -122,8 +122,9 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
     failed: (error) => options.log.error("upgrade failed", { error }),
   }, async (request) => {
     const answered = await options.upgrade?.(request) ?? NOT_FOUND;
-    const isVouched = answered.type === "accept" && answered.isStranger !== true;
-    if (isVouched) connections.vouch(request.socket);
+    if (answered.type === "refuse" || answered.isStranger === true) return answered;
+    if (answered.type === "accept") connections.vouch(request.socket);
+    else return vouchedOnceCarried(answered, () => connections.vouch(request.socket));
     return answered;
   });
   await bind(server, options);
@@ -136,6 +137,21 @@ export async function listen(app: App, options: ListenOptions): Promise<Listener
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       connections.drop();
       return closed;
+    },
+  };
+}
+
+/** The machine that it is carried to has let it in. */
+function vouchedOnceCarried(
+  answer: Extract<UpgradeAnswer, { type: "carry" }>,
+  vouch: () => void,
+): UpgradeAnswer {
+  return {
+    ...answer,
+    async take(raw, head) {
+      const other = await answer.take(raw, head);
+      if (other === null) vouch();
+      return other;
     },
   };
 }

@@ -39,8 +39,8 @@ export interface TalkSocketDeps {
   tenantOf(callId: string): string | null;
   attach(path: MediaPath): Promise<AttachAnswer>;
   connected(callId: string, socket: MessageSocket): void;
-  /** Whether this address may try at all. */
-  mayOpen(address: string): boolean;
+  /** Whether whoever asks may open another socket. */
+  mayOpen(request: IncomingMessage): boolean;
   readonly log: Log;
 }
 
@@ -67,7 +67,7 @@ async function answer(
   const requestId = newId("request");
   try {
     const address = peerAddress(request, deps.edge);
-    if (address !== null && !deps.mayOpen(address)) {
+    if (!deps.mayOpen(request)) {
       throw new AppError("rate_limited", "Too many sockets", { retryable: true });
     }
     const shown = shownBy(request);
@@ -117,6 +117,12 @@ function closeCodeOf(code: ErrorCode): number {
     default:
       return CLOSE_CODES.other;
   }
+}
+
+/** The call that a page comes back to; null: it does not. */
+export function resumedCall(request: IncomingMessage): string | null {
+  const shown = /^\/talk\/[\w-]{1,64}\/socket$/.test(request.url ?? "") ? shownBy(request) : null;
+  return shown?.type === "resume" ? shown.callId : null;
 }
 
 function shownBy({ headers }: IncomingMessage): Shown | null {

@@ -40,7 +40,7 @@ export interface ServerKitOptions {
 
 export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
   const { database, env = {} } = options;
-  const authToken = crypto.randomUUID();
+  const authToken = options.twilio?.authToken ?? crypto.randomUUID();
   const twilio = startTwilio({
     clock: systemClock,
     accountSid: newSid("AC"),

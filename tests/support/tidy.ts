@@ -106,6 +106,7 @@ const SOCKET_DOORS = [
     "lib/socket.ts",
     "lib/socket_server.ts",
     "lib/connections.ts",
+    "lib/tunnel.ts",
     "lib/providers/socket_client.ts",
   ],
   "lib/outbound_http.ts", // an error after the answer has begun, which nobody else would hear

@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { deadline, systemClock } from "@/lib/clock.ts";
+import { messageOf } from "@/lib/errors.ts";
 
 export interface FlyMachine {
   readonly id: string;
@@ -41,6 +42,8 @@ export interface FlyProxy {
   /** `http://127.0.0.1:PORT`: the app's public address. */
   readonly url: string;
   readonly replays: readonly Replayed[];
+  /** What no machine may ask of it, and asked. */
+  readonly faults: readonly string[];
   /** Connections that it holds open between a client and a machine. */
   readonly openCount: number;
   add(machine: FlyMachine): void;
@@ -83,6 +86,7 @@ export async function startFlyProxy(options: FlyProxyOptions = {}): Promise<FlyP
   const machines = new Map<string, FlyMachine & { isCordoned: boolean }>();
   const replays: Replayed[] = [];
   const open = new Set<Duplex>();
+  const faults: string[] = [];
   let turn = 0;
 
   function routable(): FlyMachine[] {
@@ -243,13 +247,13 @@ export async function startFlyProxy(options: FlyProxyOptions = {}): Promise<FlyP
 
   const server = createServer((request, response) => {
     serve(request, response).catch((error) => {
-      console.error(error);
+      faults.push(messageOf(error));
       response.destroy();
     });
   });
   server.on("upgrade", (request: IncomingMessage, client: Duplex, rest: Uint8Array) => {
     upgrade(request, client, rest).catch((error) => {
-      console.error(error);
+      faults.push(messageOf(error));
       client.destroy();
     });
   });
@@ -266,6 +270,7 @@ export async function startFlyProxy(options: FlyProxyOptions = {}): Promise<FlyP
   return {
     url: `http://127.0.0.1:${port}`,
     replays,
+    faults,
     get openCount() {
       return open.size / 2;
     },

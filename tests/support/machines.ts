@@ -1,5 +1,6 @@
 /** Several whole servers on one database, with one public address and the house's secrets in common. */
 
+import assert from "node:assert/strict";
 import type { Database } from "@/db/client.ts";
 import { type FlyProxy, type FlyProxyOptions, startFlyProxy } from "./fly_proxy.ts";
 import { type ServerKit, serverKit, type ServerKitOptions } from "./server.ts";
@@ -42,6 +43,7 @@ export async function startMachines(options: MachinesOptions): Promise<Machines>
     async close() {
       for (const kit of kits) await kit.close();
       await proxy.close();
+      assert.deepEqual(proxy.faults, []);
     },
   };
 }

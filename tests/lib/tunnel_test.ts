@@ -84,7 +84,7 @@ const closed = (socket: Socket): Promise<void> =>
 
 /** Lets the network's callbacks run until it is so. */
 async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+  while (!isSo()) await manualClock().settle();
 }
 
 Deno.test("what a peer said goes first, then bytes both ways; one end closes the other, and all is counted", async () => {

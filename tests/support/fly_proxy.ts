@@ -171,27 +171,35 @@ export async function startFlyProxy(options: FlyProxyOptions = {}): Promise<FlyP
     const body = new Uint8Array(await new Response(ReadableStream.from(request)).arrayBuffer());
     const { method = "GET", url: path = "" } = request;
     const asked = { path, isUpgrade: false };
-    const tried = await route(asked, firstFor(asked, request.headers), async (machine, added) => {
-      const { connection: _c, host: _h, "content-length": _l, ...headers } = passed(request, added);
-      const answer = await fetch(`http://127.0.0.1:${machine.port}${path}`, {
-        method,
-        headers,
-        redirect: "manual",
-        ...(body.length === 0 ? {} : { body }),
-      }).catch(() => null);
-      if (answer === null) return { type: "unreachable" };
-      const replay = isFly && body.length <= REPLAY_BYTES_MAX ? await replayOf(answer) : null;
-      if (replay !== null) return { type: "replay", replay };
-      return {
-        type: "answer",
-        async deliver() {
-          const headers = [...answer.headers].filter(([name]) => !HOP_HEADERS.includes(name));
-          response.writeHead(answer.status, Object.fromEntries(headers));
-          for await (const piece of answer.body ?? []) response.write(piece);
-          response.end();
-        },
-      };
-    });
+    const tried = await route(
+      asked,
+      firstFor(asked, request.headers),
+      async (machine, added, signal) => {
+        const { connection: _c, host: _h, "content-length": _l, ...headers } = passed(
+          request,
+          added,
+        );
+        const answer = await fetch(`http://127.0.0.1:${machine.port}${path}`, {
+          method,
+          headers,
+          redirect: "manual",
+          signal,
+          ...(body.length === 0 ? {} : { body }),
+        }).catch(() => null);
+        if (answer === null) return { type: "unreachable" };
+        const replay = isFly && body.length <= REPLAY_BYTES_MAX ? await replayOf(answer) : null;
+        if (replay !== null) return { type: "replay", replay };
+        return {
+          type: "answer",
+          async deliver() {
+            const headers = [...answer.headers].filter(([name]) => !HOP_HEADERS.includes(name));
+            response.writeHead(answer.status, Object.fromEntries(headers));
+            for await (const piece of answer.body ?? []) response.write(piece);
+            response.end();
+          },
+        };
+      },
+    );
     if (tried === null) response.writeHead(502).end();
     else await tried.deliver();
   }

@@ -153,6 +153,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     twilioAuthToken: carrierToken,
     version: project.version,
     notReady,
+    isDraining: () => system.phase !== "running",
     limiter: house.limiter,
     addressLimiter: house.addressLimiter,
     plan: house.plans.read,

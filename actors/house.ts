@@ -47,9 +47,11 @@ import { webMedia } from "@/lib/providers/carrier/web_media.ts";
 import { roomMedia } from "@/lib/rooms/messages.ts";
 import { openRoom } from "@/lib/rooms/open.ts";
 import { newDirectory } from "@/actors/cluster/directory.ts";
+import { newDrain } from "@/actors/cluster/drain.ts";
 import { newHoldings } from "@/actors/cluster/holdings.ts";
 import { type Neighbours, openNeighbours } from "@/actors/cluster/neighbours.ts";
 import { newPlaces, type Places } from "@/actors/cluster/places.ts";
+import { releaseMovables } from "@/actors/cluster/movables.ts";
 import { node, nodeKind, type NodeMessage } from "@/actors/cluster/node.ts";
 import { newRoster, type Roster } from "@/actors/cluster/roster.ts";
 import { crossings } from "./crossings.ts";
@@ -86,8 +88,17 @@ import { sealer, sealerKind } from "@/actors/sealer/sealer.ts";
 import type { Ref } from "@/actors/runtime/actor.ts";
 import { newSystem, type System } from "@/actors/runtime/system.ts";
 
-/** A drain waits for live calls this long: under Fly's most, `kill_timeout = "300s"`. */
+/** Before the process ends, live calls are waited for so long: under Fly's most, `kill_timeout = "300s"`. */
 const DRAIN_MS = 280_000;
+/** Where there are other machines, calls go there; turns that take longer are broken off. */
+const ENDING = { calls: "handOver", deadlineMs: 60_000 } as const;
+/** A caller hears nothing meanwhile. */
+const GIVE_UP_MS = 1_500;
+/** What goes on while this machine drains. */
+const SERVED_IN_DRAIN = [
+  ...["desk", "gate", "node", "links", "tenant", "recorder", "sealer", "jobs", "deliveries"],
+  ...["call", "recording"],
+];
 /** Calls that are told to end have this long to hang up and to store how they came out. */
 const STOP_MS = 5_000;
 const FLUSH_MS = 10_000;
@@ -317,6 +328,7 @@ export function openHouse(options: HouseOptions): House {
         newToken,
         urls,
         resumePath,
+        giveUp: () => giveUpCall(callId),
         log,
       };
       if (channel === "web") return { ...deps, carrier: web(), newProtocol: webMedia };
@@ -384,6 +396,8 @@ export function openHouse(options: HouseOptions): House {
         seen(nodes) {
           neighbours.seen(nodes);
           places.seen(nodes);
+          const self = nodes.find(({ incarnation }) => incarnation === holdings.boot?.incarnation);
+          if (self?.state === "draining") drain.told(self.drain ?? null);
         },
         log,
       }),
@@ -395,6 +409,31 @@ export function openHouse(options: HouseOptions): House {
       .catch((error) => log.warn("events of a call that ended not flushed", { callId, error }));
     membership?.send({ type: "ended", actor: { kind: callKind.name, id: callId } });
   }
+
+  /** Others may have it once all that it has written is on disk. */
+  async function giveUpCall(callId: string): Promise<void> {
+    await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: GIVE_UP_MS });
+    const fence = holdings.giveUp({ kind: callKind.name, id: callId });
+    if (fence !== null) await directory.release(fence);
+  }
+
+  const drain = newDrain({
+    begin() {
+      feed.close();
+      membership?.send({ type: "drain" });
+      system.drain({ serves: SERVED_IN_DRAIN });
+      releaseMovables({ kinds: neighbours.movable, system, holdings, directory, clock })
+        .catch((error) => log.error("actors not released: others must bury them", { error }));
+    },
+    callCount: () => system.count(callKind.name),
+    hasOthers: () =>
+      places.nodes.some(({ state, incarnation }) =>
+        state === "active" && incarnation !== holdings.boot?.incarnation
+      ),
+    leave: switchboard.leaveAll,
+    clock,
+    log,
+  });
 
   /** Not before this machine has joined: then nobody else can have the call either. */
   async function claimCall(sql: Sql, callId: string): Promise<void> {
@@ -466,28 +505,12 @@ export function openHouse(options: HouseOptions): House {
         .catch((error) => log.error("this machine has not joined yet", { error }));
     },
     async drain() {
-      feed.close();
-      membership?.send({ type: "drain" });
-      log.info("draining", { calls: system.count(callKind.name) });
-      system.drain({
-        serves: [
-          "desk",
-          "gate",
-          "node",
-          "links",
-          "tenant",
-          "recorder",
-          "sealer",
-          "jobs",
-          "deliveries",
-          "call",
-          "recording",
-        ],
-      });
-      await switchboard.emptied(DRAIN_MS);
+      drain.start(ENDING);
+      await drain.emptied(DRAIN_MS);
       await recordings.stored(STOP_MS);
     },
     async close() {
+      drain.stop();
       feed.close();
       switchboard.hangUpAll();
       await switchboard.emptied(STOP_MS);
@@ -496,10 +519,10 @@ export function openHouse(options: HouseOptions): House {
         (error) => log.error("events not flushed", { error }),
       );
       await background.close();
-      const drain = { timeoutMs: STOP_MS };
+      const within = { timeoutMs: STOP_MS };
       await Promise.all([
-        worker.ask<void>((reply) => ({ type: "drain", reply }), drain),
-        sender.ask<void>((reply) => ({ type: "drain", reply }), drain),
+        worker.ask<void>((reply) => ({ type: "drain", reply }), within),
+        sender.ask<void>((reply) => ({ type: "drain", reply }), within),
       ]).catch((error) => log.error("work not sent back: its leases will end", { error }));
       await system.shutdown();
       await switchboard.settled();

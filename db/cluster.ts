@@ -31,12 +31,22 @@ export interface NewNode {
   readonly weight: number;
 }
 
+/** What a machine that drains does with its calls. */
+export interface DrainOrder {
+  /** `handOver`: between turns, from now on; `wait`: only when time is up. */
+  readonly calls: "wait" | "handOver";
+  /** By its own clock, from when it learns of it; then calls are handed over in the middle of a turn as well. */
+  readonly deadlineMs: number;
+}
+
 export type NodeState = "active" | "draining" | "dead";
 
 export interface Node extends NewNode, Boot {
   /** Calls that it held at its last beat. */
   readonly load: number;
   readonly state: NodeState;
+  /** How it is to drain, where somebody has told it to and has said so. */
+  readonly drain?: DrainOrder | null;
   readonly beat: number;
   readonly startedAt: Date;
   /** For people: by the database's clock. */
@@ -89,8 +99,8 @@ export async function beatNode(sql: Sql, boot: Boot, load: number): Promise<Node
 /** Those that are not dead. */
 export async function listNodes(sql: Sql): Promise<Node[]> {
   return await sql<Node[]>`
-    select node_id, incarnation::int, address, region, version, weight, load, state, beat::int,
-      started_at, seen_at
+    select node_id, incarnation::int, address, region, version, weight, load, state, drain,
+      beat::int, started_at, seen_at
     from node where state <> 'dead'
     order by node_id, incarnation
     limit ${NODES_MAX}`;
@@ -119,6 +129,14 @@ export async function drainNode(sql: Sql, boot: Boot): Promise<void> {
   await sql`
     update node set state = 'draining'
     where node_id = ${boot.nodeId} and incarnation = ${boot.incarnation} and state = 'active'`;
+}
+
+/** As `drainNode`, of every boot of a machine, by whoever asks; false: there is none that is not dead. */
+export async function orderDrain(sql: Sql, nodeId: string, order: DrainOrder): Promise<boolean> {
+  const rows = await sql`
+    update node set state = 'draining', drain = ${asJson(sql, order)}
+    where node_id = ${nodeId} and state <> 'dead'`;
+  return rows.count > 0;
 }
 
 /** Releases all that it owns of these kinds, in one statement; returns how many that were. */

@@ -14,6 +14,7 @@ import { credentials } from "./credentials.ts";
 import type { AppDeps } from "./deps.ts";
 import { docs } from "./docs.ts";
 import { allowOrigins, checkHost, gzip, methodTable } from "./edge.ts";
+import { refuseNewWork } from "./draining.ts";
 import type { Env } from "./env.ts";
 import { callErasure, erasures } from "./erasures.ts";
 import { onError, onNotFound } from "./errors.ts";
@@ -81,6 +82,7 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.use(gzip());
   app.use(allowOrigins(deps.edge));
   app.route("/", healthRoutes(deps)); // asked by platforms, by address
+  app.use(refuseNewWork(deps));
   app.route("/twilio", twilio(deps)); // signed over the public URL
   app.use(checkHost(deps.edge, deps.publicUrl));
   app.use(visiting(deps));

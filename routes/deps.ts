@@ -31,6 +31,8 @@ export interface AppDeps {
   readonly version: string;
   /** Why this machine should get no new work; empty when it should. */
   notReady(): Promise<readonly string[]>;
+  /** Whether it takes no new work. */
+  isDraining(): boolean;
   readonly limiter: Limiter;
   /** Counts on this machine alone what one address may ask before it is known who asks. */
   readonly addressLimiter: MemoryLimiter;

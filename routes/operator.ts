@@ -1,9 +1,11 @@
 /** What operators see of the running actors, on a listener of their own. Never a caller's words or numbers. */
 
 import { Hono, type MiddlewareHandler } from "hono";
+import { z } from "zod";
 import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
 import { bearer } from "./bearer.ts";
+import { check, jsonGuard } from "./body.ts";
 import type { AppDeps } from "./deps.ts";
 import type { Env } from "./env.ts";
 import { onError, onNotFound } from "./errors.ts";
@@ -29,6 +31,8 @@ export interface Cluster {
   ownerOf(actor: { readonly kind: string; readonly id: string }): Promise<
     { readonly epoch: number | null }
   >;
+  /** False: there is no machine of this name. */
+  drain(nodeId: string, order: z.infer<typeof Order>): Promise<boolean>;
 }
 
 export interface OperatorDeps {
@@ -41,6 +45,12 @@ export interface OperatorDeps {
   metrics(): string;
   readonly log: Log;
 }
+
+/** `deadlineMs` passed, calls are handed over in the middle of a turn as well. */
+const Order = z.strictObject({
+  calls: z.enum(["wait", "handOver"]).default("wait"),
+  deadlineMs: z.int().min(0).max(86_400_000).default(2 * 3_600_000),
+});
 
 /** Only `/alive` is open; the rest takes the operator's token. */
 export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
@@ -70,6 +80,17 @@ export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
       log.warn("actor stopped by an operator", { requestId: c.var.requestId, kind, id });
       return c.body(null, 204);
     })
+    .post("/nodes/:id/drain", jsonGuard(), async (c) => {
+      const { id } = c.req.param();
+      const said: unknown = await c.req.bodyCache.json; // what the guard has read
+      const order = check(said ?? {}, Order);
+      found(await roster.drain(id, order) || null, "machine");
+      log.warn("machine told to drain by an operator", {
+        ...{ requestId: c.var.requestId, nodeId: id },
+        ...order,
+      });
+      return c.json({ nodeId: id, ...order }, 202);
+    })
     .get("/dead-letters", (c) => c.json({ deadLetters: inspection.deadLetters() }))
     .get("/metrics", (c) => {
       return c.text(metrics(), 200, { "Content-Type": "text/plain; version=0.0.4" });
@@ -86,7 +107,7 @@ function asOperator(): MiddlewareHandler<Env> {
   };
 }
 
-function found<T>(thing: T): NonNullable<T> {
-  if (thing === null || thing === undefined) throw new AppError("not_found", "No such actor");
+function found<T>(thing: T, what = "actor"): NonNullable<T> {
+  if (thing === null || thing === undefined) throw new AppError("not_found", `No such ${what}`);
   return thing;
 }

@@ -55,6 +55,7 @@ import {
   pressed,
   wordsPlaced,
 } from "@/actors/call/life/reports.ts";
+import { givenUp, leave, leaveIfDue, type LeavingWhen } from "@/actors/call/life/leaving.ts";
 import { historyRead } from "@/actors/call/life/restoring.ts";
 import { carrierHungUp, save, saveAgain, saved } from "@/actors/call/life/saving.ts";
 import type { CallState } from "@/actors/call/life/state.ts";
@@ -129,6 +130,10 @@ export type CallMessage =
   | { type: "carrierHungUp"; outcome: Outcome<void> }
   | { type: "hooksDue"; moment: Moment }
   | { type: "historyRead"; outcome: Outcome<readonly CallEvent[]> }
+  /** From the house, whose machine drains: another is to go on with it. */
+  | { type: "leave"; when: LeavingWhen }
+  /** All of it is on record, and nobody owns it. */
+  | { type: "givenUp"; outcome: Outcome<void> }
   /** A write that the end makes good if it failed: it stores all. */
   | { type: "savedMeanwhile" }
   | { type: "saved"; outcome: Outcome<void> }
@@ -203,6 +208,8 @@ export interface CallDeps {
   savePlaced(carrierCallId: string, signal: AbortSignal): Promise<void>;
   saveLive(answeredAt: Date, signal: AbortSignal): Promise<void>;
   saveEnd(ended: EndedCall, signal: AbortSignal): Promise<void>;
+  /** Resolves when all events are on record and other machines may claim the call. Absent: it leaves for none. */
+  readonly giveUp?: (signal: AbortSignal) => Promise<void>;
   readonly log: Log;
 }
 
@@ -215,7 +222,10 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
   const { graph } = facts;
 
   function by<M>(handle: Handle<M>): Handler<M> {
-    return (state, message, ctx) => handle(facts, state, message, ctx);
+    return (state, message, ctx) => {
+      const next = handle(facts, state, message, ctx);
+      return next === undefined ? next : leaveIfDue(facts, next, ctx);
+    };
   }
 
   return {
@@ -226,6 +236,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
         judged: null,
         refusals: 0,
         link: offer(1, deps.newToken()),
+        leaving: "never",
         children: spawnChildren(facts, ctx),
         dialogue: newDialogue(graph),
         pulls: {},
@@ -301,6 +312,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       recordingLost: by(recordingLost),
       // Its end, and what is made good after a crash.
       historyRead: by(historyRead),
+      leave: by(leave),
+      givenUp: by(givenUp),
       carrierHungUp: by(carrierHungUp),
       endingDue: (state, _message, ctx) =>
         state.phase === "ending" ? save(facts, state, ctx) : state,
@@ -308,8 +321,9 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       saved: by(saved),
       saveAgain: by(saveAgain),
     },
-    view: ({ phase, link, dialogue, seq, ending, saving, taping }) => ({
+    view: ({ phase, leaving, link, dialogue, seq, ending, saving, taping }) => ({
       phase,
+      leaving,
       epoch: link.epoch,
       link: link.phase,
       floor: dialogue.turn.floor,

@@ -8,6 +8,7 @@ import type { Log } from "@/lib/log.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
 import type { Account, Outfit } from "@/actors/desk/equipment.ts";
 import { call, type CallDeps, callKind, type CallMessage, type CallSettings } from "./call.ts";
+import type { LeavingWhen } from "@/actors/call/life/leaving.ts";
 import type { Attachment } from "./link.ts";
 import type { CallStore } from "./store.ts";
 
@@ -40,6 +41,8 @@ export interface Switchboard {
   /** The socket of a ticket that was spent. */
   tapped(callId: string, by: string, socket: MessageSocket): void;
   hangUpAll(): void;
+  /** Has all calls leave this machine, or stay. */
+  leaveAll(when: LeavingWhen): void;
   /** Resolves when no call lives, or `withinMs` have passed. */
   emptied(withinMs: number): Promise<void>;
   /** Resolves when the records of calls that broke off are written, each within its own deadline. */
@@ -143,6 +146,11 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
     },
     hangUpAll() {
       for (const callId of live.keys()) system.find(callKind, callId)?.send({ type: "hangUp" });
+    },
+    leaveAll(when) {
+      for (const callId of live.keys()) {
+        system.find(callKind, callId)?.send({ type: "leave", when });
+      }
     },
     async emptied(withinMs) {
       const until = clock.now() + withinMs;

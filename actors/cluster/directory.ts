@@ -10,6 +10,7 @@ import {
   deleteDeadNodes,
   deleteOwned,
   drainNode,
+  type DrainOrder,
   type Fence,
   getLinkKey,
   getOwner,
@@ -19,6 +20,7 @@ import {
   type NewNode,
   type Node,
   type NodeState,
+  orderDrain,
   type Owned,
   releaseActor,
   releaseKinds,
@@ -43,6 +45,8 @@ export interface Directory {
   /** False: it has beaten since, or is dead already. */
   bury(boot: Boot, seenBeat: number): Promise<boolean>;
   drain(boot: Boot): Promise<void>;
+  /** Has a machine drain; false: there is none of this name. */
+  orderDrain(nodeId: string, order: DrainOrder): Promise<boolean>;
   /** Releases all, and is dead. */
   leave(boot: Boot): Promise<void>;
   claim(actor: ActorKey, boot: Boot): Promise<Owned | null>;
@@ -73,6 +77,7 @@ export function newDirectory(database: Database): Directory {
     counts: () => ask(countOwned),
     bury: (boot, seenBeat) => ask((sql) => buryNode(sql, boot, seenBeat)),
     drain: (boot) => ask((sql) => drainNode(sql, boot)),
+    orderDrain: (nodeId, order) => ask((sql) => orderDrain(sql, nodeId, order)),
     leave: (boot) => ask((sql) => leaveNode(sql, boot)),
     claim: (actor, boot) => ask((sql) => claimActor(sql, actor, boot)),
     owner: (actor) => ask((sql) => getOwner(sql, actor)),

@@ -24,6 +24,8 @@ export interface Neighbours {
   readonly links: Ref<LinksMessage> | null;
   /** What this machine proves itself to others with. */
   readonly linkKey: Secret;
+  /** Kinds whose actors other machines can have at any time. */
+  readonly movable: readonly string[];
   /** From the node, at every look. */
   seen(nodes: readonly Node[]): void;
 }
@@ -86,5 +88,6 @@ export function openNeighbours(options: NeighboursOptions): Neighbours {
       clock,
       log,
     }));
-  return { router, peers, links: ref, linkKey, seen };
+  const movable = [...table].flatMap(([kind, of]) => of.placement === "movable" ? [kind] : []);
+  return { router, peers, links: ref, linkKey, movable, seen };
 }

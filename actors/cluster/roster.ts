@@ -1,6 +1,6 @@
 /** The roster: the machines there are and who owns what, as operators see it from any of them. */
 
-import type { ActorKey, Boot, Node } from "@/db/cluster.ts";
+import type { ActorKey, Boot, DrainOrder, Node } from "@/db/cluster.ts";
 import type { Directory } from "./directory.ts";
 import type { Holdings } from "./holdings.ts";
 import { placeActor } from "./rendezvous.ts";
@@ -31,6 +31,8 @@ export interface OwnerView {
 export interface Roster {
   view(): Promise<ClusterView>;
   ownerOf(actor: ActorKey): Promise<OwnerView>;
+  /** Has a machine drain, which sees so at its next look; false: there is none of this name. */
+  drain(nodeId: string, order: DrainOrder): Promise<boolean>;
 }
 
 export function newRoster(
@@ -42,6 +44,7 @@ export function newRoster(
 ): Roster {
   const isSelf = ({ incarnation }: Boot): boolean => incarnation === holdings.boot?.incarnation;
   return {
+    drain: directory.orderDrain,
     async view() {
       const [nodes, counts] = await Promise.all([directory.nodes(), directory.counts()]);
       const actorsOf = (isTheirs: (boot: Boot) => boolean): Record<string, number> => {

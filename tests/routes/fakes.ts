@@ -134,6 +134,7 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
     twilioAuthToken: AUTH_TOKEN,
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
+    isDraining: () => false,
     limiter: memoryLimiter(clock),
     addressLimiter: memoryLimiter(clock),
     plan: () => PLAN,

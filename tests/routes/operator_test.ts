@@ -12,9 +12,11 @@ function setUp(): {
   get(path: string, init?: RequestInit): Promise<Response>;
   app: ReturnType<typeof newOperatorApp>;
   stopped: string[];
+  drained: unknown[];
   logged: string[];
 } {
   const stopped: string[] = [];
+  const drained: unknown[] = [];
   const logged: string[] = [];
   const inspection: Inspection = {
     list: (kind) => [{ kind: kind ?? "any", id: "1" }],
@@ -37,6 +39,11 @@ function setUp(): {
     roster: {
       view: () => Promise.resolve({ self: null, nodes: [], orphans: {} }),
       ownerOf: ({ kind, id }) => Promise.resolve({ kind, id, epoch: id === "3" ? 7 : null }),
+      drain(nodeId, order) {
+        if (nodeId !== "one") return Promise.resolve(false);
+        drained.push(order);
+        return Promise.resolve(true);
+      },
     },
     gate: nobody,
     desk: () => nobody,
@@ -46,8 +53,12 @@ function setUp(): {
   return {
     app,
     get: async (path, init = {}) =>
-      await app.request(path, { ...init, headers: { Authorization: `Bearer ${TOKEN}` } }),
+      await app.request(path, {
+        ...init,
+        headers: { Authorization: `Bearer ${TOKEN}`, ...init.headers },
+      }),
     stopped,
+    drained,
     logged,
   };
 }
@@ -103,4 +114,26 @@ Deno.test("nothing but alive is open without the operator's token", async () => 
   }
   assert.deepEqual(stopped, []);
   assert.equal((await app.request("/alive")).status, 200);
+});
+
+Deno.test("operators have a machine drain, from any of them, and that is logged", async () => {
+  const { get, drained, logged } = setUp();
+  const post = (path: string, order?: unknown): Promise<Response> =>
+    get(path, {
+      method: "POST",
+      ...(order === undefined ? {} : {
+        body: JSON.stringify(order),
+        headers: { "Content-Type": "application/json" },
+      }),
+    });
+  const plain = await post("/nodes/one/drain");
+  const waits = { calls: "wait", deadlineMs: 7_200_000 };
+  assert.deepEqual([plain.status, await plain.json()], [202, { nodeId: "one", ...waits }]);
+  const order = { calls: "handOver", deadlineMs: 1_000 };
+  assert.equal((await post("/nodes/one/drain", order)).status, 202);
+  assert.deepEqual([drained, logged.length], [[waits, order], 2]);
+  assert.equal((await post("/nodes/two/drain", order)).status, 404);
+  for (const wrong of [{ calls: "drop" }, { deadlineMs: -1 }, { now: true }]) {
+    assert.equal((await post("/nodes/one/drain", wrong)).status, 400);
+  }
 });

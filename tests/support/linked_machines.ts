@@ -111,7 +111,7 @@ export function machinesKit(seed = 1): MachinesKit {
     const holdings = newHoldings();
     const directory: Directory = {
       ...{ join: unused, beat: unused, counts: unused, bury: unused, drain: unused },
-      ...{ leave: unused, releaseKinds: unused },
+      ...{ leave: unused, releaseKinds: unused, orderDrain: unused },
       nodes: () => Promise.resolve(nodes()),
       claim: (actor, boot) => Promise.resolve(tables.claim(actor, boot, tables.snapshot())),
       owner: (actor) => Promise.resolve(tables.owner(actor)),

@@ -120,6 +120,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     twilioAuthToken: null,
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
+    isDraining: () => false,
     feed: house.feed,
     limiter: UNLIMITED,
     addressLimiter: house.addressLimiter,

@@ -14,6 +14,7 @@ import type { Taping } from "@/actors/call/taping.ts";
 import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import type { Pulls } from "@/lib/workflow/hooks.ts";
 import { render } from "@/lib/workflow/template.ts";
+import type { LeavingWhen } from "./leaving.ts";
 import type { ListeningIn } from "./listening_in.ts";
 
 /** The message of a call that has this type. */
@@ -35,6 +36,8 @@ export interface CallState {
   readonly phase: "rebuilding" | "connecting" | "live" | "ending" | "saving";
   /** Of the agent's hooks. */
   readonly pulls: Pulls;
+  /** Whether it is to leave this machine. */
+  readonly leaving: LeavingWhen;
   readonly listening: ListeningIn;
   /** Null until the carrier has taken a call of ours. */
   readonly carrierCallId: string | null;

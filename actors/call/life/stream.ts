@@ -202,7 +202,7 @@ function newLink(call: CallFacts, state: CallState): CallState {
 }
 
 /** The leg is gone, but the call is not: wait for the carrier to bring another. */
-function loseLeg(call: CallFacts, state: CallState, ctx: Context<CallMessage>): CallState {
+export function loseLeg(call: CallFacts, state: CallState, ctx: Context<CallMessage>): CallState {
   const lost = tell(call, state, { type: "legLost" }, ctx);
   const { generations } = lost.dialogue.counts;
   lost.children.speaker.send({ type: "silence", generation: generations, leg: null });

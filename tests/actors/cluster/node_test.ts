@@ -46,6 +46,7 @@ function machine(kit: ReturnType<typeof actorKit>, tables: ClusterTables, nodeId
     release: (fence) => asked(() => tables.release(fence)),
     releaseKinds: () => asked(() => 0), // nobody drains here
     linkKey: () => asked(() => null),
+    orderDrain: () => asked(() => false), // nobody drains here
   };
   let seen: NodeActorState | null = null;
   const ref = kit.system.spawn(nodeKind, nodeId, () => {

@@ -111,6 +111,8 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       savedMeanwhile: ignored,
       saved: ignored,
       saveAgain: ignored,
+      leave: ignored,
+      givenUp: ignored,
     },
   };
 }

@@ -1,0 +1,84 @@
+/**
+ * A call that leaves its machine: its stream is ended on purpose, so that the carrier asks what is next and
+ * whichever machine gets the question goes on with it, from the events.
+ */
+
+import type { Context } from "@/actors/runtime/actor.ts";
+import type { CallMessage } from "@/actors/call/call.ts";
+import type { Dialogue } from "@/actors/call/dialogue.ts";
+import type { CallFacts } from "./facts.ts";
+import { record } from "./record.ts";
+import type { CallState, MessageOf } from "./state.ts";
+import { loseLeg } from "./stream.ts";
+
+/** `now`: in the middle of a word, as when a socket is lost. */
+export type LeavingWhen = "never" | "betweenTurns" | "now";
+
+/** From the house, whose machine drains: told again, the newest word holds. */
+export function leave(
+  call: CallFacts,
+  state: CallState,
+  { when }: MessageOf<"leave">,
+  ctx: Context<CallMessage>,
+): CallState {
+  return leaveIfDue(call, { ...state, leaving: when }, ctx);
+}
+
+/** After each message: the moment may have come. */
+export function leaveIfDue(
+  call: CallFacts,
+  state: CallState,
+  ctx: Context<CallMessage>,
+): CallState {
+  if (state.leaving === "never" || !mayLeave(call, state)) return state;
+  if (state.leaving === "betweenTurns" && !isBetweenTurns(state)) return state;
+  const { giveUp } = call.deps;
+  if (giveUp === undefined) return state;
+  const { leg } = state.children;
+  const lost = state.phase === "live" ? loseLeg(call, state, ctx) : state;
+  const still: CallState = { ...lost, leaving: "never", children: { ...lost.children, leg } };
+  const untaped = still.taping === null
+    ? still
+    : record(call, { ...still, taping: null }, { type: "recording_stopped" }, ctx);
+  // The socket is closed last: who is asked next must find all that has happened, and nobody's.
+  ctx.hold("give up", giveUp, (outcome) => ({ type: "givenUp", outcome }));
+  return untaped;
+}
+
+/** Nobody's any more: it ends here, and its socket with it. Else it stays, and the carrier is given another stream. */
+export function givenUp(
+  call: CallFacts,
+  state: CallState,
+  { outcome }: MessageOf<"givenUp">,
+  ctx: Context<CallMessage>,
+): CallState | void {
+  const { callId } = call.settings;
+  if (outcome.ok) {
+    call.deps.log.info("call handed over", { callId });
+    return ctx.stop();
+  }
+  call.deps.log.warn("call not handed over", { callId, error: outcome.error });
+  const { leg } = state.children;
+  if (leg !== null) ctx.stopChild(leg, "Call stays");
+  return { ...state, children: { ...state.children, leg: null } };
+}
+
+/** Somebody asks what is next, and there is something to go on with: not before it was answered, nor at its end. */
+function mayLeave({ isAsked }: CallFacts, { phase, answeredAt, ending }: CallState): boolean {
+  return isAsked && answeredAt !== null && ending === null &&
+    (phase === "live" || phase === "connecting");
+}
+
+/** Nobody speaks, nothing is under way, and all that was said is known to be heard. */
+function isBetweenTurns({ phase, dialogue, listening, children }: CallState): boolean {
+  if (phase === "connecting") return children.leg === null; // nobody hears anything just now
+  return isAtRest(dialogue) && listening.takenBy === null;
+}
+
+function isAtRest(dialogue: Dialogue): boolean {
+  const { turn, utterances, reply, ahead, open, cutOff, unsaid, ending } = dialogue;
+  const { callerBeganAt, keypad, keysToSend, sending, given } = dialogue;
+  const underWay = [reply, ahead, open, cutOff, unsaid, ending, callerBeganAt, keypad, sending];
+  return turn.floor === "quiet" && turn.isUnheard !== true && utterances.length === 0 &&
+    underWay.every((it) => it === null) && keysToSend === "" && given.length === 0;
+}

@@ -1,0 +1,134 @@
+/** A call leaves a machine that drains: between turns, or when time is up; never with a word of it untold. */
+
+import assert from "node:assert/strict";
+import type { CallDeps } from "@/actors/call/call.ts";
+import type { CallEvent } from "@/actors/call/events.ts";
+import type { LeavingWhen } from "@/actors/call/life/leaving.ts";
+import { AppError } from "@/lib/errors.ts";
+import { demoAgent } from "@/lib/workflow/demo.ts";
+import { parseGraph, startOf } from "@/lib/workflow/graph.ts";
+import { type CallKit, callKit, type CallKitOptions } from "@/tests/support/call_kit.ts";
+import { newCaller } from "@/tests/support/caller.ts";
+import { playedWords } from "@/tests/support/heard.ts";
+
+const { greeting } = startOf(parseGraph(demoAgent));
+
+interface Kit extends CallKit {
+  /** What was on record each time the call was given up, by type, and whether its socket was open. */
+  readonly givenUp: { readonly types: readonly string[]; readonly isOpen: boolean }[];
+  leave(when: LeavingWhen): void;
+}
+
+function setUp(
+  giveUp: () => Promise<void> = () => Promise.resolve(),
+  options: CallKitOptions = {},
+): Kit {
+  const givenUp: Kit["givenUp"] = [];
+  const deps: Partial<CallDeps> = {
+    giveUp() {
+      const types = kit.events.map(({ type }: CallEvent) => type);
+      givenUp.push({ types, isOpen: kit.streams.at(-1)?.log.at(-1)?.type !== "closed" });
+      return giveUp();
+    },
+  };
+  const kit: CallKit = callKit({ ...options, deps });
+  return { ...kit, givenUp, leave: (when) => void kit.call.send({ type: "leave", when }) };
+}
+
+const isClosed = ({ streams }: CallKit): boolean => streams.at(-1)?.log.at(-1)?.type === "closed";
+
+Deno.test("between turns: what was begun is said and heard, all is on record, then the socket is closed", async () => {
+  const kit = setUp();
+  const { clock } = kit.kit;
+  const stream = await kit.connect();
+  await clock.advance(1_000);
+  kit.leave("betweenTurns");
+  await clock.advance(1_000);
+  assert.deepEqual([kit.givenUp, isClosed(kit)], [[], false], "the agent speaks");
+  await clock.advance(6_000);
+  assert.equal(playedWords(stream).map(({ text }) => text).join(" "), greeting);
+  assert.deepEqual(kit.givenUp.map(({ isOpen }) => isOpen), [true]);
+  const { types = [] } = kit.givenUp[0] ?? {};
+  assert.deepEqual(types.slice(-2), ["agent_said", "leg_lost"]);
+  assert.deepEqual(kit.events.map(({ type }) => type), types, "nothing is recorded behind it");
+  assert.ok(isClosed(kit));
+  assert.deepEqual(kit.stops.map(({ type }) => type), ["done"]);
+  assert.deepEqual([kit.ends, kit.hangUps], [[], []], "the call has not ended");
+  await kit.close();
+});
+
+Deno.test("between turns: neither the caller nor an answer under way is cut off", async () => {
+  const kit = setUp();
+  const { clock } = kit.kit;
+  const stream = await kit.connect();
+  await clock.advance(6_000); // the greeting is over
+  const caller = newCaller({ clock, stream, lines: ["I have a toothache."], hangUp() {} });
+  await clock.advance(3_100);
+  assert.equal(caller.lines.length, 1, "the caller speaks");
+  kit.leave("betweenTurns");
+  await clock.advance(15_000);
+  const { types = [] } = kit.givenUp[0] ?? {};
+  const last = types.filter((type) => /_said$|^leg_/.test(type)).slice(-3);
+  assert.deepEqual(last, ["caller_said", "agent_said", "leg_lost"]);
+  caller.stop();
+  await kit.close();
+});
+
+Deno.test("when time is up it leaves in the middle of a word, which is on record as not heard", async () => {
+  const kit = setUp();
+  await kit.connect();
+  await kit.kit.clock.advance(1_700);
+  kit.leave("now");
+  await kit.kit.clock.advance(100);
+  assert.ok(isClosed(kit));
+  const said = kit.events.findLast((event) => event.type === "agent_said");
+  assert.ok(said !== undefined && said.unheard !== "" && said.text !== "");
+  assert.deepEqual(kit.stops.map(({ type }) => type), ["done"]);
+  await kit.close();
+});
+
+Deno.test("a call that cannot be given up stays, and the carrier is given another stream", async () => {
+  const kit = setUp(() => Promise.reject(new AppError("database_unavailable", "Away")));
+  await kit.connect();
+  await kit.kit.clock.advance(1_700);
+  kit.leave("now");
+  await kit.kit.clock.advance(100);
+  assert.ok(isClosed(kit));
+  assert.deepEqual(kit.stops, []);
+  assert.match(kit.logged.join(), /call not handed over/);
+  await kit.reconnect();
+  await kit.kit.clock.advance(7_000);
+  const words = kit.streams.flatMap(playedWords).map(({ text }) => text);
+  assert.equal(words.join(" "), greeting);
+  await kit.close();
+});
+
+Deno.test("it stays when it is told so, before it is answered, and where nobody would ask what is next", async () => {
+  const kit = setUp();
+  kit.leave("now");
+  await kit.kit.clock.advance(1_000);
+  assert.deepEqual(kit.givenUp, [], "nobody has answered");
+  kit.leave("betweenTurns");
+  kit.leave("never");
+  await kit.connect();
+  await kit.kit.clock.advance(10_000);
+  assert.deepEqual([kit.givenUp, isClosed(kit)], [[], false]);
+  await kit.close();
+
+  const web = setUp(undefined, { channel: "web" });
+  await web.openPage(await web.answer());
+  web.leave("now");
+  await web.kit.clock.advance(1_000);
+  assert.deepEqual(web.givenUp, []);
+  await web.close();
+});
+
+Deno.test("a call that waits for another stream leaves at once", async () => {
+  const kit = setUp();
+  (await kit.connect()).drop();
+  kit.leave("betweenTurns");
+  await kit.kit.clock.advance(100);
+  assert.deepEqual(kit.givenUp.map(({ types }) => types.at(-1)), ["leg_lost"]);
+  assert.deepEqual(kit.stops.map(({ type }) => type), ["done"]);
+  await kit.close();
+});

@@ -16,6 +16,7 @@ import {
   insertNode,
   leaveNode,
   listNodes,
+  orderDrain,
   releaseActor,
   releaseKinds,
 } from "@/db/cluster.ts";
@@ -196,6 +197,22 @@ Deno.test("a machine that leaves has released all in one statement; one that dra
     { ...b, kind: "call", actors: 1 },
     { ...b, kind: "tenant", actors: 1 },
   ]);
+});
+
+Deno.test("whoever asks may have a machine drain, and says how; the dead and those that are none cannot", async () => {
+  await using database = await open();
+  const { a, b } = await setUp(database);
+  const order = { calls: "handOver", deadlineMs: 1_000 } as const;
+  const told = (nodeId: string): Promise<boolean> =>
+    ask(database, (sql) => orderDrain(sql, nodeId, order));
+  assert.deepEqual([await told("a"), await told("c")], [true, false]);
+  const [first, second] = await ask(database, listNodes);
+  assert.deepEqual([first?.state, first?.drain], ["draining", order]);
+  assert.deepEqual([second?.state, second?.drain], ["active", null]);
+  assert.equal(await ask(database, (sql) => beatNode(sql, a, 1)), "draining");
+  assert.equal(await ask(database, (sql) => claimActor(sql, CALL, a)), null);
+  await ask(database, (sql) => leaveNode(sql, b));
+  assert.equal(await told("b"), false);
 });
 
 Deno.test("what has ended is removed by its owner alone, and dead machines once they own nothing", async () => {

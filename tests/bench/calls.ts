@@ -13,7 +13,8 @@ import { type Pinned, pinned, pinSelf } from "@/tests/bench/calls/processes.ts";
 
 const SERVER_CPU = 0;
 const LOAD_CPU = 1;
-const TICK_MS = 5;
+/** Carriers are not in step: each tick sends what has come due since the one before. */
+const TICK_MS = 1;
 /** A load that comes so late has measured itself. */
 const LAG_MAX_MS = 5;
 /** A turn: the caller speaks for a second, the agent answers for three, and somebody waits. */
@@ -33,6 +34,9 @@ interface Run {
   readonly underruns: number;
   readonly cpuPercent: number;
   readonly relayCpuPercent: number;
+  /** Of the relay, from the end of a turn to its answer: the sockets and the wait for the processor alone. */
+  readonly relayP50Ms: number;
+  readonly relayP99Ms: number;
   readonly rssMbPerCall: number;
   readonly bargeInP99Ms: number;
   readonly framesAfterClear: number;
@@ -97,8 +101,9 @@ async function measure(calls: number, durationMs: number): Promise<Run> {
       const url = `ws://127.0.0.1:${relay.port}/`;
       const other = (number: number): Promise<BenchCall> =>
         openMedia(url, { callSid: `CA${number}`, number, token: "", signature: "" });
-      const floor = await load(relay, ears, other, { calls, durationMs: durationMs / 2 });
-      return { ...ours.figures, relayCpuPercent: floor.figures.cpuPercent };
+      const floor = await load(relay, ears, other, { calls, durationMs, isRelay: true });
+      const { cpuPercent: relayCpuPercent, relayP50Ms, relayP99Ms } = floor.figures;
+      return { ...ours.figures, relayCpuPercent, relayP50Ms, relayP99Ms };
     } finally {
       await relay.stop();
     }
@@ -113,7 +118,11 @@ async function load(
   server: Pinned,
   ears: Ears,
   one: (number: number) => Promise<BenchCall>,
-  { calls, durationMs }: { readonly calls: number; readonly durationMs: number },
+  { calls, durationMs, isRelay = false }: {
+    readonly calls: number;
+    readonly durationMs: number;
+    readonly isRelay?: boolean;
+  },
 ): Promise<{ readonly figures: Run; readonly speakingShare: number }> {
   const warm = await one(calls); // loads what is loaded once
   await sleep(systemClock, SETTLE_MS);
@@ -154,7 +163,10 @@ async function load(
   const from = systemClock.now();
   const cpu = server.cpuMs();
   const talking = live.map((call, number) =>
-    converse({ call, ears, number, cues: cues[number] ?? [], until: from + durationMs })
+    converse({
+      ...{ call, ears, number, cues: cues[number] ?? [], until: from + durationMs },
+      answeredBy: isRelay ? "clear" : "media",
+    })
   );
   await Promise.all(talking);
   const tookMs = systemClock.now() - from;
@@ -166,6 +178,7 @@ async function load(
   const all = live.map(({ arrivals }, nth) => figuresOf(since(arrivals, from), cues[nth] ?? []));
   const sum = (of: (figures: typeof all[number]) => number): number =>
     all.reduce((total, it) => total + of(it), 0);
+  const answers = all.flatMap((it) => it.bargeInMs);
   const sent = live.reduce(
     (total, { arrivals }) => total + since(arrivals, from).mediaAt.length,
     0,
@@ -178,6 +191,8 @@ async function load(
       underruns: sum((it) => it.underruns),
       cpuPercent,
       relayCpuPercent: cpuPercent,
+      relayP50Ms: percentile(answers, 0.5),
+      relayP99Ms: percentile(answers, 0.99),
       rssMbPerCall,
       bargeInP99Ms: percentile(all.flatMap((it) => it.bargeInMs), 0.99),
       framesAfterClear: sum((it) => it.framesAfterClear),
@@ -199,16 +214,18 @@ function since(arrivals: BenchCall["arrivals"], from: number): BenchCall["arriva
   };
 }
 
-/** A caller's side of one call, turn by turn. A call of a relay has no ear, and says nothing. */
+/** A caller's side of one call, turn by turn. */
 async function converse(
-  { call, ears, number, cues, until }: {
+  { call, ears, number, cues, until, answeredBy }: {
     readonly call: BenchCall;
     readonly ears: Ears;
     readonly number: number;
     readonly cues: Cue[];
     readonly until: number;
+    readonly answeredBy: "media" | "clear";
   },
 ): Promise<void> {
+  const endOfTurn = answeredBy === "clear" ? "bargeIn" : "endOfTurn";
   const wait = (ms: number): Promise<void> => sleep(systemClock, ms);
   await wait((number * 97) % TURN_MS); // not all at once
   for (let turn = 0; systemClock.now() + TURN_MS < until; turn++) {
@@ -219,10 +236,11 @@ async function converse(
       await wait(SPEAK_MS / 2);
       ear.interim("I would like an");
       await wait(SPEAK_MS / 2);
-      cues.push({ type: "endOfTurn", at: systemClock.now() });
+      cues.push({ type: endOfTurn, at: systemClock.now() });
       ear.final("I would like an appointment.");
       await wait(BARGE_IN_MS);
-      if (turn % BARGE_IN_EVERY === BARGE_IN_EVERY - 1 && call.isPlaying) {
+      const isCut = answeredBy === "media" && turn % BARGE_IN_EVERY === BARGE_IN_EVERY - 1;
+      if (isCut && call.isPlaying) {
         cues.push({ type: "bargeIn", at: systemClock.now() });
         ear.interim("No, wait");
         await wait(SPEAK_MS / 2);

@@ -1,4 +1,7 @@
-/** The floor of `bench calls`: a relay with the same sockets and nothing in between. Media goes on to the recogniser, and frames go out. */
+/**
+ * The floor of `bench calls`: a relay with the same sockets and nothing in between. Media goes on to the recogniser,
+ * frames go out, and the end of a turn is answered at once, with a `clear` to be told from the frames.
+ */
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -43,6 +46,10 @@ sockets.on("connection", (media) => {
   let call: Call | null = null;
   media.on("error", () => {});
   stt.on("error", () => {});
+  stt.on("message", (data) => {
+    if (call === null || JSON.parse(String(data)).is_final !== true) return;
+    media.send(`{"event":"clear","streamSid":"${call.streamSid}"}`);
+  });
   media.on("message", (data) => {
     const message = JSON.parse(String(data));
     if (message.event === "start") {

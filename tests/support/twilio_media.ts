@@ -128,9 +128,9 @@ export function newMediaStream(options: MediaStreamOptions): MediaStream {
     mark: (name) => faults.lateMarksMs === null ? undefined : late.put(name),
   });
 
-  /** Numbers the message as it leaves, and sends it. */
-  function send(message: Readonly<Record<string, unknown>>): void {
-    const numbered = { ...message, sequenceNumber: String(++sequence) };
+  /** Numbers the message as it leaves, and sends it with its members in Twilio's order. */
+  function send({ event, streamSid, ...rest }: Readonly<Record<string, unknown>>): void {
+    const numbered = { event, sequenceNumber: String(++sequence), ...rest, streamSid };
     inward.put(() => socket.send(JSON.stringify(numbered)));
   }
 

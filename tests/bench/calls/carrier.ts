@@ -144,9 +144,9 @@ export async function openMedia(
       if (socket.readyState !== WebSocket.OPEN) return;
       chunk++;
       socket.send(
-        `{"event":"media","sequenceNumber":"${++sequence}","streamSid":"${streamSid}","media":{"track":"inbound","chunk":"${chunk}","timestamp":"${
+        `{"event":"media","sequenceNumber":"${++sequence}","media":{"track":"inbound","chunk":"${chunk}","timestamp":"${
           chunk * FRAME_MS
-        }","payload":"${payload}"}}`,
+        }","payload":"${payload}"},"streamSid":"${streamSid}"}`, // in Twilio's order
       );
     },
     hangUp() {

@@ -27,6 +27,8 @@ export interface ServeDeps {
   readonly log: Log;
 }
 
+type AskEntry = Extract<Entry, { type: "ask" }>;
+
 /** One link's part: the asks of the other machine that are being answered. */
 export interface Service {
   take(entry: Exclude<Entry, { type: "beat" | "beaten" }>): void;
@@ -62,45 +64,58 @@ export function newService({ table, owners, returns, log }: ServeDeps, wire: Wir
     return placement === "movable" ? await owners.claim(address) : await owners.find(address, null);
   }
 
-  async function answer(
-    { ask, remainingMs, address, message }: Extract<Entry, { type: "ask" }>,
-    signal: AbortSignal,
-  ): Promise<string> {
+  function told(ask: number, entry: string): void {
+    if (served.delete(ask)) wire.tell(entry);
+  }
+
+  function failed({ ask, address, message }: AskEntry, error: unknown): void {
+    if (error instanceof AppError) return told(ask, failEntry(ask, error));
+    if (!served.has(ask)) return; // nobody waits for it any more
+    log.error("ask of another machine failed", { type: message.type, ...address, error });
+    told(ask, failEntry(ask, new AppError("internal", `"${message.type}" crashed`)));
+  }
+
+  function put(entry: AskEntry, here: Ref<Message>, question: Message, signal: AbortSignal): void {
+    const { ask, remainingMs: timeoutMs } = entry;
+    here.ask<unknown>((reply) => ({ ...question, reply }), { timeoutMs, signal }).then(
+      (answer) => {
+        const odd = oddity(answer);
+        if (odd === null) told(ask, replyEntry(ask, answer));
+        else failed(entry, new Error(`The answer cannot cross: it holds ${odd}`));
+      },
+      (error) => failed(entry, error),
+    );
+  }
+
+  /** Of what is not here, or is about to be. */
+  async function seek(entry: AskEntry, question: Message, signal: AbortSignal): Promise<void> {
+    const { ask, address } = entry;
     try {
-      const question = checked(address, message, true);
-      let here = hereOf(address);
-      if (here === null) {
-        const place = await placeOf(address);
-        here = hereOf(address);
-        if (here === null) return movedEntry(ask, place);
-      }
-      const given = await here.ask<unknown>((reply) => ({ ...question, reply }), {
-        timeoutMs: remainingMs,
-        signal,
-      });
-      const odd = oddity(given);
-      if (odd === null) return replyEntry(ask, given);
-      throw new Error(`Answer to "${message.type}" cannot cross: it holds ${odd}`);
+      const place = await placeOf(address);
+      const here = hereOf(address);
+      if (here === null) told(ask, movedEntry(ask, place));
+      else put(entry, here, question, signal);
     } catch (error) {
-      if (error instanceof AppError) return failEntry(ask, error);
-      if (!signal.aborted) {
-        log.error("ask of another machine failed", { type: message.type, ...address, error });
-      }
-      return failEntry(ask, new AppError("internal", `"${message.type}" crashed`));
+      failed(entry, error);
     }
   }
 
-  function serve(entry: Extract<Entry, { type: "ask" }>): void {
-    const { ask } = entry;
+  function serve(entry: AskEntry): void {
+    const { ask, address, message } = entry;
     if (served.size >= ASKS_MAX) {
       const full = new AppError("mailbox_full", "Too many asks wait here", { retryable: true });
       return wire.tell(failEntry(ask, full));
     }
     const controller = new AbortController();
     served.set(ask, controller);
-    void answer(entry, controller.signal).then((text) => {
-      if (served.delete(ask)) wire.tell(text);
-    });
+    try {
+      const question = checked(address, message, true);
+      const here = hereOf(address);
+      if (here !== null) put(entry, here, question, controller.signal);
+      else void seek(entry, question, controller.signal);
+    } catch (error) {
+      failed(entry, error);
+    }
   }
 
   async function deliver({ hops, address, message }: Extract<Entry, { type: "send" }>) {

@@ -5,7 +5,10 @@ import { callKind, type CallMessage } from "@/actors/call/call.ts";
 import type { Command } from "@/actors/call/control.ts";
 import type { Switchboard } from "@/actors/call/switchboard.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
+import type { Movables } from "@/actors/cluster/claimed.ts";
 import { type Crossings, type Reachable, reachable } from "@/actors/cluster/links/crossing.ts";
+import { tenantKind, type TenantMessage } from "@/actors/tenant/tenant.ts";
+import type { Rate, TenantPlan } from "@/lib/limits/plan.ts";
 import type { CallProgress } from "@/lib/providers/carrier/carrier.ts";
 import { CARRIER_ANSWERERS } from "@/lib/providers/carrier/detection.ts";
 import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
@@ -99,13 +102,51 @@ const CALL: Crossings<CallMessage> = {
   },
 };
 
+const rate: z.ZodType<Rate> = z.object({ capacity: z.number(), perSecond: z.number() });
+
+const plan: z.ZodType<TenantPlan> = z.object({
+  configVersion: z.number(),
+  status: z.enum(["trial", "active", "suspended", "cancelled"]),
+  limits: z.object({
+    concurrentCalls: z.number(),
+    callsPerDay: z.number().nullable(),
+    callsPerMonth: z.number().nullable(),
+    minutesPerMonth: z.number().nullable(),
+    dialsPerMinute: z.number(),
+    dialsPerDay: z.number(),
+    rates: z.object({ read: rate, write: rate, dial: rate, export: rate }),
+  }),
+});
+
+/** A tenant's slots, from the machines that its calls are on. */
+const TENANT: Crossings<TenantMessage> = {
+  admit: {
+    message: z.object({ type: z.literal("admit"), callId: name, plan }),
+    reply: "always",
+    answer: z.null(),
+  },
+  started: { message: z.object({ type: z.literal("started"), callId: name }), reply: "never" },
+  ended: { message: z.object({ type: z.literal("ended"), callId: name }), reply: "never" },
+  liveCalls: {
+    message: z.object({ type: z.literal("liveCalls") }),
+    reply: "always",
+    answer: z.number(),
+  },
+};
+
 export interface Here {
   readonly switchboard: Pick<Switchboard, "find">;
+  readonly movables: Movables;
 }
 
 /** By their names. `here`: the actors of this machine. */
 export function crossings(here: () => Here): ReadonlyMap<string, Reachable> {
   const kinds = [
+    reachable(tenantKind, {
+      placement: "movable",
+      messages: TENANT,
+      here: (id) => here().movables.here(tenantKind, id),
+    }),
     reachable(callKind, {
       placement: "pinned",
       messages: CALL,

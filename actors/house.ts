@@ -80,7 +80,8 @@ import { jobs, jobsKind } from "@/actors/jobs/jobs.ts";
 import { houseCron, kinds } from "@/actors/jobs/kinds.ts";
 import { type Feed, newFeed } from "@/actors/recorder/feed.ts";
 import { tenantCensus } from "@/actors/tenant/census.ts";
-import { tenant, tenantKind, type TenantMessage } from "@/actors/tenant/tenant.ts";
+import { newSlots, standInKind } from "@/actors/tenant/slots.ts";
+import { tenant, tenantKind } from "@/actors/tenant/tenant.ts";
 import { recorder, type RecorderDeps, recorderKind } from "@/actors/recorder/recorder.ts";
 import { newRecordings } from "@/actors/recording/recordings.ts";
 import { sealPass } from "@/actors/sealer/pass.ts";
@@ -97,14 +98,12 @@ const GIVE_UP_MS = 1_500;
 /** What goes on while this machine drains. */
 const SERVED_IN_DRAIN = [
   ...["desk", "gate", "node", "links", "tenant", "recorder", "sealer", "jobs", "deliveries"],
-  ...["call", "recording"],
+  ...["call", "recording", "tenant_stand_in"],
 ];
 /** Calls that are told to end have this long to hang up and to store how they came out. */
 const STOP_MS = 5_000;
 const FLUSH_MS = 10_000;
 const LOOKUP_MS = 1_000;
-/** A tenant's actor answers at once, or after it has counted. */
-const ADMIT_MS = 1_200;
 /** The rest of the start waits for it, and goes on without it. */
 const JOIN_MS = 5_000;
 /** Whoever saves a credential waits for its provider. OpenAI's list of models is the longest answer. */
@@ -181,7 +180,7 @@ export function openHouse(options: HouseOptions): House {
   const holdings = newHoldings();
   const { machine } = options;
   const neighbours = openNeighbours({
-    table: crossings(() => ({ switchboard })),
+    table: crossings(() => ({ switchboard, movables: neighbours.movables })),
     isOneOfMany: machine !== undefined && config.database.type !== "embedded",
     region: config.region,
     ...{ system, directory, holdings, clock, log },
@@ -218,8 +217,7 @@ export function openHouse(options: HouseOptions): House {
     vault,
     pepper: options.keys?.pepper ?? null,
     limiter,
-    liveCalls: (tenantId) =>
-      tenantOf(tenantId).ask<number>((reply) => ({ type: "liveCalls", reply })),
+    liveCalls: (tenantId) => slots.liveCalls(tenantId),
     passwords,
     tokens: newAccessTokens({ store, issuer: publicUrl, clock, log }),
     notifier: options.notifier,
@@ -256,12 +254,21 @@ export function openHouse(options: HouseOptions): House {
   const equipment = newEquipment({
     ...{ database, vault, config, clock, carrier, newCarrier, newLiveKit, speech, breakers },
   });
-  const tenantOf = (tenantId: string): Ref<TenantMessage> => system.at(tenantKind, tenantId);
-  system.register(tenantKind, (tenantId) =>
+  const isAlone = (): boolean => config.machines === 1 && neighbours.peers.nodes.length < 2;
+  const newTenant = (tenantId: string) =>
     tenant({
       live: () => switchboard.callsOf(tenantId),
-      census: tenantCensus(database, tenantId, { clock, machines: config.machines }),
-    }));
+      census: tenantCensus(database, tenantId, { clock, isAlone }),
+    });
+  neighbours.movables.register(tenantKind, newTenant);
+  system.register(standInKind, newTenant);
+  const slots = newSlots({
+    tenant: (tenantId) => neighbours.router.ref(tenantKind, tenantId),
+    isHere: (tenantId) => neighbours.movables.here(tenantKind, tenantId) !== null,
+    standIn: (tenantId) => system.at(standInKind, tenantId),
+    livingStandIn: (tenantId) => system.find(standInKind, tenantId),
+    unreachable: (tenantId, error) => log.warn("a tenant is counted here", { tenantId, error }),
+  });
 
   const library = newClipLibrary({ stores, log, clock });
   const loops = newAmbientLoops({ library, clock });
@@ -290,11 +297,11 @@ export function openHouse(options: HouseOptions): House {
         },
       };
     },
-    started: ({ tenantId, callId }) => void tenantOf(tenantId).send({ type: "started", callId }),
+    started: ({ tenantId, callId }) => slots.started(tenantId, callId),
     ended({ tenantId, callId }) {
       recordings.callEnded(callId);
       void callEnded(callId);
-      tenantOf(tenantId).send({ type: "ended", callId });
+      slots.ended(tenantId, callId);
     },
     deps(
       { callId, tenantId, channel, graph, clips = [] },
@@ -392,6 +399,7 @@ export function openHouse(options: HouseOptions): House {
         },
         load: () => system.count(callKind.name),
         lost: ({ kind, id }) => void system.stop(kind, id, "another machine owns it"),
+        movable: neighbours.movables.kinds,
         linkKey: neighbours.linkKey,
         seen(nodes) {
           neighbours.seen(nodes);
@@ -422,7 +430,7 @@ export function openHouse(options: HouseOptions): House {
       feed.close();
       membership?.send({ type: "drain" });
       system.drain({ serves: SERVED_IN_DRAIN });
-      releaseMovables({ kinds: neighbours.movable, system, holdings, directory, clock })
+      releaseMovables({ kinds: neighbours.movables.drained(), system, holdings, directory, clock })
         .catch((error) => log.error("actors not released: others must bury them", { error }));
     },
     callCount: () => system.count(callKind.name),
@@ -459,13 +467,10 @@ export function openHouse(options: HouseOptions): House {
       outfit: (account, version, wishes) => equipment.outfit(tenantId, account, version, wishes),
       admit: async ({ callId, configVersion }, signal) => {
         const plan = await plans.read(tenantId, configVersion);
-        await tenantOf(tenantId).ask<null>(
-          (reply) => ({ type: "admit", callId, plan, reply }),
-          { timeoutMs: ADMIT_MS, signal },
-        );
+        await slots.admit({ tenantId, callId, plan }, signal);
         return plan;
       },
-      release: (callId) => void tenantOf(tenantId).send({ type: "ended", callId }),
+      release: (callId) => slots.ended(tenantId, callId),
       takeLine: switchboard.takeLine,
       startCall: switchboard.start,
       findCall: (callId) => switchboard.find(tenantId, callId),

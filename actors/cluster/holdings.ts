@@ -23,6 +23,10 @@ export interface Holdings {
   fenceOf(actor: ActorKey): Fence | null;
   /** Whether a write that was refused may pass later: its boot was buried, and it is claimed anew just now. */
   isPending(fence: Fence): boolean;
+  /** From the node: until then, and not a moment longer, movable actors of this boot may act. */
+  extend(validUntilMs: number): void;
+  /** Whether one that was taken may act now. Asked before every act; past it, it waits and keeps its state. */
+  mayAct(actor: ActorKey, nowMs: number): boolean;
   /** What was taken by a boot that is no more. */
   stale(): readonly Fence[];
 }
@@ -33,6 +37,7 @@ export function newHoldings(): Holdings {
   /** Epochs that this boot has given up. */
   const givenUp = new Map<string, number>();
   let boot: Boot | null = null;
+  let validMs = -Infinity;
   return {
     get boot() {
       return boot;
@@ -62,6 +67,10 @@ export function newHoldings(): Holdings {
       fences.delete(keyOf(actor));
       lost.delete(keyOf(actor));
     },
+    extend: (validUntilMs) => void (validMs = validUntilMs),
+    mayAct: (actor, nowMs) =>
+      nowMs < validMs && boot !== null &&
+      fences.get(keyOf(actor))?.incarnation === boot.incarnation,
     isPending: (fence) => fence.incarnation !== boot?.incarnation && !lost.has(keyOf(fence)),
     fenceOf: (actor) => fences.get(keyOf(actor)) ?? null,
     stale: () =>

@@ -13,6 +13,7 @@ import { connectLink } from "@/actors/cluster/links/connect.ts";
 import type { Reachable } from "@/actors/cluster/links/crossing.ts";
 import { links, linksKind, type LinksMessage } from "@/actors/cluster/links/links.ts";
 import { newService } from "@/actors/cluster/links/serve.ts";
+import { type Movables, newMovables } from "./claimed.ts";
 import { newOwners } from "./owners.ts";
 import { newPeers, type Peers } from "./peers.ts";
 import { newRouter, type Router } from "./router.ts";
@@ -20,12 +21,11 @@ import { newRouter, type Router } from "./router.ts";
 export interface Neighbours {
   readonly router: Router;
   readonly peers: Peers;
+  readonly movables: Movables;
   /** Where the sockets of other machines are taken; null: there are none. */
   readonly links: Ref<LinksMessage> | null;
   /** What this machine proves itself to others with. */
   readonly linkKey: Secret;
-  /** Kinds whose actors other machines can have at any time. */
-  readonly movable: readonly string[];
   /** From the node, at every look. */
   seen(nodes: readonly Node[]): void;
 }
@@ -52,7 +52,8 @@ export function openNeighbours(options: NeighboursOptions): Neighbours {
 
   async function claim(actor: ActorKey): Promise<Owned | null> {
     const { boot } = holdings;
-    const owned = boot === null ? null : await directory.claim(actor, boot);
+    if (boot === null || system.phase !== "running") return await directory.owner(actor);
+    const owned = await directory.claim(actor, boot);
     if (owned !== null) holdings.take(owned);
     return owned;
   }
@@ -88,6 +89,9 @@ export function openNeighbours(options: NeighboursOptions): Neighbours {
       clock,
       log,
     }));
-  const movable = [...table].flatMap(([kind, of]) => of.placement === "movable" ? [kind] : []);
-  return { router, peers, links: ref, linkKey, movable, seen };
+  const movables = newMovables({
+    ...{ system, directory, holdings, isOneOfMany, clock, log },
+    othersClaim: () => peers.nodes.some((node) => node.state === "active" && !owners.isSelf(node)),
+  });
+  return { router, peers, movables, links: ref, linkKey, seen };
 }

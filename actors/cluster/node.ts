@@ -60,7 +60,9 @@ export interface NodeDeps {
   readonly holdings: Holdings;
   /** Calls that live here. */
   load(): number;
-  /** Told of what has been somebody else's since this machine was buried. */
+  /** Kinds that end with their boot; the others are claimed anew by the next one. Absent: none. */
+  readonly movable?: ReadonlySet<string>;
+  /** Told of what has been somebody else's since this machine was buried, and of the movable ones it had. */
   lost(actor: ActorKey): void;
   /** What this machine proves itself to others with. Absent: it talks to none. */
   readonly linkKey?: Secret;
@@ -106,6 +108,7 @@ export function node(deps: NodeDeps): Actor<NodeActorState, NodeMessage> {
       log.error("this machine was buried: it joins again", { nodeId, incarnation: buried });
       holdings.buried();
     }
+    holdings.extend(next.validUntilMs);
     return { ...state, membership: next, failures: 0 };
   }
 
@@ -170,7 +173,13 @@ export function node(deps: NodeDeps): Actor<NodeActorState, NodeMessage> {
         const next = follow(state, step, ctx);
         holdings.joined(boot);
         log.info("machine joined", { nodeId, incarnation });
-        for (const stale of holdings.stale()) reclaim(stale, boot, ctx);
+        for (const stale of holdings.stale()) {
+          if (deps.movable?.has(stale.kind) !== true) reclaim(stale, boot, ctx);
+          else { // others may have acted for it since: the next message begins it anew
+            holdings.drop(stale);
+            deps.lost(stale);
+          }
+        }
         if (state.isDraining) tellDraining(boot, ctx);
         for (const reply of state.waiting) reply(boot);
         beatAfter(ctx, timings.beatMs);

@@ -10,7 +10,7 @@ import { AppError } from "@/lib/errors.ts";
 import { packed, type Reachable } from "@/actors/cluster/links/crossing.ts";
 import { FarAsk } from "@/actors/cluster/links/far_ask.ts";
 import { type Address, type Place, saidOf } from "@/actors/cluster/links/frames.ts";
-import { checkLength, type Parcel, type Wire } from "@/actors/cluster/links/wire.ts";
+import { checkLength, type Parcel, QUEUE_MAX, type Wire } from "@/actors/cluster/links/wire.ts";
 import type { Owners } from "./owners.ts";
 import type { Peers } from "./peers.ts";
 
@@ -37,6 +37,12 @@ export interface Returns {
   back(parcel: Parcel, at: Boot, place: Place | null): void;
 }
 
+interface Waiting {
+  /** `here`: it is on this machine. `place` null: nobody has it. */
+  found(here: Ref<Message> | null, place: Place | null): void;
+  failed(error: unknown): void;
+}
+
 export interface RouterDeps {
   readonly table: ReadonlyMap<string, Reachable>;
   readonly owners: Owners;
@@ -48,6 +54,8 @@ export interface RouterDeps {
 export function newRouter(deps: RouterDeps): Router & Returns {
   const { table, owners, peers, system, clock } = deps;
   const wheel = new Wheel(clock);
+  /** Who waits for an owner to be found, by actor. */
+  const seeking = new Map<string, Waiting[]>();
 
   function undelivered({ address: { kind, id }, type }: Parcel): void {
     system.deadLetter({ kind, id, type, reason: "lost" });
@@ -83,31 +91,44 @@ export function newRouter(deps: RouterDeps): Router & Returns {
       .then((answer) => ask.answer(answer), (error) => ask.fail(error));
   }
 
-  /** Finds the owner first; `tried`: where it is not. */
-  async function seek(ask: FarAsk<unknown>, tried: Boot | null): Promise<void> {
-    const { address } = ask.parcel;
-    try {
-      const found = await owners.find(address, tried);
-      if (ask.isSettled) return;
-      const here = hereOf(address);
-      if (here !== null) return answerHere(ask, here);
-      if (found === null) return ask.fail(nobody(address));
-      put(ask, peers.wire(found.owner));
-    } catch (error) {
-      ask.fail(error);
-    }
+  /** Finds the owner first; `tried`: where it is not. What is sent meanwhile waits behind it, so that none overtakes. */
+  function seek(address: Address, tried: Boot | null, next: Waiting): void {
+    const key = keyOf(address);
+    const queue = seeking.get(key);
+    if (queue !== undefined) return void queue.push(next);
+    seeking.set(key, [next]);
+    const settle = (tell: (waiting: Waiting) => void): void => {
+      const waiting = seeking.get(key) ?? [];
+      seeking.delete(key);
+      waiting.forEach(tell);
+    };
+    owners.find(address, tried).then(
+      (place) => settle(({ found }) => found(hereOf(address), place)),
+      (error) => settle(({ failed }) => failed(error)),
+    );
   }
 
-  async function seekAndSend(parcel: Parcel, tried: Boot | null): Promise<void> {
-    try {
-      const found = await owners.find(parcel.address, tried);
-      const here = hereOf(parcel.address);
-      if (here !== null) return void here.send(unpacked(parcel));
-      dispatch(parcel, found === null ? null : peers.wire(found.owner));
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      undelivered(parcel);
-    }
+  function seekFor(ask: FarAsk<unknown>, tried: Boot | null): void {
+    const { address } = ask.parcel;
+    seek(address, tried, {
+      found(here, place) {
+        if (ask.isSettled) return;
+        if (here !== null) answerHere(ask, here);
+        else if (place === null) ask.fail(nobody(address));
+        else put(ask, peers.wire(place.owner));
+      },
+      failed: (error) => ask.fail(error),
+    });
+  }
+
+  function seekAndSend(parcel: Parcel, tried: Boot | null): void {
+    seek(parcel.address, tried, {
+      found(here, place) {
+        if (here !== null) here.send(unpacked(parcel));
+        else dispatch(parcel, place === null ? null : peers.wire(place.owner));
+      },
+      failed: () => undelivered(parcel),
+    });
   }
 
   function hereOf({ kind, id, tenantId }: Address): Ref<Message> | null {
@@ -126,12 +147,14 @@ export function newRouter(deps: RouterDeps): Router & Returns {
   /** `at`: the machine that is meant; null: whoever owns it. */
   function refTo<M extends Message>(address: Address, at: Boot | null): Ref<M> {
     const { kind, id } = address;
+    const isSought = (): boolean => seeking.size > 0 && at === null && seeking.has(keyOf(address));
     const known = (): Wire | null => {
+      if (isSought()) return null;
       const owner = at ?? owners.known(address)?.owner ?? null;
       return owner === null ? null : peers.wire(owner);
     };
     const here = (): Ref<M> | null => {
-      if (at !== null && !owners.isSelf(at)) return null;
+      if (isSought() || (at !== null && !owners.isSelf(at))) return null;
       return hereOf(address) as Ref<M> | null; // the table's entry was made of this kind
     };
     return {
@@ -143,7 +166,8 @@ export function newRouter(deps: RouterDeps): Router & Returns {
         const parcel = parcelOf(address, message);
         const wire = known();
         if (wire !== null || at !== null) return dispatch(parcel, wire);
-        void seekAndSend(parcel, null);
+        if ((seeking.get(keyOf(address))?.length ?? 0) >= QUEUE_MAX) return dispatch(parcel, null);
+        seekAndSend(parcel, null);
         return true;
       },
       ask<T>(question: (reply: Reply<T>) => M, options: AskOptions = {}): Promise<T> {
@@ -160,7 +184,7 @@ export function newRouter(deps: RouterDeps): Router & Returns {
           if (deadline <= now) return ask.expire();
           const wire = known();
           if (wire !== null || at !== null) put(ask, wire);
-          else void seek(ask, null);
+          else seekFor(ask, null);
         });
       },
     };
@@ -180,7 +204,7 @@ export function newRouter(deps: RouterDeps): Router & Returns {
       if (ask.isSettled) return;
       if (++ask.hops > HOPS_MAX) return ask.fail(nobody(address));
       const wire = place === null ? null : peers.wire(place.owner);
-      if (wire === null) void seek(ask, at);
+      if (wire === null) seekFor(ask, at);
       else put(ask, wire);
     },
     back(parcel, at, place) {
@@ -188,7 +212,7 @@ export function newRouter(deps: RouterDeps): Router & Returns {
       const next = { ...parcel, hops: parcel.hops + 1 };
       if (next.hops > HOPS_MAX) return undelivered(next);
       const wire = place === null ? null : peers.wire(place.owner);
-      if (wire === null) void seekAndSend(next, at);
+      if (wire === null) seekAndSend(next, at);
       else dispatch(next, wire);
     },
   };
@@ -199,4 +223,8 @@ const UNUSED: Reply<unknown> = Object.assign(() => {}, { fail: () => {} });
 
 function nobody({ kind, id }: Address): AppError {
   return new AppError("actor_stopped", `No machine has ${kind} "${id}"`, { retryable: true });
+}
+
+function keyOf({ kind, id }: Address): string {
+  return `${kind}/${id}`;
 }

@@ -19,14 +19,14 @@ const LONGEST_CALL_MS = 24 * 3_600_000;
 export function tenantCensus(
   database: Database,
   tenantId: string,
-  { clock, machines }: { readonly clock: Clock; readonly machines: number },
+  { clock, isAlone }: { readonly clock: Clock; readonly isAlone: () => boolean },
 ): TenantDeps["census"] {
   return () =>
     database.asTenant("calls", tenantId, CENSUS_MS, async (sql) => {
       const at = clock.date();
       const since = new Date(at.getTime() - LONGEST_CALL_MS);
       const usage = await getUsage(sql, tenantId, at);
-      const elsewhere = machines === 1
+      const elsewhere = isAlone()
         ? []
         : await listOpenCalls(sql, tenantId, { since, limit: OPEN_MAX });
       return { usage, at, elsewhere };

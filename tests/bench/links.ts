@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import { systemClock } from "@/lib/clock.ts";
 import { openSocket } from "@/lib/socket.ts";
-import { answererKind, benchMachine, ECHO_PATH, QUESTION } from "./links/machine.ts";
+import { answererKind, benchMachine, ECHO_PATH, QUESTION } from "@/tests/bench/links/machine.ts";
 
 const IN_FLIGHT = 64;
 /** One and the other take turns, so that whatever else the machine does falls on both. */

@@ -35,6 +35,8 @@ export interface ClusterTables {
   claim(actor: ActorKey, boot: Boot, seen: Snapshot): Owned | null;
   holds(fence: Fence): boolean;
   release(fence: Fence): void;
+  /** All that a boot owns of some kinds; returns how many that were. */
+  releaseAll(incarnation: number, isMeant: (kind: string) => boolean): number;
   owner(actor: ActorKey): Owned | null;
 }
 
@@ -106,6 +108,15 @@ export function clusterTables(rules: Rules = ALL_RULES): ClusterTables {
       const row = owners.get(keyOf(fence));
       if (row?.epoch !== fence.epoch || !isSame(row.owner, fence)) return;
       owners.set(keyOf(fence), { ...row, owner: null });
+    },
+    releaseAll(incarnation, isMeant) {
+      let released = 0;
+      for (const [key, row] of owners) {
+        if (row.owner?.incarnation !== incarnation || !isMeant(row.kind)) continue;
+        owners.set(key, { ...row, owner: null });
+        released++;
+      }
+      return released;
     },
     owner: (actor) => owners.get(keyOf(actor)) ?? null,
   };

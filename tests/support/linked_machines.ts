@@ -36,7 +36,11 @@ const SUMS = {
   poisonTries: 1,
 } as const;
 export const pinnedKind: Kind<SumMessage> = { name: "pinned_sum", ...SUMS };
-export const movableKind: Kind<SumMessage> = { name: "movable_sum", ...SUMS };
+export const movableKind: Kind<SumMessage> = {
+  name: "movable_sum",
+  ...SUMS,
+  passivateAfterMs: 60_000,
+};
 
 const MESSAGES = {
   add: { message: z.object({ type: z.literal("add"), amount: z.number() }), reply: "never" },
@@ -118,7 +122,6 @@ export function machinesKit(seed = 1): MachinesKit {
       release: (fence) => Promise.resolve(tables.release(fence)),
       linkKey: ({ incarnation }) => Promise.resolve(keys.get(incarnation) ?? null),
     };
-    system.register(movableKind, (id) => sum(id, handled));
     const table = [
       reachable(pinnedKind, {
         placement: "pinned",
@@ -128,13 +131,10 @@ export function machinesKit(seed = 1): MachinesKit {
       reachable(movableKind, {
         placement: "movable",
         messages: MESSAGES,
-        here: (id) =>
-          holdings.fenceOf({ kind: movableKind.name, id }) === null
-            ? null
-            : system.at(movableKind, id),
+        here: (id) => neighbours.movables.here(movableKind, id),
       }),
     ];
-    const neighbours = openNeighbours({
+    const neighbours: Neighbours = openNeighbours({
       ...{ system, directory, holdings, clock, log, region: "iad", isOneOfMany: true },
       table: new Map(table.map((kind) => [kind.kind, kind])),
       connect: (address, hello) => {
@@ -142,9 +142,11 @@ export function machinesKit(seed = 1): MachinesKit {
         return kit.knock(kit.redirect ?? address, hello);
       },
     });
+    neighbours.movables.register(movableKind, (id) => sum(id, handled));
     const boot = { nodeId, incarnation: tables.join(nodeId) };
     keys.set(boot.incarnation, neighbours.linkKey);
     holdings.joined(boot);
+    holdings.extend(Infinity);
     const made: Machine = {
       ...{ boot, system, holdings, neighbours, handled, logged },
       pin(id) {

@@ -72,7 +72,14 @@ export async function benchMachine(nth: 1 | 2): Promise<BenchMachine> {
   };
   const directory: Directory = {
     ...{ join: unused, beat: unused, counts: unused, bury: unused, drain: unused },
-    ...{ leave: unused, claim: unused, release: unused, releaseKinds: unused, nodes: unused },
+    ...{
+      leave: unused,
+      claim: unused,
+      release: unused,
+      releaseKinds: unused,
+      nodes: unused,
+      orderDrain: unused,
+    },
     owner: (actor) => Promise.resolve({ ...actor, epoch: 1, owner }),
     linkKey: () => Promise.resolve(otherKey),
   };

@@ -318,8 +318,10 @@ type Settings = z.output<typeof Settings>;
 export const SETTINGS: readonly string[] = Object.keys(Settings.shape);
 
 /** The settings as this process was given them, read by name so that `--allow-env=NAME,…` suffices. */
-export function environment(): Record<string, string | undefined> {
-  return Object.fromEntries(SETTINGS.map((name) => [name, Deno.env.get(name)]));
+export function environment(
+  names: readonly string[] = SETTINGS,
+): Record<string, string | undefined> {
+  return Object.fromEntries(names.map((name) => [name, Deno.env.get(name)]));
 }
 
 /** Throws AppError("invalid") naming each wrong setting, never its value. An empty value is no value. */

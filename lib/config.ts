@@ -342,7 +342,7 @@ export function machineOf(
   { nodeId, privateHost }: Pick<Config, "nodeId" | "privateHost">,
   port: number,
 ): { readonly nodeId: string; readonly address: string } {
-  const address = `${privateHost}:${port}`;
+  const address = `${privateHost.includes(":") ? `[${privateHost}]` : privateHost}:${port}`;
   return { nodeId: nodeId ?? address.replaceAll(/[^\w.]+/g, "-"), address };
 }
 

@@ -140,7 +140,7 @@ export function machinesApi(options: MachinesApiOptions): MachinesApi {
       const why = said.success ? said.data.error : status === 0 ? "no answer" : "no reason given";
       throw new AppError(
         "provider_failed",
-        `Fly answers ${method} ${path} with ${status}: ${why}`,
+        `Fly answers ${method} /machines${path} with ${status}: ${why}`,
         {
           status,
           retryable: mayRepeat,

@@ -1,7 +1,7 @@
 /** Settings: what an environment means, and what is said about a wrong one. */
 
 import assert from "node:assert/strict";
-import { environment, readConfig, SETTINGS } from "@/lib/config.ts";
+import { environment, machineOf, readConfig, SETTINGS } from "@/lib/config.ts";
 import { AppError } from "@/lib/errors.ts";
 
 /** The error that an environment is refused with. */
@@ -128,4 +128,12 @@ Deno.test("a printed configuration shows none of its secrets", () => {
 
 Deno.test("the environment is read by the names of the settings and no other", () => {
   assert.deepEqual(Object.keys(environment()), SETTINGS);
+});
+
+Deno.test("a machine goes by Fly's name, else by its address, and is reached at one that a URL can hold", () => {
+  const of = (env: Record<string, string>) => machineOf(readConfig(env), 8000);
+  assert.deepEqual(of({}), { nodeId: "127.0.0.1-8000", address: "127.0.0.1:8000" });
+  const fly = { FLY_MACHINE_ID: "d891", FLY_PRIVATE_IP: "fdaa:0:18::2" };
+  assert.deepEqual(of(fly), { nodeId: "d891", address: "[fdaa:0:18::2]:8000" });
+  assert.equal(of({ FLY_PRIVATE_IP: "fdaa:0:18::2" }).nodeId, "-fdaa-0-18-2-8000");
 });

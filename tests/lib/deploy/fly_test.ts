@@ -177,7 +177,7 @@ Deno.test("too many requests are asked again; what Fly refuses is told as Fly sa
   assert.deepEqual(living(kit.fly).length, 3);
   await assert.rejects(
     kit.deploy([], { FLY_API_TOKEN: "wrong" }),
-    /Fly answers GET  with 401: Authenticate: token validation error/,
+    /Fly answers GET \/machines with 401: Authenticate: token validation error/,
   );
 });
 

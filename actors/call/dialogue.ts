@@ -100,8 +100,8 @@ export interface Dialogue {
   readonly pauses: Pauses;
   /** The caller's last turn, while words behind it may go on with it; null else. */
   readonly lastTurn: { readonly endedAt: number } | null;
-  /** A turn that was taken as over before its final words came: they are not said twice. */
-  readonly guessed: string | null;
+  /** Turns that were taken as over before their final words came, the oldest first: they are not said twice. */
+  readonly guessed: readonly string[];
   /** What the caller is keying, where that is no turn yet. */
   readonly keypad: Keypad | null;
   /** Keys that the agent is to press once nobody speaks, and those that are on their way. */
@@ -248,7 +248,7 @@ export function newDialogue(graph: Graph): Dialogue {
     sign: null,
     pauses: noPauses,
     lastTurn: null,
-    guessed: null,
+    guessed: [],
     keypad: null,
     keysToSend: "",
     sending: null,

@@ -149,7 +149,9 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
     const before = dialogue;
     const [next, followed] = takeEvent(before, event, scenario, now);
     dialogue = next;
-    if (next.guessed !== null && next.guessed !== before.guessed) finals.push(next.guessed);
+    if (next.guessed !== before.guessed && next.guessed.length >= before.guessed.length) {
+      finals.push(...next.guessed.slice(-1));
+    }
     followed.forEach(perform);
     if (isOver || next.turn === before.turn) return;
     cancel(deadline);
@@ -356,7 +358,7 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
 
   function final(text: string): void {
     const isTaken = !isAway && !isOver && dialogue.turn.floor !== "closing";
-    if (isTaken && !isSame(text, dialogue.guessed ?? "")) finals.push(text);
+    if (isTaken && !dialogue.guessed.some((guess) => isSame(text, guess))) finals.push(text);
     const recognition = { type: "final", text, startMs: now, endMs: now, confidence: 1 } as const;
     tell({ type: "heard", recognition, endedAt: now });
   }

@@ -84,9 +84,10 @@ export function signalled(scene: Scene, text: string): void {
 /** The final words of a turn that was taken as over without them. */
 function isToldAgain(scene: Scene, text: string): boolean {
   const { guessed } = scene.dialogue;
-  if (guessed === null || text.trim() === "") return false;
-  scene.set({ guessed: null });
-  return isSame(text, guessed);
+  if (guessed.length === 0 || text.trim() === "") return false;
+  const at = guessed.findIndex((guess) => isSame(text, guess));
+  scene.set({ guessed: at === -1 ? [] : guessed.slice(at + 1) }); // finals come in order
+  return at !== -1;
 }
 
 function noteBegun(scene: Scene, text: string): void {

@@ -9,6 +9,9 @@ import { type Milestone, reach } from "@/actors/call/gap.ts";
 import type { Utterance } from "@/actors/call/ledger.ts";
 import { takeTurn, type TurnAction, type TurnEvent, type TurnRules } from "@/actors/call/turns.ts";
 
+/** Turns whose final words may be on their way still: a recogniser is not so far behind. */
+const GUESSED_MAX = 4;
+
 /** The ways up: what a part hands to those that are above it. */
 export interface Course {
   take(scene: Scene, event: DialogueEvent): void;
@@ -60,7 +63,8 @@ export class Scene {
     const [turn, action] = takeTurn(before, event, this.rules);
     this.set({ turn });
     if (before.floor === "pause" && before.text === "" && turn.floor === "thinking") {
-      this.set({ guessed: before.guess });
+      const guessed = [...this.dialogue.guessed, before.guess ?? ""];
+      this.set({ guessed: guessed.slice(-GUESSED_MAX) });
     }
     if (action !== undefined) this.#course.act(this, action);
   }

@@ -128,6 +128,17 @@ Deno.test("a turn whose final words differ from the guess gets a reply of its ow
   });
 });
 
+Deno.test("words of two turns that come behind both ends are not said twice", () => {
+  const stage = greeted();
+  for (const words of ["A check-up.", "On Monday."]) {
+    stage.eager(words, false); // its final words come EAGER_MS later
+    stage.utteranceEnded();
+  }
+  stage.advance(EAGER_MS);
+  const told = stage.events.flatMap((it) => it.type === "caller_said" ? [it.text] : []);
+  assert.deepEqual(told, ["A check-up.", "On Monday."]);
+});
+
 Deno.test("the parts of the gap sum to it when the reply was there before the turn was over", () => {
   const stage = greeted();
   stage.eager("A check-up.", false);

@@ -206,7 +206,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       desk: house.desk,
       metrics: () =>
         prometheusText(system.metrics()) + limiterText(house.limiterMetrics()) +
-        breakersText(house.breakers.view()) + house.meter.text() + way.text(),
+        breakersText(house.breakers.view()) + house.meter.text() + way.text() + house.linksText(),
       log,
     }),
     { hostname: config.operator.host, port: config.operator.port, clock, log },

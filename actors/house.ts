@@ -126,6 +126,8 @@ export interface House {
   readonly meter: CallMeter;
   /** Where the sockets of other machines are taken; null: there can be none. */
   readonly links: Neighbours["links"];
+  /** What waits between machines, as Prometheus text. */
+  linksText(): string;
   /** The machines there are, and who owns what. */
   readonly roster: Roster;
   readonly places: Places;
@@ -504,7 +506,8 @@ export function openHouse(options: HouseOptions): House {
     links: neighbours.links,
     places,
     holderOf: async (id) => (await directory.owner({ kind: callKind.name, id }))?.owner ?? null,
-    roster: newRoster({ directory, holdings, region: config.region }),
+    roster: newRoster({ directory, holdings, region: config.region, neighbours }),
+    linksText: neighbours.metricsText,
     async joined() {
       await membership?.ask((reply) => ({ type: "whenJoined", reply }), { timeoutMs: JOIN_MS })
         .catch((error) => log.error("this machine has not joined yet", { error }));

@@ -27,6 +27,10 @@ export interface Inspection {
 /** The machines there are, and which of them owns an actor. */
 export interface Cluster {
   view(): Promise<unknown>;
+  /** An actor of another machine, as that one shows it; null: no machine knows of it. */
+  inspect(actor: { readonly kind: string; readonly id: string }): Promise<unknown>;
+  /** The actors of a machine; null: there is none of this name, or it did not answer. */
+  list(nodeId: string, kind: string | null): Promise<unknown>;
   /** A null epoch: nobody has ever owned it, or it has ended. */
   ownerOf(actor: { readonly kind: string; readonly id: string }): Promise<
     { readonly epoch: number | null }
@@ -61,14 +65,17 @@ export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
     .use(bearer(token))
     .use(asOperator())
     .route("/tenants", operatorTenants(deps))
-    .get("/actors", (c) => c.json({ actors: inspection.list(c.req.query("kind")) }))
+    .get("/actors", async (c) => {
+      const { kind, node } = c.req.query();
+      if (node === undefined) return c.json({ actors: inspection.list(kind) });
+      return c.json(Object(found(await roster.list(node, kind ?? null), "machine")));
+    })
     .get("/cluster", async (c) => c.json(Object(await roster.view())))
     .get("/actors/:kind/:id", async (c) => {
       const { kind, id } = c.req.param();
       const here = inspection.inspect(kind, id);
       if (here !== null) return c.json(here);
-      const elsewhere = await roster.ownerOf({ kind, id });
-      return c.json(found(elsewhere.epoch === null ? null : elsewhere));
+      return c.json(Object(found(await roster.inspect({ kind, id }))));
     })
     .get("/actors/:kind/:id/owner", async (c) => {
       const { kind, id } = c.req.param();

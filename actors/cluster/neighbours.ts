@@ -9,8 +9,16 @@ import type { Log } from "@/lib/log.ts";
 import { Secret } from "@/lib/secret.ts";
 import type { Directory } from "./directory.ts";
 import type { Holdings } from "./holdings.ts";
+import {
+  type Health,
+  inspector,
+  INSPECTOR_ID,
+  inspectorCrossing,
+  inspectorKind,
+} from "./inspector.ts";
 import { connectLink } from "@/actors/cluster/links/connect.ts";
 import type { Reachable } from "@/actors/cluster/links/crossing.ts";
+import { linksText } from "@/actors/cluster/links/metrics_text.ts";
 import { links, linksKind, type LinksMessage } from "@/actors/cluster/links/links.ts";
 import { newService } from "@/actors/cluster/links/serve.ts";
 import { type Movables, newMovables } from "./claimed.ts";
@@ -28,6 +36,10 @@ export interface Neighbours {
   readonly linkKey: Secret;
   /** From the node, at every look. */
   seen(nodes: readonly Node[]): void;
+  /** How this machine is. */
+  health(): Health;
+  /** Prometheus text. */
+  metricsText(): string;
 }
 
 export interface NeighboursOptions {
@@ -45,8 +57,9 @@ export interface NeighboursOptions {
 }
 
 export function openNeighbours(options: NeighboursOptions): Neighbours {
-  const { system, directory, holdings, table, region, isOneOfMany, clock, log } = options;
+  const { system, directory, holdings, region, isOneOfMany, clock, log } = options;
   const { connect = connectLink } = options;
+  const table = new Map([...options.table, [inspectorKind.name, inspectorCrossing(system)]]);
   const linkKey = new Secret(newToken());
   const peers = newPeers();
 
@@ -93,5 +106,19 @@ export function openNeighbours(options: NeighboursOptions): Neighbours {
     ...{ system, directory, holdings, isOneOfMany, clock, log },
     othersClaim: () => peers.nodes.some((node) => node.state === "active" && !owners.isSelf(node)),
   });
-  return { router, peers, movables, links: ref, linkKey, seen };
+
+  function health(): Health {
+    const ages = system.list().map(({ oldestMessageMs }) => oldestMessageMs ?? 0);
+    const now = clock.now();
+    for (const { oldestAt } of peers.wires()) if (oldestAt !== null) ages.push(now - oldestAt);
+    return { oldestUndeliveredMs: Math.round(ages.reduce((a, b) => Math.max(a, b), 0)) };
+  }
+
+  if (isOneOfMany) {
+    system.spawn(inspectorKind, INSPECTOR_ID, () => inspector({ system, health }));
+  }
+  return {
+    ...{ router, peers, movables, links: ref, linkKey, seen, health },
+    metricsText: () => linksText(peers.wires(), health()),
+  };
 }

@@ -1,12 +1,33 @@
 /** The roster: the machines there are and who owns what, as operators see it from any of them. */
 
+import type { Reply } from "@/actors/runtime/actor.ts";
 import type { ActorKey, Boot, DrainOrder, Node } from "@/db/cluster.ts";
+import { AppError } from "@/lib/errors.ts";
 import type { Directory } from "./directory.ts";
 import type { Holdings } from "./holdings.ts";
+import {
+  type Health,
+  INSPECTOR_ID,
+  inspectorKind,
+  type InspectorMessage,
+  type Listing,
+} from "./inspector.ts";
+import type { WireView } from "@/actors/cluster/links/wire.ts";
+import type { Neighbours } from "./neighbours.ts";
 import { placeActor } from "./rendezvous.ts";
+
+/** Operators wait for a machine that does not answer for so long. */
+const LOOK_MS = 1_000;
 
 export interface NodeView extends Node {
   readonly isSelf: boolean;
+  /**
+   * The age of the oldest message that waits on it, in a mailbox or for another machine: high means that it makes no
+   * progress, whatever else looks well. Null: it did not answer.
+   */
+  readonly oldestUndeliveredMs: number | null;
+  /** The link from here; null: it is this machine, or there is none. */
+  readonly link: { readonly isOpen: boolean } & WireView | null;
   /** How many actors of each kind it owns. */
   readonly actors: Readonly<Record<string, number>>;
 }
@@ -28,7 +49,19 @@ export interface OwnerView {
   readonly address: string | null;
 }
 
+/** An actor as its own machine shows it. */
+export interface FarReport extends OwnerView {
+  /** Null: that machine did not answer. */
+  readonly report: unknown;
+  /** Which machine has shown it; null: none did. */
+  readonly shownBy: Boot | null;
+}
+
 export interface Roster {
+  /** An actor that is not on this machine, as its own one shows it; null: no machine knows of it. */
+  inspect(actor: ActorKey): Promise<FarReport | null>;
+  /** The actors of another machine; null: there is none of this name, or it did not answer. */
+  list(nodeId: string, kind: string | null): Promise<Listing | null>;
   view(): Promise<ClusterView>;
   ownerOf(actor: ActorKey): Promise<OwnerView>;
   /** Has a machine drain, which sees so at its next look; false: there is none of this name. */
@@ -36,13 +69,46 @@ export interface Roster {
 }
 
 export function newRoster(
-  { directory, holdings, region }: {
+  { directory, holdings, region, neighbours }: {
     readonly directory: Directory;
     readonly holdings: Holdings;
     readonly region: string;
+    readonly neighbours: Pick<Neighbours, "router" | "peers" | "health">;
   },
 ): Roster {
+  const { router, peers } = neighbours;
   const isSelf = ({ incarnation }: Boot): boolean => incarnation === holdings.boot?.incarnation;
+
+  /** Null: it did not answer. */
+  async function ask<T>(
+    boot: Boot,
+    question: (reply: Reply<T>) => InspectorMessage,
+  ): Promise<T | null> {
+    const there = router.at(boot, inspectorKind, INSPECTOR_ID);
+    return await there.ask(question, { timeoutMs: LOOK_MS }).catch((error) => {
+      if (error instanceof AppError) return null;
+      throw error;
+    });
+  }
+
+  async function healthOf(boot: Boot): Promise<Health | null> {
+    if (isSelf(boot)) return neighbours.health();
+    return await ask<Health>(boot, (reply) => ({ type: "health", reply }));
+  }
+
+  function linkTo(boot: Boot): NodeView["link"] {
+    const wire = peers.wire(boot);
+    return wire === null ? null : { isOpen: wire.isOpen, ...wire.view };
+  }
+  async function ownerOf({ kind, id }: ActorKey): Promise<OwnerView> {
+    const [owned, nodes] = await Promise.all([directory.owner({ kind, id }), directory.nodes()]);
+    const boot = owned?.owner ?? null;
+    const at = nodes.find(({ incarnation }) => incarnation === boot?.incarnation);
+    const owner = boot && { ...boot, isSelf: isSelf(boot), isDead: at === undefined };
+    const next = at ?? placeActor(`${kind}/${id}`, nodes, region);
+    return { kind, id, epoch: owned?.epoch ?? null, owner, address: next?.address ?? null };
+  }
+
   return {
     drain: directory.orderDrain,
     async view() {
@@ -54,24 +120,43 @@ export function newRoster(
         }
         return actors;
       };
+      const healths = await Promise.all(nodes.map(healthOf));
       const living = new Set(nodes.map(({ incarnation }) => incarnation));
       return {
         self: holdings.boot,
-        nodes: nodes.map((node) => ({
+        nodes: nodes.map((node, nth) => ({
           ...node,
           isSelf: isSelf(node),
+          oldestUndeliveredMs: healths[nth]?.oldestUndeliveredMs ?? null,
+          link: linkTo(node),
           actors: actorsOf(({ incarnation }) => incarnation === node.incarnation),
         })),
         orphans: actorsOf(({ incarnation }) => !living.has(incarnation)),
       };
     },
-    async ownerOf({ kind, id }) {
-      const [owned, nodes] = await Promise.all([directory.owner({ kind, id }), directory.nodes()]);
-      const boot = owned?.owner ?? null;
-      const at = nodes.find(({ incarnation }) => incarnation === boot?.incarnation);
-      const owner = boot && { ...boot, isSelf: isSelf(boot), isDead: at === undefined };
-      const next = at ?? placeActor(`${kind}/${id}`, nodes, region);
-      return { kind, id, epoch: owned?.epoch ?? null, owner, address: next?.address ?? null };
+    async inspect({ kind, id }) {
+      const owned = await ownerOf({ kind, id });
+      // What has no row, as a desk or the leg of a call, may be anywhere.
+      const others = peers.nodes.filter((node) => !isSelf(node));
+      const asked = owned.owner === null ? others : owned.owner.isSelf ? [] : [owned.owner];
+      const reports = await Promise.all(asked.map(async ({ nodeId, incarnation }) => {
+        const shownBy = { nodeId, incarnation };
+        const report = await ask<unknown>(
+          shownBy,
+          (reply) => ({ type: "inspect", kind, id, reply }) as InspectorMessage,
+        );
+        return { report, shownBy };
+      }));
+      const found = reports.find(({ report }) => report !== null);
+      if (found === undefined && owned.epoch === null) return null;
+      return { ...owned, ...found ?? { report: null, shownBy: null } };
     },
+    async list(nodeId, kind) {
+      const node = peers.nodes.find((it) => it.nodeId === nodeId);
+      return node === undefined
+        ? null
+        : await ask<Listing>(node, (reply) => ({ type: "list", kind, reply }));
+    },
+    ownerOf,
   };
 }

@@ -38,6 +38,10 @@ function setUp(): {
     inspection,
     roster: {
       view: () => Promise.resolve({ self: null, nodes: [], orphans: {} }),
+      inspect: ({ kind, id }) =>
+        Promise.resolve(id === "3" ? { kind, id, report: { view: {} } } : null),
+      list: (nodeId, kind) =>
+        Promise.resolve(nodeId === "two" ? { actors: [{ kind, id: "4" }], leftOut: 0 } : null),
       ownerOf: ({ kind, id }) => Promise.resolve({ kind, id, epoch: id === "3" ? 7 : null }),
       drain(nodeId, order) {
         if (nodeId !== "one") return Promise.resolve(false);
@@ -81,9 +85,21 @@ Deno.test("operators see the machines there are, and who owns an actor that live
   const { get } = setUp();
   const cluster = await (await get("/cluster")).json();
   assert.deepEqual(cluster, { self: null, nodes: [], orphans: {} });
-  const elsewhere = { kind: "call", id: "3", epoch: 7 };
-  assert.deepEqual(await (await get("/actors/call/3")).json(), elsewhere);
-  assert.deepEqual(await (await get("/actors/call/3/owner")).json(), elsewhere);
+  assert.deepEqual(await (await get("/actors/call/3")).json(), {
+    kind: "call",
+    id: "3",
+    report: { view: {} },
+  });
+  assert.deepEqual(await (await get("/actors/call/3/owner")).json(), {
+    kind: "call",
+    id: "3",
+    epoch: 7,
+  });
+  assert.deepEqual(await (await get("/actors?node=two&kind=call")).json(), {
+    actors: [{ kind: "call", id: "4" }],
+    leftOut: 0,
+  });
+  assert.equal((await get("/actors?node=nobody")).status, 404);
 });
 
 Deno.test("operators read dead letters and metrics", async () => {

@@ -12,6 +12,7 @@ import {
   type Address,
   backEntry,
   type Entry,
+  ENTRY_UNITS_MAX,
   failEntry,
   movedEntry,
   type Place,
@@ -80,8 +81,12 @@ export function newService({ table, owners, returns, log }: ServeDeps, wire: Wir
     here.ask<unknown>((reply) => ({ ...question, reply }), { timeoutMs, signal }).then(
       (answer) => {
         const odd = oddity(answer);
-        if (odd === null) told(ask, replyEntry(ask, answer));
-        else failed(entry, new Error(`The answer cannot cross: it holds ${odd}`));
+        if (odd !== null) {
+          return failed(entry, new Error(`The answer cannot cross: it holds ${odd}`));
+        }
+        const reply = replyEntry(ask, answer);
+        if (reply.length <= ENTRY_UNITS_MAX) return told(ask, reply);
+        failed(entry, new AppError("too_large", "The answer is too long to cross"));
       },
       (error) => failed(entry, error),
     );

@@ -63,6 +63,13 @@ export interface WireOptions {
   undelivered(parcel: Parcel): void;
 }
 
+export interface WireView {
+  readonly waiting: number;
+  readonly asks: number;
+  readonly unsentBytes: number;
+  readonly frames: number;
+}
+
 export class Wire {
   readonly peer: Boot;
   readonly #options: WireOptions;
@@ -73,7 +80,10 @@ export class Wire {
   #hasEnded = false;
   #queue: Item[] = [];
   #units = 0;
+  /** Over the link there is. */
   #frames = 0;
+  /** Over all there were. */
+  #sent = 0;
   #asked = 0;
   /** By number; those that are not written yet as well. */
   readonly #asks = new Map<number, { readonly asker: Asker; isWritten: boolean }>();
@@ -87,10 +97,11 @@ export class Wire {
     return this.#socket !== null;
   }
 
-  /** For operators. */
-  get view(): { readonly waiting: number; readonly asks: number; readonly unsentBytes: number } {
+  /** For operators. `frames`: that were ever sent. */
+  get view(): WireView {
     const unsentBytes = this.#socket?.bufferedBytes ?? 0;
-    return { waiting: this.#queue.length, asks: this.#asks.size, unsentBytes };
+    const waiting = this.#queue.length;
+    return { waiting, asks: this.#asks.size, unsentBytes, frames: this.#sent };
   }
 
   /** Since when the oldest message waits here; null: none does. */
@@ -215,14 +226,19 @@ export class Wire {
       const text = item.text(now);
       if (text === null) continue;
       if (entries.length > 0 && units + text.length > FRAME_UNITS_FULL) {
-        socket.send(frameOf(++this.#frames, entries));
+        this.#write(socket, entries);
         entries = [];
         units = 0;
       }
       entries.push(text);
       units += text.length;
     }
-    if (entries.length > 0) socket.send(frameOf(++this.#frames, entries));
+    if (entries.length > 0) this.#write(socket, entries);
+  }
+
+  #write(socket: MessageSocket, entries: readonly string[]): void {
+    this.#sent++;
+    socket.send(frameOf(++this.#frames, entries));
   }
 
   #put(item: Item): boolean {

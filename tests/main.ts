@@ -18,7 +18,7 @@ const SYSTEM = /^tests\/system\//;
 const STATEMENTS = /^tests\/db\//;
 /** Calls at the pace of speech, on one database: others ask of it what they ask. */
 const SPOKEN =
-  /^tests\/server\/(call_defaults|clips|detection|phone|realtime|recording|relay|rooms|ways)_test/;
+  /^tests\/server\/(call_defaults|clips|deploy|detection|drain|phone|realtime|recording|relay|rooms|ways)_test/;
 
 /** What needs nothing but the npm registry. */
 const PARTS: readonly Part[] = [

@@ -8,6 +8,8 @@ import { type ServerKit, serverKit, type ServerKitOptions } from "./server.ts";
 export interface Machines {
   readonly proxy: FlyProxy;
   readonly kits: readonly ServerKit[];
+  /** One more, which gets requests once it is uncordoned. */
+  start(id: string): Promise<ServerKit>;
   close(): Promise<void>;
 }
 
@@ -30,16 +32,25 @@ export async function startMachines(options: MachinesOptions): Promise<Machines>
   };
   const authToken = crypto.randomUUID();
   const kits: ServerKit[] = [];
-  for (const id of names) { // one after the other: the first one seeds
+
+  async function start(id: string): Promise<ServerKit> {
     const own = isFly ? { FLY_MACHINE_ID: id } : {};
     const twilio = { authToken, ...options.twilio };
     const kit = await serverKit({ database, env: { ...shared, ...own }, twilio });
     kits.push(kit);
     proxy.add({ id, port: kit.server.port });
+    proxy.cordon(id);
+    return kit;
+  }
+
+  for (const id of names) { // one after the other: the first one seeds
+    await start(id);
+    proxy.uncordon(id);
   }
   return {
     proxy,
     kits,
+    start,
     async close() {
       for (const kit of kits) await kit.close();
       await proxy.close();

@@ -82,7 +82,9 @@ Deno.test("a call is led, listened to and looked at through a machine that does 
   assert.ok(desk !== null);
   const listed = await json<{ actors: { kind: string }[] }>(two, "/actors?node=one&kind=call");
   assert.deepEqual(listed.actors.map(({ kind }) => kind), ["call"]);
-  assert.equal((await two.operator("/actors/call/call_nobody")).status, 404);
+  const nobody = await two.operator("/actors/call/call_nobody");
+  await nobody.body?.cancel();
+  assert.equal(nobody.status, 404);
 
   const counting = (await linked(two)).map(({ actors }) => actors["tenant"] ?? 0);
   assert.equal(

@@ -1,7 +1,7 @@
 /** The router: refs of actors wherever they are. What is here is asked here, at no cost; the rest goes over a link. */
 
 import type { AskOptions, Kind, Message, Ref, Reply } from "@/actors/runtime/actor.ts";
-import { ASK_TIMEOUT_MS } from "@/actors/runtime/ask.ts";
+import { ASK_TIMEOUT_MS, drainingError } from "@/actors/runtime/ask.ts";
 import type { System } from "@/actors/runtime/system.ts";
 import { Wheel } from "@/actors/runtime/wheel.ts";
 import type { ActorKey, Boot } from "@/db/cluster.ts";
@@ -47,7 +47,7 @@ export interface RouterDeps {
   readonly table: ReadonlyMap<string, Reachable>;
   readonly owners: Owners;
   readonly peers: Peers;
-  readonly system: Pick<System, "deadLetter">;
+  readonly system: Pick<System, "deadLetter" | "phase">;
   readonly clock: Clock;
 }
 
@@ -56,6 +56,11 @@ export function newRouter(deps: RouterDeps): Router & Returns {
   const wheel = new Wheel(clock);
   /** Who waits for an owner to be found, by actor. */
   const seeking = new Map<string, Waiting[]>();
+
+  /** The links are closing: what is put on one now would wait for its deadline. */
+  function isOver(): boolean {
+    return system.phase === "stopping" || system.phase === "stopped";
+  }
 
   function undelivered({ address: { kind, id }, type }: Parcel): void {
     system.deadLetter({ kind, id, type, reason: "lost" });
@@ -164,6 +169,7 @@ export function newRouter(deps: RouterDeps): Router & Returns {
         const found = here();
         if (found !== null) return found.send(message);
         const parcel = parcelOf(address, message);
+        if (isOver()) return dispatch(parcel, null);
         const wire = known();
         if (wire !== null || at !== null) return dispatch(parcel, wire);
         if ((seeking.get(keyOf(address))?.length ?? 0) >= QUEUE_MAX) return dispatch(parcel, null);
@@ -173,6 +179,7 @@ export function newRouter(deps: RouterDeps): Router & Returns {
       ask<T>(question: (reply: Reply<T>) => M, options: AskOptions = {}): Promise<T> {
         const found = here();
         if (found !== null) return found.ask(question, options);
+        if (isOver()) return Promise.reject(drainingError());
         return new Promise<T>((resolve, reject) => {
           const { signal } = options;
           if (signal?.aborted === true) return reject(signal.reason);

@@ -6,6 +6,8 @@ import { newHoldings } from "@/actors/cluster/holdings.ts";
 import { releaseMovables } from "@/actors/cluster/movables.ts";
 import type { DrainOrder } from "@/db/cluster.ts";
 import { silentLog } from "@/lib/log.ts";
+import { AppError } from "@/lib/errors.ts";
+import { machinesKit, pinnedKind } from "@/tests/support/linked_machines.ts";
 import { type ManualClock, manualClock } from "@/tests/support/manual_clock.ts";
 
 const WAIT: DrainOrder = { calls: "wait", deadlineMs: 60_000 };
@@ -132,4 +134,37 @@ Deno.test("movable actors stop first, then their rows are given up in one statem
   assert.deepEqual(log, ["stop campaign/a", "stop tenant/b", "release campaign, alive tenant/b"]);
   assert.equal(holdings.fenceOf({ kind: "campaign", id: "a" }), null);
   assert.notEqual(holdings.fenceOf({ kind: "tenant", id: "b" }), null);
+});
+
+Deno.test("what is asked of another machine fails at once when this one stops, and what is asked then as well", async () => {
+  const kit = machinesKit();
+  const [one, two] = [kit.machine("one"), kit.machine("two")];
+  two.pin("x");
+  await kit.look();
+  await kit.clock.advance(200); // there is a link
+  const far = one.neighbours.router.ref(pinnedKind, "x");
+  const failed: unknown[] = [];
+  const ask = (type: "sum" | "wait"): Promise<unknown> =>
+    far.ask<number>((reply) => ({ type, reply })).catch((error) => failed.push(error));
+  const sum = far.ask<number>((reply) => ({ type: "sum", reply }));
+  await kit.clock.settle();
+  assert.equal(await sum, 0);
+
+  const asked = ask("wait"); // it is not answered
+  await kit.clock.settle();
+  assert.deepEqual(two.handled, ["x sum", "x wait"]);
+  const stopped = one.system.shutdown();
+  const last = ask("sum"); // as last words do
+  const sent = far.send({ type: "add", amount: 1 });
+  await kit.clock.settle();
+  await stopped;
+  await Promise.all([asked, last]);
+  assert.equal(kit.clock.now(), 200, "no time has passed");
+  assert.deepEqual(failed.map((error) => error instanceof AppError && error.code), [
+    ...["draining", "unknown_outcome"],
+  ]);
+  assert.equal(sent, false);
+  const ended = two.system.shutdown();
+  await kit.clock.settle();
+  await ended;
 });

@@ -420,10 +420,10 @@ export function openHouse(options: HouseOptions): House {
     membership?.send({ type: "ended", actor: { kind: callKind.name, id: callId } });
   }
 
-  /** Others may have it once all that it has written is on disk. */
+  /** Others may have it once all that it has written is on disk. What it still wrote would show its fence, and be refused. */
   async function giveUpCall(callId: string): Promise<void> {
     await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: GIVE_UP_MS });
-    const fence = holdings.giveUp({ kind: callKind.name, id: callId });
+    const fence = holdings.fenceOf({ kind: callKind.name, id: callId });
     if (fence !== null) await directory.release(fence);
   }
 

@@ -64,6 +64,20 @@ const get = createRoute({
   responses: { 200: answer(Clip, "The clip") },
 });
 
+const sound = createRoute({
+  ...common,
+  method: "get",
+  path: "/{id}/audio",
+  summary: "Listen to a clip",
+  request: { params },
+  responses: {
+    200: {
+      description: "16-bit PCM, mono, 8 kHz, as callers hear it",
+      content: { "audio/wav": { schema: z.string().meta({ format: "binary" }) } },
+    },
+  },
+});
+
 const remove = createRoute({
   ...common,
   method: "delete",
@@ -78,6 +92,10 @@ export const clips = newRoutes()
   .openapi(list, async (c) => c.json(await c.var.desk("clips", c.req.valid("query")), 200))
   .openapi(create, async (c) => c.json(await c.var.desk("createClip", c.req.valid("json")), 201))
   .openapi(get, async (c) => c.json(await c.var.desk("clip", c.req.valid("param").id), 200))
+  .openapi(sound, async (c) => {
+    const file = await c.var.desk("clipSound", c.req.valid("param").id);
+    return c.body(file, 200, { "Content-Type": "audio/wav" });
+  })
   .openapi(remove, async (c) => {
     await c.var.desk("deleteClip", c.req.valid("param").id);
     return c.body(null, 204);

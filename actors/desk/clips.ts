@@ -11,6 +11,7 @@ import {
 } from "@/db/clips.ts";
 import type { Sql } from "@/db/client.ts";
 import { BYTES_PER_MS, FRAME_BYTES } from "@/lib/audio/frame.ts";
+import { wav } from "@/lib/audio/wav.ts";
 import { readWav } from "@/lib/audio/wav_read.ts";
 import { CLIP_MAX_BYTES, CLIP_MAX_MS, clipKey, clipPrefix } from "@/lib/clip_library.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -56,6 +57,20 @@ export const clipErrands = {
     "agents:read",
     async ({ read, tenantId }, clipId: string): Promise<ClipView> =>
       toView(await read((sql) => found(sql, tenantId, clipId))),
+  ),
+
+  /** As a file that everything plays. Throws gone when the store does not have it any more. */
+  clipSound: errand(
+    "agents:read",
+    async (
+      { read, tenantId, stores, signal },
+      clipId: string,
+    ): Promise<Uint8Array<ArrayBuffer>> => {
+      const { id, store } = await read((sql) => found(sql, tenantId, clipId));
+      const audio = await stores.of(store).get(clipKey(tenantId, id), signal);
+      if (audio === null) throw new AppError("gone", "The clip's sound is not in its store");
+      return wav([audio]);
+    },
   ),
 
   /** The sound is stored first: a row whose sound is not there would be silence in a call. */

@@ -40,9 +40,13 @@ Deno.test("a clip is stored as µ-law, listed, read and deleted with its sound",
   const key = clipKey(tenantId, made.id);
   const stored = await current.get(key, never());
   assert.deepEqual(decodeMulaw(stored ?? new Uint8Array()), decodeMulaw(SOUND));
+  const file = await run("clipSound", made.id);
+  assert.equal(file.toBase64(), CLIP.audio, "it can be listened to");
   await assert.rejects(run("createClip", CLIP), { code: "conflict", field: "name" });
   const all = await current.list(key.slice(0, key.indexOf("/", "clips/".length) + 1), never());
   assert.equal(all.length, 1, "nothing is left of what was refused");
+  await current.delete(key.slice(0, key.lastIndexOf("/") + 1), never());
+  await assert.rejects(run("clipSound", made.id), { code: "gone" });
   assert.equal(await run("deleteClip", made.id), null);
   assert.equal(await current.get(key, never()), null);
   await assert.rejects(run("clip", made.id), { code: "not_found" });

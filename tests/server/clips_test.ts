@@ -25,7 +25,13 @@ Deno.test("a caller hears a recorded sentence between spoken ones, and its words
       text: "We open at nine.",
       audio: wav([speak(RECORDED).audio]).toBase64(),
     };
-    assert.equal((await ask("POST", "/api/v1/clips", clip)).status, 201);
+    const stored = await ask("POST", "/api/v1/clips", clip);
+    assert.equal(stored.status, 201);
+    const sound = await fetch(`${kit.url}/api/v1/clips/${stored.body.id}/audio`, {
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    assert.equal(sound.headers.get("content-type"), "audio/wav");
+    assert.equal((await sound.bytes()).toBase64(), clip.audio);
     const nodes = exampleGraph.nodes.map((node) =>
       node.type === "start"
         ? { ...node, greeting: "Welcome to us. {{clip:opening-hours}} What is it?" }

@@ -122,6 +122,11 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
     body: () => ({ name: "new", text: "Hello.", format: "mulaw", audio: "/".repeat(400) }),
   },
   "GET /api/v1/clips/{id}": { needs: "agents:read", ok: 200, ids: { id: clip } },
+  "GET /api/v1/clips/{id}/audio": {
+    needs: "agents:read",
+    ok: 410, // none was stored
+    ids: { id: clip },
+  },
   "DELETE /api/v1/clips/{id}": { needs: "agents:write", ok: 204, ids: { id: clip } },
 
   "GET /api/v1/calls": { needs: "calls:read", ok: 200, shows: ({ ids }) => ids.call },

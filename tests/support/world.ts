@@ -213,7 +213,7 @@ export const ROWS: Readonly<Record<string, (world: World, sql: Sql) => Values>> 
   }),
   webhook_endpoint: ({ ids, canary }) => ({
     ...own(ids, "endpoint"),
-    url: "https://hooks.invalid/", // a name that never leads anywhere (RFC 2606)
+    url: "https://192.0.2.1/", // an address that leads nowhere (RFC 5737), and no name to be looked up
     description: canary,
     events: "{}",
     mode: "standard",

@@ -34,6 +34,8 @@ export const CLOSED = {
   gone: { code: 4006, reason: "machine is gone" },
 } as const;
 
+type Closed = typeof CLOSED[keyof typeof CLOSED];
+
 export type LinkMessage =
   | { type: "keyDue" }
   /** What the other proves itself with; null: it is dead, or talks to nobody. */
@@ -48,7 +50,10 @@ export type LinkMessage =
   | { type: "closed"; socket: MessageSocket; code: number; reason: string }
   | { type: "greetMissed" }
   | { type: "beatDue" }
-  | { type: "flushFailed"; error: unknown };
+  /** The other asks whether actors are handled here. */
+  | { type: "beatCame"; beat: number }
+  /** What came cannot be. */
+  | { type: "broken"; closed: Closed };
 
 export const linkKind: Kind<LinkMessage> = {
   name: "link",
@@ -92,9 +97,14 @@ interface Greeting {
 
 interface Open {
   readonly socket: MessageSocket;
-  readonly frames: number;
-  readonly heardAtMs: number;
   readonly beats: number;
+}
+
+/** What has come over the open link: changed in place, by this life alone. */
+interface Heard {
+  readonly socket: MessageSocket;
+  frames: number;
+  atMs: number;
 }
 
 interface State {
@@ -113,6 +123,7 @@ export function link(settings: LinkSettings, deps: LinkDeps): Actor<State, LinkM
   /** Of hellos that were taken. Changed in place, by this life alone. */
   const nonces = new Set<string>();
   const service = deps.newService(wire);
+  let heard: Heard | null = null;
   type Ctx = Context<LinkMessage>;
 
   function dialAfter(state: State, ctx: Ctx): State {
@@ -123,7 +134,9 @@ export function link(settings: LinkSettings, deps: LinkDeps): Actor<State, LinkM
 
   function listen(socket: MessageSocket, ctx: Ctx): void {
     socket.listen({
-      message: ctx.guard((data: string | Uint8Array) => ({ type: "said", socket, data })),
+      message: ctx.guard((data: string | Uint8Array) =>
+        heard?.socket === socket ? take(heard, data, ctx.now()) : { type: "said", socket, data }
+      ),
       closed: ctx.guard((code: number, reason: string) => ({
         type: "closed",
         socket,
@@ -140,7 +153,7 @@ export function link(settings: LinkSettings, deps: LinkDeps): Actor<State, LinkM
     return { ...state, greeting };
   }
 
-  function refuse(state: State, { code, reason }: typeof CLOSED[keyof typeof CLOSED], ctx: Ctx) {
+  function refuse(state: State, { code, reason }: Closed, ctx: Ctx) {
     log.warn("link refused", { peer: nameOf(peer), reason });
     state.greeting?.socket.close(code, reason);
     ctx.cancel("greet");
@@ -159,11 +172,11 @@ export function link(settings: LinkSettings, deps: LinkDeps): Actor<State, LinkM
     wire.opened(socket, ctx.guard(() => wire.flush()));
     ctx.timer("beat", BEAT_MS, { type: "beatDue" });
     log.info("machines linked", { peer: nameOf(peer), isOurs: isDialing });
-    const open = { socket, frames: 0, heardAtMs: ctx.now(), beats: 0 };
-    return { ...state, greeting: null, open, tries: 0, lastRefusal: null };
+    heard = { socket, frames: 0, atMs: ctx.now() };
+    return { ...state, greeting: null, open: { socket, beats: 0 }, tries: 0, lastRefusal: null };
   }
 
-  function close(state: State, { code, reason }: typeof CLOSED[keyof typeof CLOSED], ctx: Ctx) {
+  function close(state: State, { code, reason }: Closed, ctx: Ctx) {
     state.open?.socket.close(code, reason);
     return ended(state, reason, ctx);
   }
@@ -171,6 +184,7 @@ export function link(settings: LinkSettings, deps: LinkDeps): Actor<State, LinkM
   function ended(state: State, reason: string, ctx: Ctx): State {
     log.warn("link lost", { peer: nameOf(peer), reason });
     ctx.cancel("beat");
+    heard = null;
     service.end();
     wire.closed();
     deps.lost(peer);
@@ -201,22 +215,31 @@ export function link(settings: LinkSettings, deps: LinkDeps): Actor<State, LinkM
     return opened(state, greeting, ctx);
   }
 
-  function framed(state: State, open: Open, data: string | Uint8Array, ctx: Ctx): State {
-    const heard = { ...open, heardAtMs: ctx.now() };
+  /** A frame of the other machine. It goes past the mailbox, where a hop costs as much as all the rest; beats do not. */
+  function take(from: Heard, data: string | Uint8Array, now: number): LinkMessage | void {
+    from.atMs = now;
     try {
       const { number, entries } = parseFrame(data);
-      if (number <= open.frames) return { ...state, open: heard }; // it came twice
-      if (number > open.frames + 1) return close(state, CLOSED.framesLost, ctx);
+      if (number <= from.frames) return; // it came twice
+      if (number > from.frames + 1) return broken(CLOSED.framesLost);
+      from.frames = number;
+      let beat: number | null = null;
       for (const entry of entries) {
-        if (entry.type === "beat") wire.tell(beatEntry("beaten", entry.beat));
+        if (entry.type === "beat") beat = entry.beat;
         else if (entry.type !== "beaten") service.take(entry);
       }
-      return { ...state, open: { ...heard, frames: number } };
+      if (beat !== null) return { type: "beatCame", beat };
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       log.error("link closed: the other is of another mind", { peer: nameOf(peer), error });
-      return close(state, CLOSED.malformed, ctx);
+      return broken(CLOSED.malformed);
     }
+  }
+
+  /** Nothing more is taken from it. */
+  function broken(closed: Closed): LinkMessage {
+    heard = null;
+    return { type: "broken", closed };
   }
 
   function readKey(ctx: Ctx): void {
@@ -299,9 +322,11 @@ export function link(settings: LinkSettings, deps: LinkDeps): Actor<State, LinkM
         return greet(state, { socket, meeting, isOurs: false }, ctx);
       },
       said(state, { socket, data }, ctx) {
-        const { open, greeting } = state;
-        if (open?.socket === socket) return framed(state, open, data, ctx);
+        const { greeting } = state;
         if (greeting?.socket === socket) return prover(state, greeting, data, ctx);
+        if (heard?.socket !== socket) return state;
+        const next = take(heard, data, ctx.now()); // it came while its sender was proving itself
+        if (next?.type === "broken") return close(state, next.closed, ctx);
         return state;
       },
       closed(state, { socket, code, reason }, ctx) {
@@ -318,15 +343,16 @@ export function link(settings: LinkSettings, deps: LinkDeps): Actor<State, LinkM
       },
       beatDue(state, _message, ctx) {
         if (state.open === null) return state;
-        if (ctx.now() - state.open.heardAtMs >= SILENT_MS) return close(state, CLOSED.silent, ctx);
+        if (heard === null || ctx.now() - heard.atMs >= SILENT_MS) {
+          return close(state, CLOSED.silent, ctx);
+        }
         const beats = state.open.beats + 1;
         wire.tell(beatEntry("beat", beats));
         ctx.timer("beat", BEAT_MS, { type: "beatDue" });
         return { ...state, open: { ...state.open, beats } };
       },
-      flushFailed(_state, { error }) {
-        throw error;
-      },
+      beatCame: (_state, { beat }) => wire.tell(beatEntry("beaten", beat)),
+      broken: (state, { closed }, ctx) => state.open === null ? state : close(state, closed, ctx),
     },
   };
 }

@@ -1,8 +1,8 @@
 /** The house: every actor of one machine, wired to the database and to the providers. */
 
 import { updateApiKeyUsed } from "@/db/api_keys.ts";
-import type { Database, Sql } from "@/db/client.ts";
-import { type Boot, claimActor, type NewNode } from "@/db/cluster.ts";
+import type { Database } from "@/db/client.ts";
+import type { Boot, NewNode } from "@/db/cluster.ts";
 import { numberOwner } from "@/db/lookups.ts";
 import { getTenantPlan } from "@/db/tenant_limits.ts";
 import { signingKeyStore } from "@/db/signing_keys.ts";
@@ -56,10 +56,11 @@ import { node, nodeKind, type NodeMessage } from "@/actors/cluster/node.ts";
 import { newRoster, type Roster } from "@/actors/cluster/roster.ts";
 import { crossings } from "./crossings.ts";
 import { callKind } from "@/actors/call/call.ts";
+import { ownership } from "@/actors/call/ownership.ts";
 import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
 import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
 import { callStore } from "@/actors/call/store.ts";
-import { newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
+import { ELSEWHERE, newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newPieces } from "@/actors/call/pieces.ts";
 import { newCallSpans } from "@/actors/call/spans.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
@@ -191,7 +192,7 @@ export function openHouse(options: HouseOptions): House {
   const fencesOfCalls: RecorderDeps["fences"] = {
     fenceOf: (id) => holdings.fenceOf({ kind: callKind.name, id }),
     isPending: holdings.isPending,
-    fenced: (id) => void system.stop(callKind.name, id, "another machine owns it"),
+    fenced: (id) => void system.stop(callKind.name, id, ELSEWHERE),
   };
   const events = system.spawn(
     recorderKind,
@@ -400,7 +401,7 @@ export function openHouse(options: HouseOptions): House {
           weight: config.maxCalls,
         },
         load: () => system.count(callKind.name),
-        lost: ({ kind, id }) => void system.stop(kind, id, "another machine owns it"),
+        lost: ({ kind, id }) => void system.stop(kind, id, ELSEWHERE),
         movable: neighbours.movables.kinds,
         linkKey: neighbours.linkKey,
         seen(nodes) {
@@ -445,19 +446,13 @@ export function openHouse(options: HouseOptions): House {
     log,
   });
 
-  /** Not before this machine has joined: then nobody else can have the call either. */
-  async function claimCall(sql: Sql, callId: string): Promise<void> {
-    const { boot } = holdings;
-    if (boot === null) return;
-    const owned = await claimActor(sql, { kind: callKind.name, id: callId }, boot);
-    if (owned === null || !holdings.take(owned)) {
-      throw new AppError("draining", "This machine may take no calls now", { retryable: true });
-    }
-  }
-
   system.register(deskKind, (tenantId) =>
     desk({
-      ...deskStore(database, tenantId, { clock, carrier: carrier.provider, claim: claimCall }),
+      ...deskStore(database, tenantId, {
+        clock,
+        carrier: carrier.provider,
+        ...ownership(holdings),
+      }),
       reported: (callId, carrierCallId, report) =>
         callStore({ tenantId, callId }, { database, recorder: events })
           .report(carrierCallId, report, clock.date()),

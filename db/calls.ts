@@ -1,6 +1,7 @@
 /** Calls: one row each, from the first ring to how it came out. */
 
 import { uuidOf } from "@/lib/ids.ts";
+import type { NumberLeg } from "@/lib/workflow/leg.ts";
 import type { Sql } from "./client.ts";
 import { asJson } from "./json.ts";
 import { countSeconds } from "./quota.ts";
@@ -25,6 +26,14 @@ export interface NewCall {
   readonly startedAt: Date;
 }
 
+/** What else another machine must know to go on with a call. */
+export interface CallWay {
+  /** Whose account of the carrier it goes by; null: it was begun by a version that did not write it. */
+  readonly account: "house" | "tenant" | null;
+  /** How a phone call is held; null: it is none, or as `account`. */
+  readonly leg: NumberLeg | null;
+}
+
 /** What is learnt of a call after it; its shape belongs to `actors/call/analysis.ts`. */
 export type StoredAnalysis = Readonly<Record<string, unknown>>;
 
@@ -44,14 +53,16 @@ export async function insertCall(
   sql: Sql,
   tenantId: string,
   call: NewCall,
+  way: CallWay = { account: null, leg: null },
 ): Promise<{ readonly call: Call; readonly isNew: boolean }> {
   const tenant = uuidOf("tenant", tenantId);
   const inserted = await sql`
     insert into call (tenant_id, id, agent_id, agent_version, direction, from_number, to_number,
-      carrier, carrier_call_id, placed_by, status, started_at)
+      carrier, carrier_call_id, placed_by, status, started_at, account, leg)
     values (${tenant}, ${uuidOf("call", call.id)}, ${uuidOf("agent", call.agentId)},
       ${call.agentVersion}, ${call.direction}, ${call.fromNumber}, ${call.toNumber},
-      ${call.carrier}, ${call.carrierCallId}, ${call.placedBy}, 'ringing', ${call.startedAt})
+      ${call.carrier}, ${call.carrierCallId}, ${call.placedBy}, 'ringing', ${call.startedAt},
+      ${way.account}, ${way.leg})
     on conflict do nothing`;
   const [row] = await sql<Call[]>`
     select ${columns(sql)} from call
@@ -67,6 +78,18 @@ export async function getCall(sql: Sql, tenantId: string, callId: string): Promi
     select ${columns(sql)} from call
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("call", callId)}`;
   return call ?? null;
+}
+
+/** Null: no such call. */
+export async function getCallWay(
+  sql: Sql,
+  tenantId: string,
+  callId: string,
+): Promise<CallWay | null> {
+  const [way] = await sql<CallWay[]>`
+    select account, leg from call
+    where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("call", callId)}`;
+  return way ?? null;
 }
 
 /** The call that a carrier knows by its own id; null when there is none. */

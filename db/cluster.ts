@@ -191,6 +191,27 @@ export async function claimActor(sql: Sql, actor: ActorKey, boot: Boot): Promise
 }
 
 /**
+ * Takes an actor from whoever `seen` says has it, living or not, or from nobody; null: it is as `seen` no more, or
+ * the taker is not active. For calls alone: their media stream is exclusive by itself, and the carrier's signed
+ * word that it has ended is the evidence that the owner speaks to the caller no more. I1 needs no evidence: in the
+ * transaction that takes it, what the last owner has committed is read, and its fence refuses the rest.
+ */
+export async function takeCall(sql: Sql, seen: Owned, boot: Boot): Promise<Owned | null> {
+  const { nodeId = null, incarnation = null } = seen.owner ?? {};
+  const [row] = await sql<OwnerRow[]>`
+    update actor_owner o
+    set epoch = o.epoch + 1, node_id = me.node_id, incarnation = me.incarnation, claimed_at = now()
+    from node me
+    where me.node_id = ${boot.nodeId} and me.incarnation = ${boot.incarnation}
+      and me.state = 'active'
+      and o.kind = ${seen.kind} and o.id = ${seen.id} and o.epoch = ${seen.epoch}
+      and o.node_id is not distinct from ${nodeId}
+      and o.incarnation is not distinct from ${incarnation}
+    returning o.kind, o.id, o.epoch::int, o.node_id, o.incarnation::int`;
+  return row === undefined ? null : toOwned(row);
+}
+
+/**
  * The fence, in the transaction of every durable write of what is owned. False: it is somebody else's by now,
  * and nothing may be written. The owner is compared as well as the epoch, which a database that fails over
  * and loses its last commits may give out twice.

@@ -129,7 +129,7 @@ export type CallMessage =
   | { type: "endingDue" }
   | { type: "carrierHungUp"; outcome: Outcome<void> }
   | { type: "hooksDue"; moment: Moment }
-  | { type: "historyRead"; outcome: Outcome<readonly CallEvent[]> }
+  | { type: "historyRead"; after: Loss | "crash"; outcome: Outcome<readonly CallEvent[]> }
   /** From the house, whose machine drains: another is to go on with it. */
   | { type: "leave"; when: LeavingWhen }
   /** All of it is on record, and nobody owns it. */
@@ -161,7 +161,12 @@ export interface CallSettings {
   readonly clips?: readonly ClipRef[];
   /** Of caller and agent: E.164, or what is no number. The law of a recording goes by them. */
   readonly numbers: readonly string[];
+  /** Why it goes on here, from its events. Absent: it begins here. */
+  readonly after?: Loss;
 }
+
+/** How a machine came to a call of another: that one was lost, or has left it on purpose. */
+export type Loss = "machineLost" | "handedOver";
 
 /** What a call goes over. */
 export type Channel = "phone" | "web" | "room";
@@ -230,8 +235,9 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
 
   return {
     init(ctx, restart) {
+      const after = restart === undefined ? settings.after : "crash";
       const state: CallState = {
-        phase: restart === undefined ? "connecting" : "rebuilding",
+        phase: after === undefined ? "connecting" : "rebuilding",
         carrierCallId: settings.carrierCallId,
         judged: null,
         refusals: 0,
@@ -250,12 +256,12 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
         transferTo: null,
         saving: null,
       };
-      const mayRing = restart === undefined && settings.direction === "outbound";
+      const mayRing = after === undefined && settings.direction === "outbound";
       ctx.timer("connect", mayRing ? RING_MS : CONNECT_WITHIN_MS, { type: "connectMissed" });
-      if (restart === undefined) {
+      if (after === undefined) {
         return record(facts, state, { type: "call_started", direction: settings.direction }, ctx);
       }
-      ctx.hold("history", deps.history, (outcome) => ({ type: "historyRead", outcome }));
+      ctx.hold("history", deps.history, (outcome) => ({ type: "historyRead", after, outcome }));
       return state;
     },
     on: {

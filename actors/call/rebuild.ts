@@ -19,6 +19,8 @@ export interface Rebuilt {
   readonly seq: number;
   /** The last media stream that began. */
   readonly epoch: number;
+  /** Nothing says that it has ended. */
+  readonly isLegOpen: boolean;
   /** Null when no event says it. */
   readonly carrierCallId: string | null;
   readonly isEnded: boolean;
@@ -31,6 +33,7 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
     dialogue: newDialogue(graph),
     seq: 0,
     epoch: 0,
+    isLegOpen: false,
     carrierCallId: null,
     isEnded: false,
     recording: noRecording,
@@ -49,7 +52,6 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
   const { dialogue } = rebuilt;
   switch (event.type) {
     case "call_started":
-    case "leg_lost":
     case "dtmf_pressed":
     case "keys_sent":
     case "caller_signalled":
@@ -70,7 +72,9 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
     case "call_dialed":
       return { ...rebuilt, seq, carrierCallId: event.carrierCallId };
     case "leg_started":
-      return { ...rebuilt, seq, epoch: Math.max(rebuilt.epoch, event.epoch) };
+      return { ...rebuilt, seq, epoch: Math.max(rebuilt.epoch, event.epoch), isLegOpen: true };
+    case "leg_lost":
+      return { ...rebuilt, seq, isLegOpen: false };
     case "call_ended":
       return { ...rebuilt, seq, isEnded: true };
     case "answered_by": {

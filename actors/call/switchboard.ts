@@ -66,6 +66,8 @@ export interface SwitchboardOptions {
 }
 
 const POLL_MS = 50;
+/** Why a call is stopped that another machine has taken: it writes nothing more, and nobody is told of an end. */
+export const ELSEWHERE = "another machine owns it";
 
 export function newSwitchboard(options: SwitchboardOptions): Switchboard {
   const { system, clock, log } = options;
@@ -108,6 +110,9 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
           live.delete(callId);
           options.ended({ tenantId, callId });
           if (reason.type === "done") return;
+          if (reason.type === "asked" && reason.why === ELSEWHERE) { // its end is not ours to write
+            return log.warn("call goes on on another machine", { callId });
+          }
           log.error("call broke off", { callId, reason });
           const why = reason.type === "crashed" ? "crashed" : "stopped";
           const broken = breakOff(callId, store, why).finally(() => breaking.delete(broken));

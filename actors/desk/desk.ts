@@ -2,13 +2,14 @@
 
 import type { Command } from "@/actors/call/control.ts";
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
-import type { CallMessage, CallSettings, Channel } from "@/actors/call/call.ts";
+import type { CallMessage, CallSettings, Channel, Loss } from "@/actors/call/call.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
+import type { Owned } from "@/db/cluster.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
 import type { NumberLeg } from "@/lib/workflow/leg.ts";
@@ -118,6 +119,8 @@ export const IN_FLIGHT_MAX = 16;
 export const WAITING_MAX = 256;
 /** A carrier repeats an announcement five times at most (Twilio's connection overrides). */
 const REPEATS_MAX = 16;
+/** The machine that holds a call is asked for so long before it is taken from it: the caller hears nothing. */
+export const OWNER_MS = 300;
 
 /** The agent that leads a call: its published version. */
 export interface Agent {
@@ -153,6 +156,18 @@ export interface StandingCall {
   readonly status: "ringing" | "live" | "ended";
   /** Null until it has ended. */
   readonly outcome: string | null;
+  /** Null: the carrier has not taken it yet, or its answer was not written down. */
+  readonly carrierCallId: string | null;
+}
+
+/** A call that this machine has taken, to go on with. */
+export interface TakenCall
+  extends Pick<CallSettings, "graph" | "direction" | "carrierCallId" | "numbers"> {
+  readonly clips: readonly ClipRef[];
+  readonly channel: Channel;
+  /** Null: nobody has written it down. */
+  readonly account: Account | null;
+  readonly after: Loss;
 }
 
 /** Everything here is bound to the desk's tenant. */
@@ -214,6 +229,10 @@ export interface DeskDeps {
   findCall(callId: string): Ref<CallMessage> | null;
   /** A call of this tenant that another machine holds; null: none that lives does. */
   findElsewhere(callId: string): Promise<Ref<CallMessage> | null>;
+  /** Who has a call, living or not; null: nobody ever had it, or it has ended. */
+  ownerOf(callId: string, signal: AbortSignal): Promise<Owned | null>;
+  /** From now on it is this machine's, if it is still as it was seen. Null: it is not, or may not be had. */
+  takeCall(callId: string, seen: Owned | null, signal: AbortSignal): Promise<TakenCall | null>;
 }
 
 /** What is to be done beside the mailbox; then what follows, in it. */
@@ -237,6 +256,8 @@ interface State {
 export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   /** Who awaits the answer to a ring, by the carrier's call id. Changed in place, by this life alone. */
   const asking = new Map<string, Reply<CallAnswer>[]>();
+  /** Calls that are just being taken over. As above. */
+  const taking = new Map<string, Promise<TakenCall | null>>();
 
   /** A carrier that repeats its announcement gets the answer to the first; null: that is on its way. */
   function join(carrierCallId: string, reply: Reply<CallAnswer>): Reply<CallAnswer> | null {
@@ -374,18 +395,11 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         };
       }
       if (!isNew && deps.findCall(callId) === null) {
-        const elsewhere = await deps.findElsewhere(callId);
-        if (elsewhere === null) {
-          await deps.endCall(callId, "crashed", signal);
-          throw wentDown(callId);
-        }
-        const answer = await elsewhere.ask<CallAnswer>((reply) => ({ type: "answer", reply }), {
-          signal,
-        });
-        return () => {
-          line.release();
-          reply(answer);
-        };
+        const question = (reply: Reply<CallAnswer>): CallMessage => ({ type: "answer", reply });
+        const goOn = await goingOn(callId, { question, line, reply }, signal);
+        if (goOn !== null) return goOn;
+        await deps.endCall(callId, "crashed", signal);
+        throw wentDown(callId);
       }
       return () => {
         const found = deps.findCall(callId); // a repetition of a call that is live
@@ -409,6 +423,111 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         deps.release(callId);
         reply({ type: "busy" });
       };
+    };
+  }
+
+  /**
+   * A call that lives and not here: asks the machine that holds it, and takes it where that one is not to be had.
+   * Null: it may not be taken.
+   */
+  async function goingOn(
+    callId: string,
+    { question, line, reply }: {
+      readonly question: (reply: Reply<CallAnswer>) => CallMessage;
+      readonly line: Line;
+      readonly reply: Reply<CallAnswer>;
+    },
+    signal: AbortSignal,
+  ): Promise<(() => void) | null> {
+    const seen = await deps.ownerOf(callId, signal); // what changes while it is asked, is not taken
+    const answer = await askElsewhere(callId, question, signal);
+    if (answer !== null) {
+      return () => {
+        line.release();
+        reply(answer);
+      };
+    }
+    const taken = await takenOnce(callId, seen, signal);
+    if (taken === null) return null;
+    const outfit = await deps.outfit(taken.account, null, taken.graph);
+    if (outfit instanceof AppError) {
+      await deps.endCall(callId, outfit.code, signal);
+      throw outfit;
+    }
+    return () => {
+      const found = deps.findCall(callId); // asked twice at once
+      if (found !== null) line.release();
+      const { account: _, graph, ...settings } = taken;
+      const live = found ?? deps.startCall(
+        {
+          ...settings,
+          callId,
+          tenantId: deps.tenantId,
+          graph: withDefaults(graph, outfit.defaults),
+        },
+        line,
+        outfit,
+      );
+      if (live !== null) return void live.send(question(reply));
+      line.release();
+      reply({ type: "busy" });
+    };
+  }
+
+  /** Null: it does not answer in time, or nobody else has the call. */
+  async function askElsewhere(
+    callId: string,
+    question: (reply: Reply<CallAnswer>) => CallMessage,
+    signal: AbortSignal,
+  ): Promise<CallAnswer | null> {
+    const elsewhere = await deps.findElsewhere(callId);
+    if (elsewhere === null) return null;
+    try {
+      return await elsewhere.ask<CallAnswer>(question, { timeoutMs: OWNER_MS, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      deps.log.warn("the machine of a call does not answer: it is taken", { callId, error });
+      return null;
+    }
+  }
+
+  /** Two that ask for a call at once get the same. */
+  function takenOnce(
+    callId: string,
+    seen: Owned | null,
+    signal: AbortSignal,
+  ): Promise<TakenCall | null> {
+    const before = taking.get(callId);
+    if (before !== undefined) return before;
+    const taken = deps.takeCall(callId, seen, signal).finally(() => taking.delete(callId));
+    taking.set(callId, taken);
+    return taken;
+  }
+
+  /** The stream of a call that is not here has ended, the carrier says. */
+  function resuming(
+    { callId, carrierCallId }: { readonly callId: string; readonly carrierCallId: string },
+    line: Line,
+    reply: Reply<CallAnswer>,
+  ): Work {
+    return async (signal) => {
+      const call = await deps.call(callId, signal);
+      const isOther = (call?.carrierCallId ?? carrierCallId) !== carrierCallId;
+      if (call === null || call.status === "ended" || isOther) {
+        return () => {
+          line.release();
+          if (call?.outcome === "failed" && !isOther) reply.fail(wentDown(callId));
+          else reply({ type: "hangUp" });
+        };
+      }
+      const question = (reply: Reply<CallAnswer>): CallMessage => ({
+        type: "resume",
+        carrierCallId,
+        reply,
+      });
+      const goOn = await goingOn(callId, { question, line, reply }, signal);
+      if (goOn === null) throw wentDown(callId);
+      return goOn;
     };
   }
 
@@ -562,15 +681,13 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           live.send({ type: "resume", carrierCallId, reply });
           return state;
         }
-        const work: Work = async (signal) => {
-          const call = await deps.call(callId, signal);
-          return () => {
-            const failed = call?.outcome === "failed" || call?.status === "live";
-            if (failed) reply.fail(wentDown(callId));
-            else reply({ type: "hangUp" });
-          };
+        const line = deps.takeLine() ?? NO_LINE; // it is held by somebody already, and must not be lost for want of one
+        const failed = (error: AppError): void => {
+          line.release();
+          reply.fail(error);
         };
-        return enter(state, { work, failed: reply.fail }, ctx);
+        const work = resuming({ callId, carrierCallId }, line, reply);
+        return enter(state, { work, failed }, ctx);
       },
       progressed(state, { callId, carrierCallId, report }, ctx) {
         const { progress } = report;
@@ -667,6 +784,9 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     },
   };
 }
+
+/** Of a call that goes on here though all lines are taken: this machine held fewer when it was full. */
+const NO_LINE: Line = { release() {} };
 
 /** A call that was live, and whose actor is no more. */
 function wentDown(callId: string): AppError {

@@ -1,19 +1,21 @@
 /** What a desk reads and writes of its tenant. */
 
-import { getPublishedVersion } from "@/db/agents.ts";
+import { getAgentVersion, getPublishedVersion } from "@/db/agents.ts";
 import { announceStarted, storeEnded } from "@/db/call_news.ts";
-import { findCarrierCall, getCall, insertCall } from "@/db/calls.ts";
+import { findCarrierCall, getCall, getCallWay, insertCall } from "@/db/calls.ts";
 import { getNumberLeg } from "@/db/phone_numbers.ts";
 import { listClipsNamed } from "@/db/clips.ts";
 import { countCall } from "@/db/quota.ts";
 import type { Database, Sql } from "@/db/client.ts";
+import type { Owned } from "@/db/cluster.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { clipNames, withClips } from "@/lib/workflow/clips.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
-import { onLeg } from "@/lib/workflow/leg.ts";
+import { type NumberLeg, onLeg } from "@/lib/workflow/leg.ts";
 import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
 import type { DeskDeps, NewCall } from "./desk.ts";
+import type { Channel, Loss } from "@/actors/call/call.ts";
 
 /** A caller waits for an answer to the ring: the carrier's limit is far, the caller's patience is not. */
 const CALL_MS = 2_000;
@@ -25,6 +27,16 @@ function carrierOf({ account, channel }: NewCall, ofHouse: string): string {
   return account === "tenant" ? "twilio" : ofHouse;
 }
 
+function channelOf(carrier: string): Channel {
+  return carrier === WEB_CARRIER ? "web" : carrier === ROOM_CARRIER ? "room" : "phone";
+}
+
+/** As it is held in the end, whatever its number and its agent said. */
+function legOf({ agent, channel = "phone" }: NewCall): NumberLeg | null {
+  if (channel !== "phone") return null;
+  return agent.graph.relay === null ? "stream" : "relay";
+}
+
 export function deskStore(
   database: Database,
   tenantId: string,
@@ -34,10 +46,13 @@ export function deskStore(
     readonly carrier: string;
     /** In the transaction of a new call's row: this machine owns it. Throws when it may own nothing. */
     readonly claim?: (sql: Sql, callId: string) => Promise<void>;
+    /** As `Ownership` has them. Absent: no call is taken over. */
+    readonly seen?: (sql: Sql, callId: string) => Promise<Owned | null>;
+    readonly take?: (sql: Sql, callId: string, seen: Owned | null) => Promise<Loss | null>;
   },
 ): Pick<
   DeskDeps,
-  "agent" | "insertCall" | "endCall" | "call" | "callOfCarrier"
+  "agent" | "insertCall" | "endCall" | "call" | "callOfCarrier" | "ownerOf" | "takeCall"
 > {
   function inCall<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     return database.asTenant("calls", tenantId, CALL_MS, work);
@@ -66,7 +81,7 @@ export function deskStore(
           carrierCallId: call.carrierCallId,
           placedBy: call.placedBy,
           startedAt: options.clock.date(),
-        });
+        }, { account: call.account, leg: legOf(call) });
         if (isNew) await options.claim?.(sql, row.id);
         if (isNew) await announceStarted(sql, tenantId, row);
         if (isNew && plan !== null) await countCall(sql, tenantId, row, plan.limits);
@@ -81,5 +96,27 @@ export function deskStore(
     callOfCarrier: (carrierCallId) =>
       inCall((sql) => findCarrierCall(sql, tenantId, carrierCallId)),
     call: (callId) => inCall((sql) => getCall(sql, tenantId, callId)),
+    ownerOf: (callId) => inCall(async (sql) => await options.seen?.(sql, callId) ?? null),
+    takeCall: (callId, seen) =>
+      inCall(async (sql) => {
+        const after = await options.take?.(sql, callId, seen) ?? null;
+        if (after === null) return null;
+        // Behind the taking: what its last owner has written is all there is.
+        const row = await getCall(sql, tenantId, callId);
+        const way = await getCallWay(sql, tenantId, callId);
+        if (row === null || way === null || row.status === "ended") return null;
+        const { agentId, agentVersion, direction, fromNumber, toNumber, carrierCallId } = row;
+        const version = await getAgentVersion(sql, tenantId, agentId, agentVersion, parseGraph);
+        if (version === null) return null;
+        const clips = await listClipsNamed(sql, tenantId, clipNames(version.graph));
+        const graph = onLeg(withClips(version.graph, clips), way.leg);
+        const numbers = [fromNumber, toNumber];
+        if (direction === "outbound") numbers.reverse(); // the caller's first
+        return {
+          ...{ graph, clips, direction, numbers, carrierCallId, after },
+          account: way.account,
+          channel: channelOf(row.carrier),
+        };
+      }),
   };
 }

@@ -19,6 +19,7 @@ import {
   orderDrain,
   releaseActor,
   releaseKinds,
+  takeCall,
 } from "@/db/cluster.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import { prng } from "@/tests/support/actor_kit.ts";
@@ -62,7 +63,7 @@ Deno.test("whatever is asked in whatever order, the database answers as the mode
     const nodeId = `n${below(3)}`;
     const pair = boots[below(boots.length)];
     const actor = actors[below(actors.length)];
-    const step = pair === undefined ? 0 : 1 + below(12);
+    const step = pair === undefined ? 0 : 1 + below(13);
     if (step === 0 || (step === 1 && boots.length < 40)) {
       boots.push([await join(database, nodeId), { nodeId, incarnation: tables.join(nodeId) }]);
       continue;
@@ -95,6 +96,23 @@ Deno.test("whatever is asked in whatever order, the database answers as the mode
           return [await releaseActor(sql, fence), tables.release(twin)];
         case 8:
           return [await beatNode(sql, real, 0), tables.beat(simulated)];
+        case 9: {
+          if (fence === undefined || twin === undefined) return [0, 0];
+          const isFree = below(4) === 0;
+          const seenBy = (it: Fence) => ({ ...it, owner: isFree ? null : it });
+          const there = await takeCall(sql, seenBy(fence), real);
+          const here = tables.take(seenBy(twin), simulated);
+          if (there?.owner && here?.owner) {
+            fences.push([
+              { ...there, ...there.owner },
+              { ...here, ...here.owner },
+            ]);
+          }
+          return [
+            there && [there.epoch, theirs(there.owner)],
+            here && [here.epoch, ours(here.owner)],
+          ];
+        }
         default: {
           const there = await claimActor(sql, actor, real);
           const here = tables.claim(actor, simulated, tables.snapshot());
@@ -230,4 +248,49 @@ Deno.test("what has ended is removed by its owner alone, and dead machines once 
   await ask(database, (sql) => deleteDeadNodes(sql, -1));
   assert.deepEqual((await rows()).map(({ nodeId }) => nodeId), ["b"]);
   assert.equal(await ask(database, (sql) => getOwner(sql, CALL)), null);
+});
+
+Deno.test("a call is taken from an owner that lives, by one of all that have seen it there, and its fence is no more", async () => {
+  await using database = await open();
+  const { a, b } = await setUp(database);
+  const c = await join(database, "c");
+  const seen = await ask(database, (sql) => claimActor(sql, CALL, a));
+  assert.ok(seen);
+  const fence = { ...CALL, epoch: seen.epoch, ...a };
+  const takes = await Promise.all(
+    [b, c, b, c].map((boot) => ask(database, (sql) => takeCall(sql, seen, boot))),
+  );
+  const taken = takes.filter((it) => it !== null);
+  assert.deepEqual(taken.map(({ epoch }) => epoch), [2]);
+  assert.equal(await ask(database, (sql) => holdsActor(sql, fence)), false);
+  assert.equal(await ask(database, (sql) => takeCall(sql, seen, a)), null, "it is seen no more");
+  const [now] = taken;
+  assert.ok(now);
+  await ask(database, (sql) => drainNode(sql, c));
+  assert.equal(await ask(database, (sql) => takeCall(sql, now, c)), null, "who drains takes none");
+  await ask(database, (sql) => releaseActor(sql, { ...now, ...(now.owner ?? a) }));
+  const free = { ...now, owner: null };
+  assert.equal((await ask(database, (sql) => takeCall(sql, free, a)))?.epoch, 3);
+});
+
+Deno.test("a taking waits for the write under the last fence, and reads it", async () => {
+  await using database = await open();
+  const { a, b } = await setUp(database);
+  const seen = await ask(database, (sql) => claimActor(sql, CALL, a));
+  assert.ok(seen);
+  const order: string[] = [];
+  const held = Promise.withResolvers<void>();
+  const writing = database.lookup("calls", DEADLINE_MS, async (sql) => {
+    assert.equal(await holdsActor(sql, { ...CALL, epoch: 1, ...a }), true);
+    held.resolve();
+    await sql`select pg_sleep(0.05)`;
+    order.push("written");
+  });
+  await held.promise;
+  const taking = database.lookup("rest", DEADLINE_MS, async (sql) => {
+    assert.equal((await takeCall(sql, seen, b))?.epoch, 2);
+    order.push("taken");
+  });
+  await Promise.all([writing, taking]);
+  assert.deepEqual(order, ["written", "taken"]);
 });

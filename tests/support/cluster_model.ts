@@ -47,10 +47,14 @@ export interface History {
 
 type Counted =
   | ("events" | "burials" | "takeovers" | "writes" | "refused" | "acts" | "paused" | "dials")
-  | ("crashes" | "rejoins" | "releases");
+  | ("crashes" | "rejoins" | "releases" | "resumes" | "takings" | "robbed" | "late");
 
 const LENGTH_MS = 90_000;
 const ASK_MS = 1_500;
+const CALLS: readonly ActorKey[] = ["1", "2"].map((id) => ({ kind: "call", id }));
+/** A carrier waits so long for an answer, and asks again. */
+const CARRIER_MS = 4_000;
+const OWNER_MS = 300;
 const ACTORS: readonly ActorKey[] = ["1", "2", "3"].map((id) => ({ kind: "tenant", id }));
 const WORK_MS = 400;
 const FAULT_MS = 8_000;
@@ -86,6 +90,7 @@ export function runHistory(options: ModelOptions): History {
   const counts: Record<Counted, number> = {
     ...{ events: 0, burials: 0, takeovers: 0, writes: 0, refused: 0, acts: 0, paused: 0 },
     ...{ dials: 0, crashes: 0, rejoins: 0, releases: 0 },
+    ...{ resumes: 0, takings: 0, robbed: 0, late: 0 },
   };
   const written = new Map<string, number>();
   const intents = new Set<string>();
@@ -285,13 +290,14 @@ export function runHistory(options: ModelOptions): History {
       note("refused", "refused");
       return false;
     }
-    note(`write ${fence.id}/${fence.epoch}`, "writes");
-    const last = written.get(fence.id) ?? 0;
+    note(`write ${fence.kind} ${fence.id}/${fence.epoch}`, "writes");
+    const key = `${fence.kind}/${fence.id}`;
+    const last = written.get(key) ?? 0;
     const epoch = tables.owner(fence)?.epoch;
     if (fence.epoch < last || fence.epoch !== epoch) {
       fault(`a write of epoch ${fence.epoch} to ${fence.id} after epoch ${epoch ?? last}`);
     }
-    written.set(fence.id, Math.max(last, fence.epoch));
+    written.set(key, Math.max(last, fence.epoch));
     return true;
   }
 
@@ -326,6 +332,82 @@ export function runHistory(options: ModelOptions): History {
     });
   }
 
+  /** Where the media stream of a call goes; null: it has ended, and the carrier asks what is next. */
+  const streams = new Map<string, { readonly machine: Machine; readonly life: number } | null>();
+  const asked = new Map<string, number>();
+  const takenAt = new Map<string, number>();
+
+  /** The carrier of a call: it streams to one machine, and when that ends it asks any of them. */
+  function carry(call: ActorKey): void {
+    const { id } = call;
+    const stream = streams.get(id) ?? null;
+    const isOver = stream === null || !stream.machine.isUp || stream.machine.life !== stream.life ||
+      random() < 0.05;
+    at(now + between(0.5, 1.5) * (isOver ? CARRIER_MS : 1_000), () => carry(call));
+    if (!isOver) return;
+    streams.set(id, null);
+    const nth = (asked.get(id) ?? 0) + 1;
+    asked.set(id, nth);
+    const machine = pick(machines);
+    onMachine(machine, now + between(1, 20), () => resume(machine, call, nth));
+  }
+
+  /** The machine that holds it is asked first, for `OWNER_MS`; then it is taken. */
+  function resume(machine: Machine, call: ActorKey, nth: number): void {
+    const { nodeId, membership: { incarnation } } = machine;
+    if (incarnation === null) return;
+    const me = { nodeId, incarnation };
+    ask(machine, () => ({ owned: tables.owner(call), atMs: now }), (seen) => {
+      if (seen === null) return;
+      const { owned, atMs } = seen;
+      if (owned === null) return claim(machine, call, me);
+      const { owner } = owned;
+      if (owner?.incarnation === incarnation) return stream(machine, call, nth);
+      const holder = machines.find(({ membership }) =>
+        owner !== null && membership.incarnation === owner.incarnation
+      );
+      const isHeard = holder?.isUp === true && holder.pausedUntilMs <= now && random() < 0.5;
+      if (holder !== undefined && isHeard) {
+        return onMachine(holder, now + between(1, 20), () => stream(holder, call, nth));
+      }
+      after(machine, OWNER_MS, () =>
+        ask(machine, () => {
+          const before = tables.owner(call);
+          const taken = tables.take(owned, me);
+          if (taken === null) {
+            note("late", "late");
+            return null;
+          }
+          const isAlive = before?.owner &&
+            tables.nodes.get(before.owner.incarnation)?.state !== "dead";
+          note(`take ${call.id}/${taken.epoch}`, isAlive ? "robbed" : "takings");
+          if ((takenAt.get(call.id) ?? 0) > atMs) {
+            fault(`${nodeId} takes call ${call.id}, which was taken since it was seen`);
+          }
+          takenAt.set(call.id, now);
+          return taken;
+        }, (taken) => {
+          if (taken !== null && machine.holdings.take(taken)) stream(machine, call, nth);
+        }));
+    });
+  }
+
+  /** Whoever has answered the carrier's last question is whom the caller hears. */
+  function stream(machine: Machine, call: ActorKey, nth: number): void {
+    if (asked.get(call.id) !== nth || machine.holdings.fenceOf(call) === null) return;
+    streams.set(call.id, { machine, life: machine.life });
+    note(`stream ${call.id} ${machine.nodeId}`, "resumes");
+  }
+
+  /** Calls are pinned: on lease doubt they go on talking and writing, and their fence alone says whether it counts. */
+  function talk(machine: Machine): void {
+    after(machine, between(0.5, 1.5) * WORK_MS, () => talk(machine));
+    for (const call of CALLS) {
+      const fence = machine.holdings.fenceOf(call);
+      if (fence !== null && random() < 0.5) write(machine, fence);
+    }
+  }
+
   function boot(machine: Machine): void {
     machine.life++;
     Object.assign(machine, {
@@ -338,6 +420,7 @@ export function runHistory(options: ModelOptions): History {
     beat(machine);
     watch(machine);
     work(machine);
+    talk(machine);
   }
 
   /** Something goes wrong, again and again. */
@@ -356,6 +439,7 @@ export function runHistory(options: ModelOptions): History {
     else if (random() < 0.3) outageUntilMs = Math.max(outageUntilMs, now + lengthMs);
   }
 
+  for (const call of CALLS) at(between(5_000, 8_000), () => carry(call));
   for (const machine of machines) at(between(0, 5_000), () => boot(machine));
   at(FAULT_MS, strike);
   for (let next = takeFirst(); next !== null; next = takeFirst()) {

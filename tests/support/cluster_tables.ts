@@ -15,9 +15,16 @@ export interface Rules {
   readonly wantsEvidence: boolean;
   /** A durable write is made under the owner's row. */
   readonly fences: boolean;
+  /** A call is taken only from whom it was seen with. */
+  readonly comparesSeen: boolean;
 }
 
-export const ALL_RULES: Rules = { comparesBeat: true, wantsEvidence: true, fences: true };
+export const ALL_RULES: Rules = {
+  comparesBeat: true,
+  wantsEvidence: true,
+  fences: true,
+  comparesSeen: true,
+};
 
 /** What a statement saw of the nodes when it began. */
 export type Snapshot = ReadonlyMap<number, NodeState>;
@@ -33,6 +40,8 @@ export interface ClusterTables {
   snapshot(): Snapshot;
   /** `seen`: when the statement began, which may be before another one changed what it reads. */
   claim(actor: ActorKey, boot: Boot, seen: Snapshot): Owned | null;
+  /** Whoever has it, if it is as `seen` says. */
+  take(seen: Owned, boot: Boot): Owned | null;
   holds(fence: Fence): boolean;
   release(fence: Fence): void;
   /** All that a boot owns of some kinds; returns how many that were. */
@@ -101,6 +110,15 @@ export function clusterTables(rules: Rules = ALL_RULES): ClusterTables {
       if (row !== undefined && row.owner !== null && !isGone) return row;
       const won = { kind, id, epoch: (row?.epoch ?? 0) + 1, owner: { nodeId, incarnation } };
       owners.set(key, won);
+      return won;
+    },
+    take(seen, { nodeId, incarnation }) {
+      const row = owners.get(keyOf(seen));
+      if (row === undefined || nodes.get(incarnation)?.state !== "active") return null;
+      const isSeen = row.epoch === seen.epoch && row.owner?.incarnation === seen.owner?.incarnation;
+      if (rules.comparesSeen && !isSeen) return null;
+      const won = { ...row, epoch: row.epoch + 1, owner: { nodeId, incarnation } };
+      owners.set(keyOf(seen), won);
       return won;
     },
     holds,

@@ -1,7 +1,7 @@
-/** A call that crashed: it goes on from its events. */
+/** A call that crashed, or whose machine was lost or let it go: it goes on from its events. */
 
 import type { Context } from "@/actors/runtime/actor.ts";
-import type { CallMessage } from "@/actors/call/call.ts";
+import type { CallMessage, Loss } from "@/actors/call/call.ts";
 import type { Pause } from "@/actors/call/disclosure.ts";
 import { CRASHED } from "@/actors/call/ending.ts";
 import { rebuild } from "@/actors/call/rebuild.ts";
@@ -19,7 +19,7 @@ import { fail } from "./talking.ts";
 export function historyRead(
   call: CallFacts,
   state: CallState,
-  { outcome }: MessageOf<"historyRead">,
+  { after, outcome }: MessageOf<"historyRead">,
   ctx: Context<CallMessage>,
 ): CallState | void {
   if (!outcome.ok) {
@@ -47,7 +47,31 @@ export function historyRead(
   }
   if (epoch > 0) startDuration(call, ctx);
   tune(call, rebuilt);
-  const failed = fail(call, rebuilt, "call", { code: "crashed", message: "Rebuilt" }, ctx);
+  const failed = noteLoss(call, rebuilt, { after, isCutOff: rebuiltOf.isLegOpen, epoch }, ctx);
   if (!recording.isOn || running !== null) return failed;
   return record(call, failed, { type: "recording_failed", reason: "crashed" }, ctx);
+}
+
+/** Why it had to be rebuilt stands on record; that a machine was left on purpose does already. */
+function noteLoss(
+  call: CallFacts,
+  state: CallState,
+  { after, isCutOff, epoch }: {
+    readonly after: Loss | "crash";
+    readonly isCutOff: boolean;
+    readonly epoch: number;
+  },
+  ctx: Context<CallMessage>,
+): CallState {
+  switch (after) {
+    case "handedOver":
+      return state;
+    case "crash":
+      return fail(call, state, "call", { code: "crashed", message: "Rebuilt" }, ctx);
+    case "machineLost": {
+      const lost = isCutOff ? record(call, state, { type: "leg_lost", epoch }, ctx) : state;
+      const error = { code: "machine_lost", message: "Goes on on another machine" };
+      return fail(call, lost, "call", error, ctx);
+    }
+  }
 }

@@ -45,6 +45,11 @@ const BROKEN: readonly (readonly [rule: string, Omit<ModelOptions, "seed">, foun
     /acts for/,
   ],
   [
+    "a call is taken only from whom it was seen with",
+    { rules: { ...ALL_RULES, comparesSeen: false } },
+    /which was taken since/,
+  ],
+  [
     "only time in which one's own looks worked counts",
     { faults: "outage", timings: { ...TIMINGS, gapMs: Infinity } },
     /was well, and buried/,

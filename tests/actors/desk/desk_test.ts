@@ -11,6 +11,7 @@ import {
   deskKind,
   IN_FLIGHT_MAX,
   type NewCall,
+  type TakenCall,
   WAITING_MAX,
 } from "@/actors/desk/desk.ts";
 import type { CallView } from "@/actors/desk/calls.ts";
@@ -18,7 +19,7 @@ import type { Outfit } from "@/actors/desk/equipment.ts";
 import { errand } from "@/actors/desk/errand.ts";
 import { office, type RequestFacts, type Services } from "@/actors/desk/office.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
-import type { Actor, Ref } from "@/actors/runtime/actor.ts";
+import type { Actor, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { Principal, Scope } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import { HOUSE_LIMITS, type TenantPlan } from "@/lib/limits/plan.ts";
@@ -192,6 +193,8 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     },
     findCall: (callId) => system.find(callKind, callId),
     findElsewhere: () => Promise.resolve(null),
+    ownerOf: () => Promise.resolve(null),
+    takeCall: () => Promise.resolve(null),
     ...options.deps,
   };
   system.register(deskKind, () => desk(deps));
@@ -453,6 +456,104 @@ Deno.test("a resume goes to the call that lives", async () => {
   await ask(ring("CA1"));
   assert.equal((await resume("call_1")).type, "connect");
   assert.deepEqual(got, ["answer", "resume"]);
+});
+
+const SEEN = { kind: "call", id: "call_1", epoch: 1, owner: { nodeId: "b", incarnation: 2 } };
+const TAKEN: TakenCall = {
+  graph: AGENT.graph,
+  clips: [],
+  direction: "inbound",
+  numbers: ["+15550001", "+15550002"],
+  carrierCallId: "CA1",
+  channel: "phone",
+  account: null,
+  after: "machineLost",
+};
+
+/** A desk whose one call another machine began, which answers like this. */
+function elsewhere(options: {
+  readonly answers?: "connect" | "never" | "fails";
+  readonly taken?: TakenCall | null;
+  readonly lines?: number;
+}) {
+  const asked: string[] = [];
+  const far = {
+    ...{ kind: "call", id: "call_1", send: () => true },
+    ask<T>(question: (reply: Reply<T>) => CallMessage): Promise<T> {
+      const reply = Object.assign(() => {}, { fail: () => {} });
+      asked.push(question(reply).type);
+      if (options.answers === "connect") return Promise.resolve({ type: "connect" } as T);
+      const code = options.answers === "never" ? "unknown_outcome" : "actor_stopped";
+      return Promise.reject(new AppError(code, "No answer"));
+    },
+  };
+  const takes: unknown[] = [];
+  const kit = setUp({
+    lines: options.lines ?? 10,
+    deps: {
+      ownerOf: () => Promise.resolve(SEEN),
+      findElsewhere: () => Promise.resolve(options.answers === undefined ? null : far),
+      takeCall(_callId, seen) {
+        takes.push(seen);
+        return Promise.resolve(options.taken === undefined ? TAKEN : options.taken);
+      },
+    },
+  });
+  kit.rows.set("call_1", { ...viewOf("call_1"), status: "live", carrierCallId: "CA1" });
+  return { ...kit, asked, takes };
+}
+
+Deno.test("a resume of a call that another machine holds is answered by that one", async () => {
+  const { resume, asked, takes, machine } = elsewhere({ answers: "connect" });
+  assert.equal((await resume("call_1")).type, "connect");
+  assert.deepEqual([asked, takes, machine.taken], [["resume"], [], 0]);
+});
+
+Deno.test("a call whose machine does not answer is taken as it was seen, and goes on here", async () => {
+  for (const answers of ["never", "fails", undefined] as const) {
+    const { resume, takes, got, live, machine } = elsewhere({ ...(answers && { answers }) });
+    assert.equal((await resume("call_1")).type, "connect");
+    assert.deepEqual([takes, got, live(), machine.taken], [[SEEN], ["resume"], 1, 1]);
+  }
+});
+
+Deno.test("two that ask for a call at once get the one that was taken", async () => {
+  const { ref, settle, takes, live, machine } = elsewhere({});
+  const ask = () =>
+    ref.ask<CallAnswer>((reply) => ({
+      type: "resume",
+      callId: "call_1",
+      carrierCallId: "CA1",
+      reply,
+    }));
+  const both = [ask(), ask()];
+  await settle();
+  assert.deepEqual((await Promise.all(both)).map(({ type }) => type), ["connect", "connect"]);
+  assert.deepEqual([takes.length, live(), machine.taken], [1, 1, 1]);
+});
+
+Deno.test("a call that goes on needs no line that is free", async () => {
+  const { resume, live } = elsewhere({ lines: 0 });
+  assert.equal((await resume("call_1")).type, "connect");
+  assert.equal(live(), 1);
+});
+
+Deno.test("a call that may not be taken, and one of another caller, stay where they are", async () => {
+  const lost = elsewhere({ taken: null });
+  await assert.rejects(lost.resume("call_1"), { code: "actor_stopped" });
+  assert.equal(lost.machine.taken, 0);
+  const other = elsewhere({});
+  other.rows.set("call_1", { ...viewOf("call_1"), status: "live", carrierCallId: "CA2" });
+  assert.deepEqual(await other.resume("call_1"), { type: "hangUp" });
+  assert.deepEqual([other.takes, other.machine.taken], [[], 0]);
+});
+
+Deno.test("a call that was lost while it rang is taken by who gets its announcement again", async () => {
+  const { ring, settle, got, live } = elsewhere({});
+  const answer = ring("CA1");
+  await settle();
+  assert.equal((await answer).type, "connect");
+  assert.deepEqual([got, live()], [["answer"], 1]);
 });
 
 Deno.test("a resume of a call that has ended well, or is unknown, is told to hang up", async () => {

@@ -1,0 +1,42 @@
+/** Whose a call is: claimed with its row, and taken over from a machine that holds it no more. */
+
+import type { Holdings } from "@/actors/cluster/holdings.ts";
+import type { Sql } from "@/db/client.ts";
+import { claimActor, getOwner, type Owned, takeCall } from "@/db/cluster.ts";
+import { AppError } from "@/lib/errors.ts";
+import { callKind, type Loss } from "./call.ts";
+
+/** What a desk does in the transactions in which it writes and reads a call's row. */
+export interface Ownership {
+  /** Of a call that is new. Throws when this machine may take none. */
+  claim(sql: Sql, callId: string): Promise<void>;
+  /** Who has it. Read before its owner is asked: a taking that is late by then is too late. */
+  seen(sql: Sql, callId: string): Promise<Owned | null>;
+  /** Of one that is still as it was seen: how that was. Null: this machine may not have it. */
+  take(sql: Sql, callId: string, seen: Owned | null): Promise<Loss | null>;
+}
+
+export function ownership(holdings: Pick<Holdings, "boot" | "take">): Ownership {
+  return {
+    /** Not before this machine has joined: then nobody else can have the call either. */
+    async claim(sql, callId) {
+      const { boot } = holdings;
+      if (boot === null) return;
+      const owned = await claimActor(sql, { kind: callKind.name, id: callId }, boot);
+      if (owned === null || !holdings.take(owned)) {
+        throw new AppError("draining", "This machine may take no calls now", { retryable: true });
+      }
+    },
+    async take(sql, callId, seen) {
+      const { boot } = holdings;
+      if (boot === null) return null;
+      if (seen?.owner?.incarnation === boot.incarnation) return null; // it was here, and is no more
+      const owned = seen === null
+        ? await claimActor(sql, { kind: callKind.name, id: callId }, boot)
+        : await takeCall(sql, seen, boot);
+      if (owned === null || !holdings.take(owned)) return null;
+      return seen !== null && seen.owner === null ? "handedOver" : "machineLost";
+    },
+    seen: (sql, callId) => getOwner(sql, { kind: callKind.name, id: callId }),
+  };
+}

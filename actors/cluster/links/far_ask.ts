@@ -78,15 +78,20 @@ export class FarAsk<T> extends Deadline implements Asker {
 
   unsent(): void {
     this.returned();
-    const { kind, id } = this.parcel.address;
-    const text = `The machine of ${kind} "${id}" is out of reach`;
-    this.fail(new AppError("actor_stopped", text, { retryable: true }));
+    this.fail(this.#outOfReach());
   }
 
   override expire(): void {
+    if (this.#wire?.hasLeft(this.#number) === false) return this.fail(this.#outOfReach());
     const { kind, id } = this.parcel.address;
     const text = `No answer from ${kind} "${id}" in time: it may or may not have happened`;
     this.fail(new AppError("unknown_outcome", text));
+  }
+
+  #outOfReach(): AppError {
+    const { kind, id } = this.parcel.address;
+    const text = `The machine of ${kind} "${id}" is out of reach`;
+    return new AppError("actor_stopped", text, { retryable: true });
   }
 
   #settle(): boolean {

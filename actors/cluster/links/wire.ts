@@ -177,6 +177,11 @@ export class Wire {
     return asker;
   }
 
+  /** False: it waits here still, and the other machine knows nothing of it. */
+  hasLeft(number: number): boolean {
+    return this.#asks.get(number)?.isWritten ?? true;
+  }
+
   /** Nobody waits for it any more: the other machine is told, if it knows of it. */
   forget(number: number): void {
     const waiting = this.#asks.get(number);

@@ -108,6 +108,18 @@ Deno.test("when a link is lost, who has asked is told at once, and the next one 
   assert.ok(hasLogged(a, "link lost"));
 });
 
+Deno.test("an ask that never left says that nothing was done, and is not sent later", async () => {
+  const { kit, b, one } = await setUp();
+  kit.redirect = "nowhere";
+  kit.sockets.at(-1)?.drop();
+  await kit.clock.settle();
+  const at = one.ask<number>(total, { timeoutMs: 300 });
+  assert.equal(await outcome(kit, at, 400), "actor_stopped");
+  kit.redirect = null;
+  await kit.clock.advance(10_000);
+  assert.deepEqual(b.handled, []);
+});
+
 Deno.test("a frame that comes twice is taken once", async () => {
   const { kit, b, one } = await setUp();
   kit.fault = (frame) => [frame, frame];

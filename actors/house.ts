@@ -446,16 +446,22 @@ export function openHouse(options: HouseOptions): House {
     log,
   });
 
+  const calls = ownership(holdings);
   system.register(deskKind, (tenantId) =>
     desk({
       ...deskStore(database, tenantId, {
         clock,
         carrier: carrier.provider,
-        ...ownership(holdings),
+        ...calls,
       }),
-      reported: (callId, carrierCallId, report) =>
-        callStore({ tenantId, callId }, { database, recorder: events })
-          .report(carrierCallId, report, clock.date()),
+      async reported(callId, carrierCallId, report) {
+        await callStore({ tenantId, callId }, {
+          ...{ database, recorder: events, fenceOf: fencesOfCalls.fenceOf },
+          own: (id) => database.lookup("calls", LOOKUP_MS, (sql) => calls.own(sql, id)),
+        }).report(carrierCallId, report, clock.date());
+        const isHeld = fencesOfCalls.fenceOf(callId) !== null;
+        if (isHeld && switchboard.find(tenantId, callId) === null) void callEnded(callId);
+      },
       tenantId,
       errands,
       office: (visit) => office(services, visit),

@@ -14,10 +14,35 @@ export interface Ownership {
   seen(sql: Sql, callId: string): Promise<Owned | null>;
   /** Of one that is still as it was seen: how that was. Null: this machine may not have it. */
   take(sql: Sql, callId: string, seen: Owned | null): Promise<Loss | null>;
+  /** Of one that has no actor here, and is to end: whether this machine may write that it has. */
+  own(sql: Sql, callId: string): Promise<boolean>;
 }
 
 export function ownership(holdings: Pick<Holdings, "boot" | "take">): Ownership {
+  async function take(sql: Sql, callId: string, seen: Owned | null): Promise<Loss | null> {
+    const { boot } = holdings;
+    if (boot === null) return null;
+    if (seen?.owner?.incarnation === boot.incarnation) return null; // it was here, and is no more
+    const owned = seen === null
+      ? await claimActor(sql, { kind: callKind.name, id: callId }, boot)
+      : await takeCall(sql, seen, boot);
+    if (owned === null || !holdings.take(owned)) return null;
+    return seen !== null && seen.owner === null ? "handedOver" : "machineLost";
+  }
+
+  const seen: Ownership["seen"] = (sql, callId) =>
+    getOwner(sql, { kind: callKind.name, id: callId });
+
   return {
+    take,
+    seen,
+    /** Never from an owner that may live: it was told as well, or has just taken the call to go on with it. */
+    async own(sql, callId) {
+      const { boot } = holdings;
+      if (boot === null || await seen(sql, callId) === null) return true; // nobody ever owned it
+      const owned = await claimActor(sql, { kind: callKind.name, id: callId }, boot);
+      return owned !== null && holdings.take(owned);
+    },
     /** Not before this machine has joined: then nobody else can have the call either. */
     async claim(sql, callId) {
       const { boot } = holdings;
@@ -27,16 +52,5 @@ export function ownership(holdings: Pick<Holdings, "boot" | "take">): Ownership 
         throw new AppError("draining", "This machine may take no calls now", { retryable: true });
       }
     },
-    async take(sql, callId, seen) {
-      const { boot } = holdings;
-      if (boot === null) return null;
-      if (seen?.owner?.incarnation === boot.incarnation) return null; // it was here, and is no more
-      const owned = seen === null
-        ? await claimActor(sql, { kind: callKind.name, id: callId }, boot)
-        : await takeCall(sql, seen, boot);
-      if (owned === null || !holdings.take(owned)) return null;
-      return seen !== null && seen.owner === null ? "handedOver" : "machineLost";
-    },
-    seen: (sql, callId) => getOwner(sql, { kind: callKind.name, id: callId }),
   };
 }

@@ -36,6 +36,8 @@ export function callStore(
     readonly recorder: Ref<RecorderMessage>;
     /** What its writes show; absent or null: it was never claimed. */
     readonly fenceOf?: (callId: string) => Fence | null;
+    /** Of a call that has no actor here: it is this machine's to end. Absent: nobody else's it can be. */
+    readonly own?: (callId: string) => Promise<boolean>;
   },
 ): CallStore {
   const { database, recorder } = deps;
@@ -106,7 +108,9 @@ export function callStore(
       const { startedAt, answeredAt } = call;
       const open = { phase: "open", startedAt, wasAnswered: answeredAt !== null } as const;
       const standing = join(open, report, now);
-      if (standing.phase === "ended") await store.breakOff(standing.ending, standing.endedAt);
+      if (standing.phase !== "ended") return;
+      if (await deps.own?.(callId) === false) return; // it goes on, or ends, somewhere else
+      await store.breakOff(standing.ending, standing.endedAt);
     },
   };
   return store;

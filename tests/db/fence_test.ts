@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { newHoldings } from "@/actors/cluster/holdings.ts";
+import { ownership } from "@/actors/call/ownership.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
 import { getCall } from "@/db/calls.ts";
@@ -140,4 +141,20 @@ Deno.test("what a buried machine writes waits until its calls are claimed anew, 
   assert.deepEqual([await stored(0), await stored(1)], [[], [1]]);
   assert.deepEqual(stopped, [ids[0]]);
   await kit.system.shutdown();
+});
+
+Deno.test("a late report ends a call of a dead machine, and none that another has taken to go on with", async () => {
+  await using real = await open();
+  const { ids: [dead = "", taken = ""], claim, mine, other, bury, join } = await setUp(real);
+  const third = await join("c");
+  assert.equal(await bury(mine), true);
+  assert.deepEqual((await claim(taken, third))?.owner, third);
+  const holdings = newHoldings();
+  holdings.joined(other);
+  const { own } = ownership(holdings);
+  const ask = (id: string) => real.lookup("rest", DEADLINE_MS, (sql) => own(sql, id));
+  assert.deepEqual([await ask(dead), await ask(taken)], [true, false]);
+  assert.equal(holdings.fenceOf({ kind: "call", id: dead })?.epoch, 2);
+  assert.equal(holdings.fenceOf({ kind: "call", id: taken }), null);
+  assert.equal(await ask("call_of_nobody"), true);
 });

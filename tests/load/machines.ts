@@ -1,0 +1,209 @@
+/** Several machines of one installation, each a process, with one PostgreSQL and one address for all of them. */
+
+import type { ClusterView } from "@/actors/cluster/roster.ts";
+import { connect } from "@/db/client.ts";
+import { seedDemo, seedDemoKey } from "@/db/demo.ts";
+import { migrate } from "@/db/migrate.ts";
+import { sleep, systemClock } from "@/lib/clock.ts";
+import { AppError } from "@/lib/errors.ts";
+import { temporarySecrets } from "@/lib/local_secrets.ts";
+import { silentLog } from "@/lib/log.ts";
+import { demoAgent } from "@/lib/workflow/demo.ts";
+import { startPostgres } from "@/tests/support/postgres_server.ts";
+import { newSid, startTwilio } from "@/tests/support/twilio.ts";
+import { startFront } from "./front.ts";
+import type { Target } from "./phone.ts";
+
+const JOIN_POLL_MS = 100;
+/** A machine that has not joined by then does not. */
+const JOIN_MS = 30_000;
+
+export interface MachineOptions {
+  readonly nodes: number;
+  /** Of the one address; the machines and their operators' listeners have those behind it. 0: any free ones. */
+  readonly port: number;
+  /** Settings of every machine, in place of what is set here. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Machine {
+  /** From 1. */
+  readonly number: number;
+  readonly pid: number;
+  readonly url: string;
+  readonly operatorUrl: string;
+  /** How its process ended; null while it runs. */
+  readonly ended: string | null;
+}
+
+export interface Machines {
+  readonly url: string;
+  /** Of all operators' listeners. */
+  readonly operatorToken: string;
+  /** What phones it as the carrier does; closing it closes nothing. */
+  readonly target: Target;
+  readonly databaseUrl: string;
+  /** Of each number the newest process. */
+  readonly machines: readonly Machine[];
+  /** Throws AppError("not_found") for a number that is none. Resolves when its process has ended, but for STOP and CONT. */
+  signal(number: number, signal: "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT"): Promise<void>;
+  /** A new process in place of one that has ended, or another machine. Resolves when it has joined. */
+  start(number: number): Promise<Machine>;
+  /** As an operator's listener of any machine that runs answers; null: none runs. */
+  cluster(): Promise<ClusterView | null>;
+  close(): Promise<void>;
+}
+
+interface Running extends Machine {
+  readonly child: Deno.ChildProcess;
+  readonly port: number;
+  readonly gone: Promise<void>;
+  ended: string | null;
+}
+
+/** Resolves when all have joined. */
+export async function startMachines(options: MachineOptions): Promise<Machines> {
+  const postgres = await startPostgres();
+  const secrets = temporarySecrets();
+  const authToken = secrets.carrierToken.reveal();
+  const operatorToken = secrets.operatorToken.reveal();
+  const twilio = startTwilio({ clock: systemClock, accountSid: newSid("AC"), authToken });
+  const dataDir = await Deno.makeTempDir({ prefix: "ringmaster_cluster_" });
+  const front = await startFront({ port: options.port });
+  const url = `http://localhost:${front.port}`;
+  const running = new Map<number, Running>();
+
+  const database = await connect({
+    at: { url: postgres.url },
+    clock: systemClock,
+    log: silentLog,
+  });
+  await migrate(database, { log: silentLog });
+  await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent, isTalkPublic: true });
+  await seedDemoKey(database, {
+    key: secrets.demoKey,
+    pepper: secrets.pepper,
+    at: systemClock.date(),
+  });
+  await database.close();
+
+  async function start(number: number): Promise<Machine> {
+    if (running.get(number)?.ended === null) {
+      throw new AppError("conflict", `Machine ${number} runs already`);
+    }
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-q", "-A", "main.ts", "start"],
+      env: {
+        LOG_LEVEL: "error",
+        ...options.env,
+        PORT: String(options.port === 0 ? 0 : options.port + number),
+        OPERATOR_PORT: String(options.port === 0 ? 0 : options.port + 1_000 + number),
+        OPERATOR_TOKEN: operatorToken,
+        PUBLIC_URL: url,
+        DATABASE_URL: postgres.url,
+        DATA_DIR: dataDir,
+        KEY_ENCRYPTION_KEYS: `cluster:${secrets.keyEncryptionKey.reveal()}`,
+        TOKEN_PEPPER: secrets.pepper.reveal(),
+        MACHINES: String(options.nodes),
+        TWILIO_API_URL: twilio.url,
+        TWILIO_ACCOUNT_SID: twilio.accountSid,
+        TWILIO_AUTH_TOKEN: authToken,
+      },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const said = await firstLine(child);
+    const operatorUrl = /operators at ([^\s,]+)/.exec(said)?.[1];
+    if (operatorUrl === undefined) throw new Error(`Machine ${number} did not start`);
+    const port = await portOf(operatorUrl);
+    const machine: Running = {
+      ...{ number, child, port, operatorUrl, pid: child.pid, ended: null },
+      url: `http://127.0.0.1:${port}`,
+      gone: child.status.then(({ signal, code }) => {
+        machine.ended = signal ?? `code ${code}`;
+        front.remove(port);
+      }),
+    };
+    running.set(number, machine);
+    front.add(port);
+    return machine;
+  }
+
+  /** Its public listener's, once it is one of the machines that it shows. */
+  async function portOf(operatorUrl: string): Promise<number> {
+    const until = systemClock.now() + JOIN_MS;
+    while (systemClock.now() < until) {
+      const { nodes } = await clusterAt(operatorUrl).catch(() => ({ nodes: [] }));
+      const self = nodes.find(({ isSelf }) => isSelf);
+      if (self !== undefined) return Number(self.address.split(":").at(-1));
+      await sleep(systemClock, JOIN_POLL_MS);
+    }
+    throw new Error("A machine did not join in time");
+  }
+
+  async function clusterAt(operatorUrl: string): Promise<ClusterView> {
+    const headers = { Authorization: `Bearer ${operatorToken}` };
+    const response = await fetch(`${operatorUrl}/cluster`, { headers });
+    if (!response.ok) throw new Error(`/cluster answered ${response.status}`);
+    return await response.json(); // as the roster made it
+  }
+
+  try {
+    for (let number = 1; number <= options.nodes; number++) await start(number);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    url,
+    operatorToken,
+    databaseUrl: postgres.url,
+    target: {
+      url,
+      carrierToken: authToken,
+      apiKey: secrets.demoKey.reveal(),
+      twilio,
+      close: () => Promise.resolve(),
+    },
+    get machines() {
+      return [...running.values()];
+    },
+    async signal(number, signal) {
+      const machine = running.get(number);
+      if (machine === undefined) throw new AppError("not_found", `There is no machine ${number}`);
+      if (machine.ended !== null) throw new AppError("conflict", `Machine ${number} has ended`);
+      machine.child.kill(signal);
+      if (signal === "SIGKILL" || signal === "SIGTERM") await machine.gone;
+    },
+    start,
+    async cluster() {
+      for (const { ended, operatorUrl } of running.values()) {
+        if (ended !== null) continue;
+        const view = await clusterAt(operatorUrl).catch(() => null);
+        if (view !== null) return view;
+      }
+      return null;
+    },
+    close,
+  };
+
+  async function close(): Promise<void> {
+    for (const { child, ended } of running.values()) if (ended === null) child.kill("SIGKILL");
+    await Promise.all([...running.values()].map(({ gone }) => gone));
+    await front.close();
+    await twilio.close();
+    await postgres.stop();
+    await Deno.remove(dataDir, { recursive: true });
+  }
+}
+
+/** What a process prints first; the rest is let go. Empty: it has ended. */
+async function firstLine(child: Deno.ChildProcess): Promise<string> {
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const { value = "" } = await lines.read();
+  void (async () => {
+    while (!(await lines.read()).done);
+  })();
+  return value;
+}

@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   const nodes = whole("--nodes", values.nodes, 1, NODES_MAX);
   const port = whole("--port", values.port, 0, 60_000);
   const machines = await startMachines({ nodes, port });
-  say(`${nodes} machines behind ${machines.url}, one PostgreSQL at ${machines.databaseUrl}`);
+  say(`${nodes} machines behind ${machines.url}, one PostgreSQL at ${machines.postgres.url}`);
   say(
     `Operators' token ${machines.operatorToken}; talk to the demo at ${machines.url}${
       talkPath(DEMO_AGENT_ID)

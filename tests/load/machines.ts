@@ -9,7 +9,7 @@ import { AppError } from "@/lib/errors.ts";
 import { temporarySecrets } from "@/lib/local_secrets.ts";
 import { silentLog } from "@/lib/log.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
-import { startPostgres } from "@/tests/support/postgres_server.ts";
+import { type PostgresServer, startPostgres } from "@/tests/support/postgres_server.ts";
 import { newSid, startTwilio } from "@/tests/support/twilio.ts";
 import { startFront } from "./front.ts";
 import type { Target } from "./phone.ts";
@@ -42,7 +42,7 @@ export interface Machines {
   readonly operatorToken: string;
   /** What phones it as the carrier does; closing it closes nothing. */
   readonly target: Target;
-  readonly databaseUrl: string;
+  readonly postgres: PostgresServer;
   /** Of each number the newest process. */
   readonly machines: readonly Machine[];
   /** Throws AppError("not_found") for a number that is none. Resolves when its process has ended, but for STOP and CONT. */
@@ -158,7 +158,7 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
   return {
     url,
     operatorToken,
-    databaseUrl: postgres.url,
+    postgres,
     target: {
       url,
       carrierToken: authToken,

@@ -34,6 +34,8 @@ const TALK_MS = 3_000;
 const UNTAKEN_MS = 1_000;
 const STEP_BYTES = 40; // 5 ms
 const QUERY_MS = 10_000;
+/** The end of a call is on record by then. */
+const SETTLE_MS = 15_000;
 
 interface Fallen {
   readonly phoned: FakeCall;
@@ -198,7 +200,7 @@ async function judge(
       const ending = await phoned.ended;
       const wasStruck = phoned.log.some(({ type }) => type === "streamEnded") &&
         phoned.log.filter(({ type }) => type === "asked").length > 1;
-      const record = callId === null ? null : await read(database, callId);
+      const record = callId === null ? null : await settled(database, callId);
       const isWhole = record?.outcome === "answered" && record.reason === "agent_hung_up";
       if (wasStruck) struck++;
       if (wasStruck && isWhole && silencesMs.length > 0) resumed++;
@@ -233,6 +235,19 @@ async function judge(
     failed: lost,
     reasons: Object.fromEntries(why),
   };
+}
+
+/** Once its end is stored, or nobody has stored it in time. */
+async function settled(
+  database: Awaited<ReturnType<typeof connect>>,
+  callId: string,
+): Promise<OnRecord | null> {
+  const until = systemClock.now() + SETTLE_MS;
+  for (;;) {
+    const record = await read(database, callId);
+    if (record?.outcome !== null || systemClock.now() >= until) return record;
+    await sleep(systemClock, RING_EVERY_MS);
+  }
 }
 
 interface OnRecord {

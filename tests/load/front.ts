@@ -1,7 +1,7 @@
 /** One address in front of several machines: each connection goes to the next one that is ready. */
 
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { type Cancel, systemClock } from "@/lib/clock.ts";
+import { type Cancel, deadline, systemClock } from "@/lib/clock.ts";
 
 const LOOK_EVERY_MS = 500;
 const LOOK_MS = 1_000;
@@ -77,12 +77,14 @@ export async function startFront(options: { readonly port: number }): Promise<Fr
 }
 
 async function isReady(port: number): Promise<boolean> {
+  const limit = deadline(systemClock, LOOK_MS, () => new Error("It does not answer"));
   try {
-    const signal = AbortSignal.timeout(LOOK_MS);
-    const response = await fetch(`http://127.0.0.1:${port}/ready`, { signal });
+    const response = await fetch(`http://127.0.0.1:${port}/ready`, { signal: limit.signal });
     await response.body?.cancel();
     return response.ok;
   } catch {
     return false;
+  } finally {
+    limit.cancel();
   }
 }

@@ -63,7 +63,7 @@ interface Running extends Machine {
 
 /** Resolves when all have joined. */
 export async function startMachines(options: MachineOptions): Promise<Machines> {
-  const postgres = await startPostgres();
+  const postgres = await startPostgres({ detached: true });
   const secrets = temporarySecrets();
   const authToken = secrets.carrierToken.reveal();
   const operatorToken = secrets.operatorToken.reveal();

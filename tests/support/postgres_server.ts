@@ -23,9 +23,11 @@ const NOBODY = 65534; // initdb and postgres refuse to run as root
 
 /**
  * `bin`: the folder of the programs; npm's when absent, which are those of the platform that CI and
- * containers have.
+ * containers have. `detached`: a terminal's Ctrl-C does not reach it.
  */
-export async function startPostgres(options: { bin?: string } = {}): Promise<PostgresServer> {
+export async function startPostgres(
+  options: { bin?: string; detached?: boolean } = {},
+): Promise<PostgresServer> {
   const folder = await Deno.makeTempDir({ prefix: "ringmaster_postgres_" });
   await Deno.chmod(folder, 0o755);
   const bin = options.bin ?? await unpack(folder);
@@ -51,6 +53,7 @@ export async function startPostgres(options: { bin?: string } = {}): Promise<Pos
       ...["-c", "fsync=off", "-c", "max_connections=200", "-c", "log_min_messages=log"],
     ],
     ...user,
+    detached: options.detached ?? false,
     cwd: folder,
     stdout: "null",
     stderr: "piped",

@@ -154,6 +154,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     version: project.version,
     notReady,
     isDraining: () => system.phase !== "running",
+    isShed: house.gauge.isShed,
+    random: Math.random,
     limiter: house.limiter,
     addressLimiter: house.addressLimiter,
     plan: house.plans.read,
@@ -204,9 +206,11 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       roster: house.roster,
       gate: house.gate,
       desk: house.desk,
+      pressure: () => ({ ...house.gauge.view(), tokens: house.tokens.view() }),
       metrics: () =>
         prometheusText(system.metrics()) + limiterText(house.limiterMetrics()) +
-        breakersText(house.breakers.view()) + house.meter.text() + way.text() + house.linksText(),
+        breakersText(house.breakers.view()) + house.meter.text() + way.text() + house.linksText() +
+        house.gauge.text(),
       log,
     }),
     { hostname: config.operator.host, port: config.operator.port, clock, log },

@@ -60,6 +60,8 @@ import { ownership } from "@/actors/call/ownership.ts";
 import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
 import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
 import { callStore } from "@/actors/call/store.ts";
+import { type Gauge, newGauge } from "@/actors/admission/gauge.ts";
+import { newTokens, type Tokens } from "@/actors/admission/tokens.ts";
 import { ELSEWHERE, newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newPieces } from "@/actors/call/pieces.ts";
 import { newCallSpans } from "@/actors/call/spans.ts";
@@ -132,6 +134,9 @@ export interface House {
   /** The machines there are, and who owns what. */
   readonly roster: Roster;
   readonly places: Places;
+  /** How hard pressed this machine is, and what it has left. */
+  readonly gauge: Gauge;
+  readonly tokens: Tokens;
   /** The machine that holds a call; null: nobody does. */
   holderOf(callId: string): Promise<Boot | null>;
   /** Resolves when this machine is one of them, or the database has not answered: it goes on trying. */
@@ -282,9 +287,23 @@ export function openHouse(options: HouseOptions): House {
       return { text: clip.text, audio: () => library.audio(tenantId, clip) };
     });
   const recordings = newRecordings({ system, database, stores, clock, log });
+  const gauge = newGauge({
+    bearableMs: config.shedLagMs,
+    memoryMaxBytes: config.memoryMaxBytes,
+    lag: system.lag,
+    memoryBytes: () => Deno.memoryUsage().rss,
+    changed: () => void worker.send({ type: "wake" }),
+    ...{ clock, log },
+  });
+  const tokens = newTokens({
+    capacity: config.maxCalls,
+    keptPercent: config.inboundPercent,
+    now: () => clock.now(),
+    isShed: gauge.isShed,
+  });
   const switchboard = newSwitchboard({
     system,
-    lines: config.maxCalls,
+    tokens,
     clock,
     log,
     store(settings) {
@@ -379,7 +398,8 @@ export function openHouse(options: HouseOptions): House {
   const worker = system.spawn(
     jobsKind,
     "jobs",
-    () => jobs({ services, kinds, houseCron, random: Math.random }),
+    () =>
+      jobs({ services, kinds, houseCron, random: Math.random, isShed: () => gauge.isShed("jobs") }),
   );
 
   const sender = system.spawn(
@@ -474,7 +494,7 @@ export function openHouse(options: HouseOptions): House {
         return plan;
       },
       release: (callId) => slots.ended(tenantId, callId),
-      takeLine: switchboard.takeLine,
+      takeLine: (work) => switchboard.takeLine(work, tenantId),
       startCall: switchboard.start,
       findCall: (callId) => switchboard.find(tenantId, callId),
       async findElsewhere(callId) {
@@ -505,6 +525,8 @@ export function openHouse(options: HouseOptions): House {
     breakers,
     meter,
     links: neighbours.links,
+    gauge,
+    tokens,
     places,
     holderOf: async (id) => (await directory.owner({ kind: callKind.name, id }))?.owner ?? null,
     roster: newRoster({ directory, holdings, region: config.region, neighbours }),
@@ -520,6 +542,7 @@ export function openHouse(options: HouseOptions): House {
     },
     async close() {
       drain.stop();
+      gauge.stop();
       feed.close();
       switchboard.hangUpAll();
       await switchboard.emptied(STOP_MS);

@@ -73,6 +73,12 @@ export interface Config {
   readonly providers: ProviderAccounts;
   /** Live calls this machine holds at most. */
   readonly maxCalls: number;
+  /** Of each hundred of them, those that only callers may take. */
+  readonly inboundPercent: number;
+  /** Lag of the event loop from which work is shed; 0: never. */
+  readonly shedLagMs: number;
+  /** What the process may hold before work is shed; null: not looked at. */
+  readonly memoryMaxBytes: number | null;
   /** Who may call the API from a browser, and under which names it answers. */
   readonly edge: EdgeConfig;
   /** What passwords, tokens, keys and secrets are kept with. Null: those features are not configured. */
@@ -190,6 +196,12 @@ const wholeNumber = text.refine((value) => /^[1-9]\d{0,5}$/.test(value), {
   error: "must be a whole number from 1 to 999999",
 }).transform(Number);
 
+function numberUpTo(max: number) {
+  return text.refine((value) => /^\d{1,5}$/.test(value) && Number(value) <= max, {
+    error: `must be a whole number from 0 to ${max}`,
+  }).transform(Number);
+}
+
 const KEK = /^([\w-]{1,32}):([A-Za-z0-9+/]{43}=)$/;
 const keyEncryptionKeys = list
   .refine((keys) => keys.length > 0 && keys.every((key) => KEK.test(key)), {
@@ -304,6 +316,9 @@ const Settings = z.object({
   MACHINES: wholeNumber.default(1),
 
   MAX_CALLS: wholeNumber.default(300),
+  INBOUND_PERCENT: numberUpTo(100).default(10),
+  SHED_LAG_MS: numberUpTo(10_000).default(50),
+  MEMORY_MAX_MB: wholeNumber.optional(),
   LOG_LEVEL: oneOf("debug", "info", "warn", "error").default("info"),
   LOG_PII: oneOf("true", "false").default("false"),
 
@@ -380,6 +395,9 @@ function toConfig(set: Settings): Config {
     },
     ...toProviders(set),
     maxCalls: set.MAX_CALLS,
+    inboundPercent: set.INBOUND_PERCENT,
+    shedLagMs: set.SHED_LAG_MS,
+    memoryMaxBytes: set.MEMORY_MAX_MB === undefined ? null : set.MEMORY_MAX_MB * 1024 * 1024,
     edge: {
       origins: set.ALLOWED_ORIGINS,
       hosts: set.ALLOWED_HOSTS.map((host) => host.toLowerCase()),

@@ -18,6 +18,7 @@ export const ERROR_CODES = [
   "rate_limited", // too many requests: `retryAfterS` says when
   "quota_exceeded", // the tenant's plan allows no more
   "busy", // at capacity: try later
+  "overloaded", // hard pressed: what can wait comes again
   "fenced", // another machine owns it by now: nothing was written
   "draining", // this machine takes no new work
   "mailbox_full", // an actor's queue is at its bound

@@ -14,6 +14,7 @@ import { credentials } from "./credentials.ts";
 import type { AppDeps } from "./deps.ts";
 import { docs } from "./docs.ts";
 import { allowOrigins, checkHost, gzip, methodTable } from "./edge.ts";
+import { shedRequests } from "./shedding.ts";
 import { refuseNewWork } from "./draining.ts";
 import type { Env } from "./env.ts";
 import { callErasure, erasures } from "./erasures.ts";
@@ -95,6 +96,7 @@ export function newApp(deps: AppDeps): OpenAPIHono<Env> {
   app.route("/", openTalk);
   app.route("/", openRecordings);
   app.route("/", wellKnown);
+  app.use("/api/v1/*", shedRequests(deps)); // before a credential is looked up
   app.use("/api/v1/auth/*", limitedStrangers(deps));
   app.use("/api/v1/auth/*", jsonGuard());
   app.route("/api/v1", openApi());

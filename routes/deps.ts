@@ -33,6 +33,10 @@ export interface AppDeps {
   notReady(): Promise<readonly string[]>;
   /** Whether it takes no new work. */
   isDraining(): boolean;
+  /** Is this kind of work put off, because the machine is hard pressed? */
+  isShed(work: "lists" | "writes"): boolean;
+  /** Uniform in [0, 1). */
+  random(): number;
   readonly limiter: Limiter;
   /** Counts on this machine alone what one address may ask before it is known who asks. */
   readonly addressLimiter: MemoryLimiter;

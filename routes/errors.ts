@@ -24,6 +24,7 @@ export const STATUS_OF = {
   rate_limited: 429,
   quota_exceeded: 429,
   busy: 429,
+  overloaded: 503,
   fenced: 409,
   draining: 503,
   mailbox_full: 503,
@@ -41,7 +42,7 @@ const SHOWN: ReadonlySet<ErrorCode> = new Set(
   [
     ...["invalid", "forbidden", "tenant_suspended", "conflict", "gone", "edit_conflict"] as const,
     ...["key_reused", "too_large", "wrong_type", "rate_limited", "quota_exceeded"] as const,
-    ...["busy", "draining", "not_configured", "wrong_method", "misdirected"] as const,
+    ...["busy", "overloaded", "draining", "not_configured", "wrong_method", "misdirected"] as const,
   ],
 );
 

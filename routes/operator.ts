@@ -45,6 +45,8 @@ export interface OperatorDeps {
   readonly inspection: Inspection;
   readonly gate: AppDeps["gate"];
   readonly desk: AppDeps["desk"];
+  /** How hard pressed this machine is, what it sheds, and who was refused. */
+  pressure(): unknown;
   /** Prometheus text, version 0.0.4. */
   metrics(): string;
   readonly log: Log;
@@ -70,6 +72,7 @@ export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
       if (node === undefined) return c.json({ actors: inspection.list(kind) });
       return c.json(Object(found(await roster.list(node, kind ?? null), "machine")));
     })
+    .get("/pressure", (c) => c.json(Object(deps.pressure())))
     .get("/cluster", async (c) => c.json(Object(await roster.view())))
     .get("/actors/:kind/:id", async (c) => {
       const { kind, id } = c.req.param();

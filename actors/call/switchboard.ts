@@ -9,17 +9,16 @@ import type { MessageSocket } from "@/lib/socket.ts";
 import type { Account, Outfit } from "@/actors/desk/equipment.ts";
 import { call, type CallDeps, callKind, type CallMessage, type CallSettings } from "./call.ts";
 import type { LeavingWhen } from "@/actors/call/life/leaving.ts";
+import type { Grant, Tokens, Work } from "@/actors/admission/tokens.ts";
 import type { Attachment } from "./link.ts";
 import type { CallStore } from "./store.ts";
 
 /** A line: given back once, when its call has ended or never began. */
-export interface Line {
-  release(): void;
-}
+export type Line = Grant;
 
 export interface Switchboard {
   /** Takes a line, synchronously, so that no two calls get the last one. Null: all are taken, or we drain. */
-  takeLine(): Line | null;
+  takeLine(work: Work, tenantId: string): Line | null;
   /** Starts a call on a line, which is released when it has ended. Null: we have begun to drain. */
   start(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
   /** The live calls of a tenant. */
@@ -51,7 +50,7 @@ export interface Switchboard {
 
 export interface SwitchboardOptions {
   readonly system: System;
-  readonly lines: number;
+  readonly tokens: Tokens;
   readonly clock: Clock;
   readonly log: Log;
   readonly store: (settings: CallSettings) => CallStore;
@@ -74,7 +73,6 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
   /** Whose the live calls are: nobody finds one but its tenant. */
   const live = new Map<string, { readonly tenantId: string; readonly account: Account }>();
   const breaking = new Set<Promise<void>>();
-  let taken = 0;
 
   /** Ends the record of a call whose actor did not come to it. */
   async function breakOff(callId: string, store: CallStore, why: "crashed" | "stopped") {
@@ -86,17 +84,8 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
   }
 
   return {
-    takeLine() {
-      if (taken >= options.lines || system.phase !== "running") return null;
-      taken++;
-      let isTaken = true;
-      return {
-        release() {
-          if (isTaken) taken--;
-          isTaken = false;
-        },
-      };
-    },
+    takeLine: (work, tenantId) =>
+      system.phase === "running" ? options.tokens.take(work, tenantId) : null,
     start(settings, line, outfit) {
       if (system.phase !== "running") return null;
       const { callId, tenantId } = settings;

@@ -3,6 +3,7 @@
 import type { Command } from "@/actors/call/control.ts";
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallMessage, CallSettings, Channel, Loss } from "@/actors/call/call.ts";
+import type { Work as LineWork } from "@/actors/admission/tokens.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -221,8 +222,8 @@ export interface DeskDeps {
     version: number | null,
     wishes: AgentWishes | null,
   ): Promise<Outfit | AppError>;
-  /** Takes one of the machine's lines, synchronously; null when all are taken. */
-  takeLine(): Line | null;
+  /** Takes one of the machine's lines, synchronously; null when none is to be had for such work. */
+  takeLine(work: LineWork): Line | null;
   /** Null when this machine has begun to drain. The line is released when the call has ended. */
   startCall(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
   /** A live call of this tenant, on this machine. */
@@ -663,7 +664,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       ring(state, { ring, reply: asked }, ctx) {
         const reply = join(ring.carrierCallId, asked);
         if (reply === null) return state;
-        const line = deps.takeLine();
+        const line = deps.takeLine((ring.channel ?? "phone") === "phone" ? "inbound" : "talk");
         if (line === null) {
           const failed = (): void => reply({ type: "busy" });
           return enter(state, { work: repeating(ring, reply), failed }, ctx);
@@ -681,7 +682,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           live.send({ type: "resume", carrierCallId, reply });
           return state;
         }
-        const line = deps.takeLine() ?? NO_LINE; // it is held by somebody already, and must not be lost for want of one
+        const line = deps.takeLine("goingOn") ?? NO_LINE; // it is held by somebody already, and must not be lost for want of one
         const failed = (error: AppError): void => {
           line.release();
           reply.fail(error);
@@ -736,10 +737,12 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       invite: (state, { callId, by, reply: asked }, ctx) =>
         command(state, ctx, callId, asked, (reply) => ({ type: "invite", by, reply })),
       placeCall(state, { type: _, reply, ...request }, ctx) {
-        const line = deps.takeLine();
+        const line = deps.takeLine("outbound");
         if (line === null) {
           return reply.fail(
-            new AppError("busy", "Cannot place a call: all lines are taken", { retryable: true }),
+            new AppError("busy", "Cannot place a call: no line is free for it", {
+              retryable: true,
+            }),
           );
         }
         const failed = (error: AppError): void => {

@@ -42,6 +42,8 @@ export interface JobsDeps {
   readonly services: Services;
   readonly kinds: Readonly<Record<string, AnyKind>>;
   readonly houseCron: Readonly<Record<string, HouseCron>>;
+  /** Are jobs put off, because the machine is hard pressed? Whoever says so wakes us when they are no more. */
+  readonly isShed?: () => boolean;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -86,7 +88,8 @@ export function jobs(deps: JobsDeps): Actor<JobsState, JobsMessage> {
 
   const { claim, on, stopped } = leased({
     log,
-    hasRoom: ({ running }: Readonly<JobsState>) => running.size < IN_FLIGHT_MAX,
+    hasRoom: ({ running }: Readonly<JobsState>) =>
+      running.size < IN_FLIGHT_MAX && deps.isShed?.() !== true,
     take,
     run: (job: LeasedJob, signal) => runJob(deps, job, signal),
     isDone: (end) => end === "done",

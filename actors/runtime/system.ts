@@ -9,7 +9,7 @@ import { type DeadLetter, DeadLetters } from "./dead_letters.ts";
 import { anyMake, entryOf, type Host, type Phase } from "./host.ts";
 import { type ActorReport, type ActorSummary, reportOf, summaryOf } from "./inspection.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
-import { LagWatch } from "./lag.ts";
+import { type Lag, LagWatch } from "./lag.ts";
 import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import { stop } from "./supervisor.ts";
 import { Wheel } from "./wheel.ts";
@@ -57,6 +57,8 @@ export interface System {
   stop(kind: string, id: string, why: string): boolean;
   /** Measures how late the event loop is, until shutdown. */
   watchLag(): void;
+  /** Null until `watchLag`. */
+  lag(): Lag | null;
 
   /**
    * No new work: `spawn` and sends from outside fail with `draining`. What lives goes on: handlers,
@@ -146,6 +148,7 @@ export function newSystem(options: SystemOptions): System {
       cell?.signal({ type: "stop", reason: { type: "asked", why } });
       return cell !== undefined;
     },
+    lag: () => lag?.read() ?? null,
     watchLag() {
       lag ??= new LagWatch(clock);
     },

@@ -102,6 +102,23 @@ function at<T>(list: readonly T[], index: number): T {
   return found;
 }
 
+Deno.test("while they are shed jobs wait, and go on when their machine is told", async () => {
+  await using kit = await setUp();
+  const tenantId = await newTenant(kit.database);
+  let isShed = true;
+  const ref = kit.machine({ isShed: () => isShed });
+  await kit.settle();
+  await kit.add(tenantId, "a");
+  await kit.advance(5_000);
+  assert.equal(kit.runs.length, 0);
+  isShed = false;
+  ref.send({ type: "wake" });
+  await kit.settle();
+  assert.equal(at(kit.runs, 0).key, "a");
+  at(kit.runs, 0).end.resolve();
+  await kit.settle();
+});
+
 Deno.test("a job is found within half a second, and at once when its machine is told", async () => {
   await using kit = await setUp();
   const tenantId = await newTenant(kit.database);

@@ -135,6 +135,8 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
     isDraining: () => false,
+    isShed: () => false,
+    random: () => 0,
     limiter: memoryLimiter(clock),
     addressLimiter: memoryLimiter(clock),
     plan: () => PLAN,

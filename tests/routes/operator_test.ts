@@ -51,6 +51,7 @@ function setUp(): {
     },
     gate: nobody,
     desk: () => nobody,
+    pressure: () => ({ level: 2, sheds: ["outbound", "jobs"] }),
     metrics: () => "a 1\n",
     log,
   });
@@ -100,6 +101,12 @@ Deno.test("operators see the machines there are, and who owns an actor that live
     leftOut: 0,
   });
   assert.equal((await get("/actors?node=nobody")).status, 404);
+});
+
+Deno.test("operators see how hard pressed a machine is, and what it sheds", async () => {
+  const { get } = setUp();
+  const pressure = await (await get("/pressure")).json();
+  assert.deepEqual(pressure, { level: 2, sheds: ["outbound", "jobs"] });
 });
 
 Deno.test("operators read dead letters and metrics", async () => {

@@ -54,7 +54,7 @@ export async function serverKit(options: ServerKitOptions): Promise<ServerKit> {
     date: () => systemClock.date(),
     write: (line) => logged.push(line),
   });
-  const settings = readConfig({ PORT: "0", OPERATOR_PORT: "0", ...env });
+  const settings = readConfig({ PORT: "0", OPERATOR_PORT: "0", SHED_LAG_MS: "0", ...env });
   const config: Config = options.isWithoutCarrier ? settings : {
     ...settings,
     twilio: {

@@ -121,6 +121,8 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
     isDraining: () => false,
+    isShed: () => false,
+    random: () => 0,
     feed: house.feed,
     limiter: UNLIMITED,
     addressLimiter: house.addressLimiter,

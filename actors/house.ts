@@ -53,12 +53,14 @@ import { type Neighbours, openNeighbours } from "@/actors/cluster/neighbours.ts"
 import { newPlaces, type Places } from "@/actors/cluster/places.ts";
 import { releaseMovables } from "@/actors/cluster/movables.ts";
 import { node, nodeKind, type NodeMessage } from "@/actors/cluster/node.ts";
+import { reaper, reaperKind, turnOf } from "@/actors/cluster/reaper.ts";
 import { newRoster, type Roster } from "@/actors/cluster/roster.ts";
 import { crossings } from "./crossings.ts";
 import { callKind } from "@/actors/call/call.ts";
 import { ownership } from "@/actors/call/ownership.ts";
 import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
 import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
+import { newOrphans } from "@/actors/call/orphans.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { type Gauge, newGauge } from "@/actors/admission/gauge.ts";
 import { newTokens, type Tokens } from "@/actors/admission/tokens.ts";
@@ -68,7 +70,7 @@ import { newCallSpans } from "@/actors/call/spans.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
 import { type ConfigCache, configCache } from "@/actors/desk/config_cache.ts";
 import { desk, deskKind, type DeskMessage } from "@/actors/desk/desk.ts";
-import { type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
+import { type Account, type CarrierAccount, newEquipment } from "@/actors/desk/equipment.ts";
 import type { Speech } from "@/actors/desk/speech_of.ts";
 import { errands } from "@/actors/desk/errands.ts";
 import { office, type Services } from "@/actors/desk/office.ts";
@@ -187,9 +189,10 @@ export function openHouse(options: HouseOptions): House {
   const directory = newDirectory(database);
   const holdings = newHoldings();
   const { machine } = options;
+  const isOneOfMany = machine !== undefined && config.database.type !== "embedded";
   const neighbours = openNeighbours({
     table: crossings(() => ({ switchboard, movables: neighbours.movables })),
-    isOneOfMany: machine !== undefined && config.database.type !== "embedded",
+    isOneOfMany,
     region: config.region,
     ...{ system, directory, holdings, clock, log },
   });
@@ -331,7 +334,7 @@ export function openHouse(options: HouseOptions): House {
     ) {
       const { nodeId = "local" } = options.machine ?? {};
       const spoken = clips.filter(({ name }) => name !== graph.ambient?.clip);
-      const path = `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
+      const path = pathOf({ tenantId, callId, account });
       const resumePath = `${path}/resume`;
       const answerUrl = `${publicUrl}${resumePath}`;
       const asHouse = account === "tenant" ? "" : `?tenantId=${tenantId}`;
@@ -467,6 +470,27 @@ export function openHouse(options: HouseOptions): House {
   });
 
   const calls = ownership(holdings);
+  const ownCall = (callId: string): Promise<boolean> =>
+    database.lookup("calls", LOOKUP_MS, (sql) => calls.own(sql, callId));
+  const lone = newOrphans({
+    database,
+    equipment,
+    resumeUrl: (call) => `${publicUrl}${pathOf(call)}/resume`,
+    own: ownCall,
+    isHere: ({ tenantId, callId }) => switchboard.find(tenantId, callId) !== null,
+    store: (call) =>
+      callStore(call, { database, recorder: events, fenceOf: fencesOfCalls.fenceOf }),
+    ended: (callId) => void callEnded(callId),
+    clock,
+  });
+  if (isOneOfMany) {
+    system.spawn(
+      reaperKind,
+      "reaper",
+      () =>
+        reaper({ ...lone, log, turnOf: (callId) => turnOf(callId, places.nodes, holdings.boot) }),
+    );
+  }
   system.register(deskKind, (tenantId) =>
     desk({
       ...deskStore(database, tenantId, {
@@ -477,7 +501,7 @@ export function openHouse(options: HouseOptions): House {
       async reported(callId, carrierCallId, report) {
         await callStore({ tenantId, callId }, {
           ...{ database, recorder: events, fenceOf: fencesOfCalls.fenceOf },
-          own: (id) => database.lookup("calls", LOOKUP_MS, (sql) => calls.own(sql, id)),
+          own: ownCall,
         }).report(carrierCallId, report, clock.date());
         const isHeld = fencesOfCalls.fenceOf(callId) !== null;
         if (isHeld && switchboard.find(tenantId, callId) === null) void callEnded(callId);
@@ -616,4 +640,15 @@ function askProviderOf({ config, clock, newLiveKit }: HouseOptions): CheckCreden
     checkLiveKit: liveKitCheck(newLiveKit),
     fetch: limitedFetch({ provider: "credentials", clock, ...CHECK_LIMITS }),
   });
+}
+
+/** Where the account that a call goes by asks and tells about it. */
+function pathOf(
+  { tenantId, callId, account }: {
+    readonly tenantId: string;
+    readonly callId: string;
+    readonly account: Account;
+  },
+): string {
+  return `/twilio${account === "tenant" ? `/${tenantId}` : ""}/calls/${callId}`;
 }

@@ -172,3 +172,13 @@ export async function publicTalkOwner(sql: Sql, agentId: string): Promise<string
     select 'tenant_' || tenant_id as id from public_talk_owner(${uuid})`;
   return owner?.id ?? null;
 }
+
+/** Calls that go on and whose machine is dead, by id. */
+export async function orphanedCalls(
+  sql: Sql,
+  most: number,
+): Promise<{ readonly tenantId: string; readonly callId: string }[]> {
+  return await sql<{ tenantId: string; callId: string }[]>`
+    select 'tenant_' || tenant_id as tenant_id, 'call_' || call_id as call_id
+    from orphaned_calls(${most})`;
+}

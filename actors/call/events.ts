@@ -64,4 +64,5 @@ export type EndReason =
   | "provider_failed"
   | "workflow_failed"
   | "stopped"
+  | "machine_lost"
   | "crashed";

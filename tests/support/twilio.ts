@@ -110,7 +110,11 @@ export function startTwilio(options: TwilioOptions): FakeTwilio {
 
   function update(call: FakeCall | undefined, form: ApiRequest["form"]): Response {
     if (call === undefined) return failure(404, 20404);
-    const { Status: status } = Object.fromEntries(form);
+    const { Status: status, Url: url } = Object.fromEntries(form);
+    if (url !== undefined) {
+      if (!call.redirect(url)) return failure(400, 21220);
+      return Response.json(resource(call, "in-progress"));
+    }
     if (status !== "completed") return failure(400, 21218);
     if (!call.complete()) return failure(404, 20404);
     return Response.json(resource(call, "completed"));

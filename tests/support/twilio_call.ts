@@ -103,6 +103,8 @@ export interface FakeCall {
   breakStream(): void;
   /** The caller hangs up. */
   hangUp(): void;
+  /** The server has it leave what it does and ask this URL. False when it has ended already. */
+  redirect(url: string): boolean;
   /** The server ends it over the API. False when it has ended already. */
   complete(): boolean;
 }
@@ -124,6 +126,8 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
   let answeredAtMs = clock.now();
   let statusCount = 0;
   let dialStatus: string | null = null;
+  /** Where it is told over the API to ask next. */
+  let redirected: string | null = null;
 
   function fields(): Record<string, string> {
     const { callSid, accountSid, from, to, direction } = options;
@@ -317,6 +321,8 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
       for (const verb of verbs) {
         if (over.signal.aborted) return;
         next = await play(verb);
+        next = redirected ?? next;
+        redirected = null;
         if (next !== null) break;
       }
       if (over.signal.aborted) return;
@@ -347,6 +353,13 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
       streamBroken();
     },
     hangUp: () => void end("caller", "hung up", status === "ringing" ? "canceled" : "completed"),
+    redirect(url) {
+      if (over.signal.aborted) return false;
+      redirected = url;
+      stream?.drop();
+      streamBroken();
+      return true;
+    },
     complete() {
       if (over.signal.aborted) return false;
       void end("agent", "completed over the API");

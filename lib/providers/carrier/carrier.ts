@@ -9,6 +9,11 @@ export interface Carrier {
   placeCall(request: PlaceCall, signal: AbortSignal): Promise<{ readonly carrierCallId: string }>;
   /** Ends a call. A call that has ended already is no error. */
   hangUp(carrierCallId: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Has the carrier leave what it does for a call and ask `url` what to do. False: the call has ended. Absent: it
+   * cannot be asked to. Throws AppError("provider_failed").
+   */
+  redirect?: (carrierCallId: string, url: string, signal: AbortSignal) => Promise<boolean>;
 }
 
 export interface PlaceCall {

@@ -77,6 +77,16 @@ function carrierOf(Client: Client, options: TwilioOptions): Carrier {
         throw toFailure("hang up", error, { signal, repeatable: true });
       }
     },
+    async redirect(carrierCallId, url, signal) {
+      const client = newClient(signal);
+      try {
+        await client.calls(carrierCallId).update({ url, method: "POST" });
+        return true;
+      } catch (error) {
+        if (ENDED.has(codeOf(error))) return false;
+        throw toFailure("redirect a call", error, { signal, repeatable: true });
+      }
+    },
   };
 }
 

@@ -1,0 +1,148 @@
+/**
+ * The reaper: sees to calls whose machine is dead. The carrier is asked to come back for them, to whichever machine
+ * it reaches; those that nobody has gone on with in time are ended.
+ */
+
+import type { Actor, Context, Kind, Outcome } from "@/actors/runtime/actor.ts";
+import type { Boot } from "@/db/cluster.ts";
+import type { Log } from "@/lib/log.ts";
+import { type Place, rank } from "./rendezvous.ts";
+
+/** A live call that no machine holds. */
+export interface Orphan {
+  readonly tenantId: string;
+  readonly callId: string;
+}
+
+/** From one look to the next. */
+export const LOOK_MS = 2_000;
+/** Machines look in turn, so that two do not ask the carrier at once; a later one steps in for one that does not. */
+export const TURN_MS = 8_000;
+/** Since it was first seen here: whoever the carrier asks has taken it by then. */
+export const GIVE_UP_MS = 40_000;
+/** Orphans of one look; the rest waits for the next. */
+export const ORPHANS_MAX = 100;
+/** Carriers asked, and ends written, at a time. */
+const AT_ONCE_MAX = 8;
+
+export type ReaperMessage =
+  | { type: "lookDue" }
+  | { type: "looked"; outcome: Outcome<readonly Orphan[]> }
+  | { type: "seenTo"; orphan: Orphan; outcome: Outcome<Fate> };
+
+/** `asked`: the carrier comes back for it. `ended`: its record is closed. `left`: another machine has it by now. */
+export type Fate = "asked" | "ended" | "left";
+
+export const reaperKind: Kind<ReaperMessage> = {
+  name: "reaper",
+  controlMax: 1_000,
+  restart: "permanent",
+  intensity: { restarts: 10, withinMs: 60_000 },
+  backoff: { minMs: 0, maxMs: 1_000 },
+  poisonTries: 1,
+};
+
+export interface ReaperDeps {
+  orphans(most: number): Promise<readonly Orphan[]>;
+  /** This machine's place among the living in the order in which they see to a call: 0 is first. */
+  turnOf(callId: string): number;
+  /** Has the carrier ask again what to do with the call; ends its record where no carrier can. */
+  recall(orphan: Orphan, signal: AbortSignal): Promise<Fate>;
+  /** Ends its record, unless another machine has it. */
+  wrapUp(orphan: Orphan): Promise<Fate>;
+  readonly log: Log;
+}
+
+interface Watched {
+  readonly sinceMs: number;
+  readonly isAsked: boolean;
+}
+
+export interface ReaperState {
+  /** By call. What is no orphan any more is forgotten at the next look. */
+  readonly watched: ReadonlyMap<string, Watched>;
+  /** Calls that are being seen to. */
+  readonly busy: ReadonlySet<string>;
+  readonly fates: Readonly<Record<Fate, number>>;
+}
+
+export function reaper(deps: ReaperDeps): Actor<ReaperState, ReaperMessage> {
+  const { log } = deps;
+
+  function lookLater(ctx: Context<ReaperMessage>): void {
+    ctx.timer("lookDue", LOOK_MS, { type: "lookDue" });
+  }
+
+  /** What is due for an orphan now; null: nothing yet. */
+  function dueFor({ callId }: Orphan, { sinceMs, isAsked }: Watched, now: number) {
+    const forMs = now - sinceMs;
+    if (forMs >= GIVE_UP_MS + deps.turnOf(callId) * TURN_MS) return "wrapUp";
+    return !isAsked && forMs >= deps.turnOf(callId) * TURN_MS ? "recall" : null;
+  }
+
+  return {
+    init(ctx) {
+      lookLater(ctx);
+      return { watched: new Map(), busy: new Set(), fates: { asked: 0, ended: 0, left: 0 } };
+    },
+    view: ({ watched, busy, fates }) => ({ watched: watched.size, busy: busy.size, ...fates }),
+    on: {
+      lookDue(_state, _message, ctx) {
+        ctx.run(
+          "look",
+          () => deps.orphans(ORPHANS_MAX),
+          (outcome) => ({ type: "looked", outcome }),
+        );
+      },
+      looked(state, { outcome }, ctx) {
+        lookLater(ctx);
+        if (!outcome.ok) return; // the node says that the database does not answer
+        const now = ctx.now();
+        const watched = new Map<string, Watched>();
+        const busy = new Set(state.busy);
+        for (const orphan of outcome.value) {
+          const { callId } = orphan;
+          const seen = state.watched.get(callId) ?? { sinceMs: now, isAsked: false };
+          const due = busy.has(callId) || busy.size >= AT_ONCE_MAX
+            ? null
+            : dueFor(orphan, seen, now);
+          watched.set(callId, due === "recall" ? { ...seen, isAsked: true } : seen);
+          if (due === null) continue;
+          busy.add(callId);
+          ctx.run(
+            callId,
+            (signal) => due === "recall" ? deps.recall(orphan, signal) : deps.wrapUp(orphan),
+            (outcome) => ({ type: "seenTo", orphan, outcome }),
+          );
+        }
+        return { ...state, watched, busy };
+      },
+      seenTo(state, { orphan, outcome }) {
+        const { callId } = orphan;
+        const busy = new Set(state.busy);
+        busy.delete(callId);
+        if (outcome.ok) {
+          const fate = outcome.value;
+          log.info("a call of a dead machine", { ...orphan, fate });
+          return { ...state, busy, fates: { ...state.fates, [fate]: state.fates[fate] + 1 } };
+        }
+        log.warn("cannot see to a call of a dead machine", { ...orphan, error: outcome.error });
+        const seen = state.watched.get(callId);
+        if (seen === undefined) return { ...state, busy };
+        const watched = new Map(state.watched).set(callId, { ...seen, isAsked: false });
+        return { ...state, busy, watched }; // tried again at the next look, until it is given up
+      },
+    },
+  };
+}
+
+/** As `ReaperDeps.turnOf`: the living see to a call in the order in which it would be placed. */
+export function turnOf<P extends Place & Boot>(
+  callId: string,
+  nodes: readonly P[],
+  self: Boot | null,
+): number {
+  const living = rank(`call/${callId}`, nodes.filter(({ state }) => state === "active"));
+  const turn = living.findIndex(({ incarnation }) => incarnation === self?.incarnation);
+  return turn === -1 ? living.length : turn;
+}

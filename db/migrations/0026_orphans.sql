@@ -1,5 +1,5 @@
 -- Calls that go on and whose machine is dead: nobody holds them. Ids alone, as of all look-ups.
-create index call_open on call (id) where status <> 'ended';
+create index call_going_on on call (id) where status <> 'ended';
 
 grant select (kind, id, node_id, incarnation) on actor_owner to ringmaster_lookup;
 create policy lookup on actor_owner for select to ringmaster_lookup using (kind = 'call');

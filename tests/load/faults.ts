@@ -30,8 +30,10 @@ const CALLS_MAX = 300;
 const RING_EVERY_MS = 60;
 /** From the last ring to the fault: callers and agents are in the middle of it. */
 const TALK_MS = 3_000;
-/** A line that ended so shortly before its stream did may not have been taken: people say it again. */
+/** A line that ended so shortly before the fault may not have been taken: people say it again. */
 const UNTAKEN_MS = 1_000;
+/** Nobody talks to a dead line, nor hangs up while it may come back. */
+const PATIENCE_MS = 30_000;
 const STEP_BYTES = 40; // 5 ms
 const QUERY_MS = 10_000;
 /** The end of a call is on record by then. */
@@ -121,30 +123,32 @@ async function round(
   strike: () => Promise<void>,
 ): Promise<Fallen[]> {
   const ringing: Promise<Fallen>[] = [];
+  let struckAtMs = Infinity;
   for (let nth = 0; nth < calls; nth++) {
-    ringing.push(one(machines));
+    ringing.push(one(machines, () => struckAtMs));
     await sleep(systemClock, RING_EVERY_MS);
   }
   await sleep(systemClock, TALK_MS);
+  struckAtMs = systemClock.now();
   await strike();
   return await Promise.all(ringing);
 }
 
 /** One call, whose caller goes on over every stream that it is given. */
-async function one({ target }: Machines): Promise<Fallen> {
+async function one({ target }: Machines, struckAtMs: () => number): Promise<Fallen> {
   let caller: Caller | null = null;
   let said = 0;
   const lost: number[] = [];
 
   function streamed(stream: MediaStream): void {
     const last = caller?.lines.at(-1);
-    const now = systemClock.now();
-    if (last !== undefined && last.endsAtMs > now - UNTAKEN_MS) said--;
+    if (last !== undefined && last.endsAtMs > struckAtMs() - UNTAKEN_MS) said--;
     caller?.stop();
     caller = newCaller({
       clock: systemClock,
       stream,
       lines: demoCaller.slice(said),
+      patienceMs: PATIENCE_MS,
       hangUp: () => phoned?.hangUp(),
       said: () => void said++,
     });
@@ -171,7 +175,8 @@ async function one({ target }: Machines): Promise<Fallen> {
   up.streams.slice(1).forEach((stream, nth) => {
     const before = up.log.filter((entry) => entry.type === "streamEnded")[nth];
     const first = firstSound(stream);
-    if (before !== undefined && first !== null) lost.push(first - before.atMs);
+    if (before === undefined || first === null) return;
+    lost.push(first - Math.min(before.atMs, struckAtMs()));
   });
   return { phoned: up, callId, silencesMs: lost };
 }

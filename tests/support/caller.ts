@@ -10,6 +10,8 @@ export interface CallerOptions {
   readonly lines: readonly string[];
   /** Says its first line so long after the agent began to speak, whether it has finished or not. */
   readonly bargeInAtMs?: number;
+  /** An agent that says nothing is spoken to after this; 3 s when absent. */
+  readonly patienceMs?: number;
   /** Nothing is left to say, and the agent has been silent for LINGER_MS. */
   hangUp(): void;
   said?(line: Line): void;
@@ -31,7 +33,6 @@ export interface Caller {
 const POLL_MS = 20;
 /** People answer about half a second after the other has stopped. */
 const ANSWER_MS = 500;
-/** An agent that says nothing is spoken to after this. */
 const PATIENCE_MS = 3_000;
 const LINGER_MS = 4_000;
 
@@ -57,7 +58,7 @@ export function newCaller(options: CallerOptions): Caller {
     if (now < spokeUntil) return;
     const silentFor = now - Math.max(heardUntil, spokeUntil);
     if (waiting.length === 0) {
-      if (silentFor >= LINGER_MS) finish();
+      if (silentFor >= Math.max(LINGER_MS, options.patienceMs ?? 0)) finish();
     } else if (isMyTurn(now, silentFor)) {
       say(now);
     }
@@ -68,7 +69,7 @@ export function newCaller(options: CallerOptions): Caller {
     if (bargeInAtMs !== undefined && lines.length === 0 && agentBeganAt !== null) {
       return now - agentBeganAt >= bargeInAtMs;
     }
-    return hasHeard ? silentFor >= ANSWER_MS : silentFor >= PATIENCE_MS;
+    return silentFor >= (hasHeard ? ANSWER_MS : options.patienceMs ?? PATIENCE_MS);
   }
 
   function say(now: number): void {

@@ -18,6 +18,7 @@ import { playedWords } from "@/tests/support/heard.ts";
 import type { FakeCall } from "@/tests/support/twilio_call.ts";
 import type { MediaStream } from "@/tests/support/twilio_media.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
+import { network, type Reach } from "@/tests/support/twilio_webhooks.ts";
 import { TIMINGS } from "@/actors/cluster/membership.ts";
 import { type Machine, type Machines, startMachines } from "./machines.ts";
 import { CALL_MAX_MS, FROM } from "./phone.ts";
@@ -38,6 +39,19 @@ const STEP_BYTES = 40; // 5 ms
 const QUERY_MS = 10_000;
 /** The end of a call is on record by then. */
 const SETTLE_MS = 15_000;
+
+/** As carriers reach a house: a connection a request, so that none leads to a machine that has stopped since. */
+const REACH: Reach = {
+  ...network("", ""),
+  async post(url, form, headers) {
+    const response = await fetch(url, {
+      method: "POST",
+      body: form,
+      headers: { ...headers, Connection: "close" },
+    });
+    return { status: response.status, body: await response.text() };
+  },
+};
 
 interface Fallen {
   readonly phoned: FakeCall;
@@ -163,6 +177,7 @@ async function one({ target }: Machines, struckAtMs: () => number): Promise<Fall
     to: DEMO_NUMBER,
     clock: systemClock,
     ...(target.twilio === null ? {} : { twilio: target.twilio }),
+    reach: REACH,
     streamed,
   });
   phoned = up;

@@ -96,8 +96,8 @@ import { newSystem, type System } from "@/actors/runtime/system.ts";
 
 /** Before the process ends, live calls are waited for so long: under Fly's most, `kill_timeout = "300s"`. */
 const DRAIN_MS = 280_000;
-/** What is left then goes to other machines, where there are any: at the end of a turn, or in the middle of it. */
-const ENDING = { calls: "wait", deadlineMs: 240_000 } as const;
+/** Calls go to other machines, where there are any: each at the end of a turn, or then in the middle of it. */
+const ENDING = { calls: "handOver", deadlineMs: 60_000 } as const;
 /** A caller hears nothing meanwhile. */
 const GIVE_UP_MS = 1_500;
 /** What goes on while this machine drains. */

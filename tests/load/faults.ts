@@ -90,7 +90,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
         stillMs: Number(values.leases) * TIMINGS.ttlMs,
         awayMs: Number(values.seconds) * 1_000,
       });
-      all.push(...await round(machines, calls, strike));
+      all.push(...await round(machines, { calls, isStill: kind === "sigstop", strike }));
       if (victim.ended !== null) await machines.start(victim.number);
     }
     return { kind, calls: all.length, times, ...await judge(machines, all) };
@@ -133,13 +133,16 @@ function striking(
 /** Calls come up, the fault strikes, and the calls run to their ends. */
 async function round(
   machines: Machines,
-  calls: number,
-  strike: () => Promise<void>,
+  { calls, isStill, strike }: {
+    readonly calls: number;
+    readonly isStill: boolean;
+    readonly strike: () => Promise<void>;
+  },
 ): Promise<Fallen[]> {
   const ringing: Promise<Fallen>[] = [];
   let struckAtMs = Infinity;
   for (let nth = 0; nth < calls; nth++) {
-    ringing.push(one(machines, () => struckAtMs));
+    ringing.push(one(machines, { isStill, struckAtMs: () => struckAtMs }));
     await sleep(systemClock, RING_EVERY_MS);
   }
   await sleep(systemClock, TALK_MS);
@@ -149,7 +152,10 @@ async function round(
 }
 
 /** One call, whose caller goes on over every stream that it is given. */
-async function one({ target }: Machines, struckAtMs: () => number): Promise<Fallen> {
+async function one(
+  { target }: Machines,
+  { isStill, struckAtMs }: { readonly isStill: boolean; readonly struckAtMs: () => number },
+): Promise<Fallen> {
   let caller: Caller | null = null;
   let said = 0;
   const lost: number[] = [];
@@ -191,7 +197,8 @@ async function one({ target }: Machines, struckAtMs: () => number): Promise<Fall
     const before = up.log.filter((entry) => entry.type === "streamEnded")[nth];
     const first = firstSound(stream);
     if (before === undefined || first === null) return;
-    lost.push(first - Math.min(before.atMs, struckAtMs()));
+    // The stream of a machine that stands still has no end: its callers hear nothing from then on.
+    lost.push(first - (isStill ? Math.min(before.atMs, struckAtMs()) : before.atMs));
   });
   return { phoned: up, callId, silencesMs: lost };
 }

@@ -96,6 +96,21 @@ Deno.test("Twilio hangs a call up, and a call that has ended is no error", async
   assert.equal(api.requests.length, 5);
 });
 
+Deno.test("Twilio has a call ask another URL while it goes on", async () => {
+  await using setup = await setUp();
+  const { api, carrier } = setup;
+  const { carrierCallId } = await carrier.placeCall(CALL, forever());
+  const url = "https://voice.example.com/twilio/calls/call_2/resume";
+  assert.equal(await carrier.redirect?.(carrierCallId, url, forever()), true);
+  assert.deepEqual(Object.fromEntries(api.requests.at(-1)?.form ?? []), {
+    Url: url,
+    Method: "POST",
+  });
+  await carrier.hangUp(carrierCallId, forever());
+  assert.equal(await carrier.redirect?.(carrierCallId, url, forever()), false, "it has ended");
+  assert.equal(await carrier.redirect?.(newSid("CA"), url, forever()), false, "there is none");
+});
+
 Deno.test("Twilio's refusals are told apart, and nothing is tried twice", async () => {
   const rows = [
     // status, code, may hanging up be tried again, may placing

@@ -7,6 +7,8 @@ import { isShed, type Level, NO_PRESSURE, pressed, type Sample, type Shed } from
 
 const LOOK_MS = 1_000;
 const QUANTILE = 0.99;
+/** A process that has just begun is late while its code is being compiled: that is no pressure. */
+export const WARM_MS = 15_000;
 
 export interface Gauge {
   readonly level: Level;
@@ -44,6 +46,7 @@ export function newGauge(options: GaugeOptions): Gauge {
   let pressure = NO_PRESSURE;
   let sample: Sample = { lagMs: 0, memory: 0 };
   let seen: readonly number[] = [];
+  const warmAt = clock.now() + WARM_MS;
   let cancel: Cancel = clock.timer(LOOK_MS, look);
 
   function shed(): readonly Shed[] {
@@ -58,7 +61,11 @@ export function newGauge(options: GaugeOptions): Gauge {
     const memory = memoryMaxBytes === null ? 0 : options.memoryBytes() / memoryMaxBytes;
     sample = { lagMs: latestOf(ticks), memory };
     const { level } = pressure;
-    pressure = pressed(pressure, sample, { nowMs: clock.now(), bearableMs });
+    const nowMs = clock.now();
+    pressure = pressed(pressure, sample, {
+      nowMs,
+      bearableMs: nowMs < warmAt ? Infinity : bearableMs,
+    });
     if (pressure.level === level) return;
     const told = { level: pressure.level, was: level, ...sample, sheds: shed() };
     if (pressure.level > level) log.warn("pressure rose: work is shed", told);

@@ -156,22 +156,25 @@ async function one(
   { target }: Machines,
   { isStill, struckAtMs }: { readonly isStill: boolean; readonly struckAtMs: () => number },
 ): Promise<Fallen> {
-  let caller: Caller | null = null;
+  const callers: Caller[] = []; // one a stream
   let said = 0;
   const lost: number[] = [];
 
   function streamed(stream: MediaStream): void {
-    const last = caller?.lines.at(-1);
+    const before = callers.at(-1);
+    const last = before?.lines.at(-1);
+    const isTheirTurn = before?.isTheirTurn ?? false;
     if (last !== undefined && last.endsAtMs > struckAtMs() - UNTAKEN_MS) said--;
-    caller?.stop();
-    caller = newCaller({
+    before?.stop();
+    callers.push(newCaller({
       clock: systemClock,
       stream,
       lines: demoCaller.slice(said),
       patienceMs: PATIENCE_MS,
+      isTheirTurn,
       hangUp: () => phoned?.hangUp(),
       said: () => void said++,
-    });
+    }));
   }
 
   let phoned: FakeCall | null = null;
@@ -190,13 +193,14 @@ async function one(
   const cancel = systemClock.timer(CALL_MAX_MS, () => up.hangUp());
   await up.ended;
   cancel();
-  (caller as Caller | null)?.stop();
+  for (const caller of callers) caller.stop();
   const opened = up.log.flatMap((entry) => entry.type === "streamOpened" ? [entry.url] : []);
   const callId = /\/media\/[^/]+\/([^/]+)\//.exec(opened[0] ?? "")?.[1] ?? null;
   up.streams.slice(1).forEach((stream, nth) => {
     const before = up.log.filter((entry) => entry.type === "streamEnded")[nth];
-    const first = firstSound(stream);
-    if (before === undefined || first === null) return;
+    const theirs = callers[nth + 1]?.lines[0]?.startedAtMs ?? Infinity;
+    const first = Math.min(firstSound(stream) ?? Infinity, theirs); // whoever speaks first
+    if (before === undefined || first === Infinity) return;
     // The stream of a machine that stands still has no end: its callers hear nothing from then on.
     lost.push(first - (isStill ? Math.min(before.atMs, struckAtMs()) : before.atMs));
   });

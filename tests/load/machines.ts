@@ -95,6 +95,7 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
       args: ["run", "-q", "-A", "main.ts", "start"],
       env: {
         LOG_LEVEL: "error",
+        SHED_LAG_MS: "0", // they share the processors of one machine
         ...options.env,
         PORT: String(options.port === 0 ? 0 : options.port + number),
         OPERATOR_PORT: String(options.port === 0 ? 0 : options.port + 1_000 + number),

@@ -12,6 +12,8 @@ export interface CallerOptions {
   readonly bargeInAtMs?: number;
   /** An agent that says nothing is spoken to after this; 3 s when absent. */
   readonly patienceMs?: number;
+  /** True: the agent has spoken already, on the stream before. */
+  readonly isTheirTurn?: boolean;
   /** Nothing is left to say, and the agent has been silent for LINGER_MS. */
   hangUp(): void;
   said?(line: Line): void;
@@ -27,6 +29,8 @@ export interface Line {
 
 export interface Caller {
   readonly lines: readonly Line[];
+  /** The agent has said all that it was about to, and waits. */
+  readonly isTheirTurn: boolean;
   stop(): void;
 }
 
@@ -43,7 +47,7 @@ export function newCaller(options: CallerOptions): Caller {
   let cancel: Cancel = clock.timer(POLL_MS, poll);
   let heardUntil = stream.startedAtMs;
   let agentBeganAt: number | null = null;
-  let hasHeard = false;
+  let hasHeard = options.isTheirTurn ?? false;
 
   function poll(): void {
     cancel = clock.timer(POLL_MS, poll);
@@ -88,5 +92,11 @@ export function newCaller(options: CallerOptions): Caller {
     options.hangUp();
   }
 
-  return { lines, stop: () => cancel() };
+  return {
+    lines,
+    get isTheirTurn() {
+      return hasHeard && stream.player.endsAtMs() <= clock.now();
+    },
+    stop: () => cancel(),
+  };
 }

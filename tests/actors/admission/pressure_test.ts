@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { newGauge } from "@/actors/admission/gauge.ts";
+import { newGauge, WARM_MS } from "@/actors/admission/gauge.ts";
 import {
   CALM_MS,
   isShed,
@@ -92,6 +92,8 @@ Deno.test("the gauge reads the ticks of the last second, and tells of each chang
     memoryBytes: () => 0,
     changed: (level) => void told.push(level),
   });
+  await clock.advance(WARM_MS);
+  assert.equal(gauge.level, 0, "a process that has just begun is late");
   await clock.advance(3_000);
   assert.deepEqual([gauge.level, gauge.isShed("inbound")], [5, true]);
   assert.match(gauge.text(), /ringmaster_pressure_level 5/);

@@ -31,6 +31,7 @@ import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { talkPath } from "@/lib/talk.ts";
 import { newTunnels } from "@/lib/tunnel.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
+import { watchOver } from "@/lib/watchdog.ts";
 import { newApp } from "@/routes/app.ts";
 import { mayOpenSocket } from "@/routes/limits.ts";
 import { media } from "@/routes/media.ts";
@@ -335,6 +336,7 @@ async function main(args: readonly string[]): Promise<void> {
 
 async function serve(config: Config, log: Log): Promise<void> {
   const server = await startServer(config, { log, untrusted: () => end(1) });
+  watchOver({ clock: systemClock, stuckMs: config.stuckMs });
   let isEnding = false;
   /** Drains, then ends the process; asked again, it stops at once. */
   function end(code: number): void {

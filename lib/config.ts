@@ -77,6 +77,8 @@ export interface Config {
   readonly inboundPercent: number;
   /** Lag of the event loop from which work is shed; 0: never. */
   readonly shedLagMs: number;
+  /** The process ends itself when its event loop stands still for so long; 0: never. */
+  readonly stuckMs: number;
   /** What the process may hold before work is shed; null: not looked at. */
   readonly memoryMaxBytes: number | null;
   /** Who may call the API from a browser, and under which names it answers. */
@@ -319,6 +321,7 @@ const Settings = z.object({
   INBOUND_PERCENT: numberUpTo(100).default(10),
   SHED_LAG_MS: numberUpTo(10_000).default(50),
   MEMORY_MAX_MB: wholeNumber.optional(),
+  STUCK_MS: numberUpTo(99_999).default(5_000),
   LOG_LEVEL: oneOf("debug", "info", "warn", "error").default("info"),
   LOG_PII: oneOf("true", "false").default("false"),
 
@@ -397,6 +400,7 @@ function toConfig(set: Settings): Config {
     maxCalls: set.MAX_CALLS,
     inboundPercent: set.INBOUND_PERCENT,
     shedLagMs: set.SHED_LAG_MS,
+    stuckMs: set.STUCK_MS,
     memoryMaxBytes: set.MEMORY_MAX_MB === undefined ? null : set.MEMORY_MAX_MB * 1024 * 1024,
     edge: {
       origins: set.ALLOWED_ORIGINS,

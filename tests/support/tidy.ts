@@ -112,6 +112,7 @@ const SOCKET_DOORS = [
   "lib/outbound_http.ts", // an error after the answer has begun, which nobody else would hear
   ...["db/session.ts", "db/embedded.ts", "db/embedded_worker.ts"], // of the database, not of a call
   ...["lib/passwords.ts", "lib/passwords_worker.ts", "lib/providers/notify/smtp.ts"],
+  "lib/watchdog_worker.ts", // one message, of the thread that it watches
   "actors/runtime/unhandled.ts", // the last door: what no other caught
 ];
 

@@ -163,8 +163,9 @@ async function one(
   function streamed(stream: MediaStream): void {
     const before = callers.at(-1);
     const last = before?.lines.at(-1);
-    const isTheirTurn = before?.isTheirTurn ?? false;
-    if (last !== undefined && last.endsAtMs > struckAtMs() - UNTAKEN_MS) said--;
+    const isUntaken = last !== undefined && last.endsAtMs > struckAtMs() - UNTAKEN_MS;
+    if (isUntaken) said--;
+    const isTheirTurn = isUntaken || (before?.isTheirTurn ?? false);
     before?.stop();
     callers.push(newCaller({
       clock: systemClock,

@@ -47,6 +47,8 @@ import project from "./deno.json" with { type: "json" };
 const TWILIO_LIMITS = { headMs: 10_000, idleMs: 5_000, totalMs: 15_000, maxBytes: 1024 * 1024 };
 /** Phoning somebody into a room waits for their telephone; lists of a project's rooms may be long. */
 const LIVEKIT_LIMITS = { headMs: 8_000, idleMs: 5_000, totalMs: 12_000, maxBytes: 8 * 1024 * 1024 };
+/** Another machine answers a carrier as it would itself: longer than its own asks take (`routes/deps.ts`). */
+const PASS_ON_LIMITS = { headMs: 3_000, idleMs: 1_000, totalMs: 3_500, maxBytes: 64 * 1024 };
 const READY_MS = 1_000;
 
 export interface Server {
@@ -155,6 +157,11 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     version: project.version,
     notReady,
     isDraining: () => system.phase !== "running",
+    others: {
+      urls: house.otherUrls,
+      send: limitedFetch({ provider: "another machine", clock, ...PASS_ON_LIMITS }),
+      isHere: (callId) => switchboard.whose(callId) !== null,
+    },
     isShed: house.gauge.isShed,
     random: Math.random,
     limiter: house.limiter,

@@ -22,6 +22,7 @@ import { sharedLimiter } from "@/lib/limits/shared.ts";
 import type { LimiterMetrics } from "@/lib/limits/tally.ts";
 import type { Log } from "@/lib/log.ts";
 import { newPasswords } from "@/lib/passwords.ts";
+import { placeUrl } from "@/lib/place.ts";
 import type { Stores } from "@/lib/providers/storage/mod.ts";
 import type { Notifier } from "@/lib/providers/notify/notify.ts";
 import { newAmbientLoops } from "@/lib/ambient_loops.ts";
@@ -136,6 +137,8 @@ export interface House {
   /** The machines there are, and who owns what. */
   readonly roster: Roster;
   readonly places: Places;
+  /** Where other machines that take new work are reached: `http://HOST:PORT`. */
+  otherUrls(): readonly string[];
   /** How hard pressed this machine is, and what it has left. */
   readonly gauge: Gauge;
   readonly tokens: Tokens;
@@ -460,10 +463,7 @@ export function openHouse(options: HouseOptions): House {
         .catch((error) => log.error("actors not released: others must bury them", { error }));
     },
     callCount: () => system.count(callKind.name),
-    hasOthers: () =>
-      places.nodes.some(({ state, incarnation }) =>
-        state === "active" && incarnation !== holdings.boot?.incarnation
-      ),
+    hasOthers: () => places.others(holdings.boot).length > 0,
     leave: switchboard.leaveAll,
     clock,
     log,
@@ -552,6 +552,7 @@ export function openHouse(options: HouseOptions): House {
     gauge,
     tokens,
     places,
+    otherUrls: () => places.others(holdings.boot).map(({ address }) => placeUrl(address)),
     holderOf: async (id) => (await directory.owner({ kind: callKind.name, id }))?.owner ?? null,
     roster: newRoster({ directory, holdings, region: config.region, neighbours }),
     linksText: neighbours.metricsText,

@@ -7,6 +7,7 @@ import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Cancel, Clock } from "./clock.ts";
 import { AppError, messageOf } from "./errors.ts";
+import type { Place } from "./place.ts";
 
 export interface TunnelBounds {
   /** From the attempt to the first line of the other machine's answer. */
@@ -30,11 +31,6 @@ export const TUNNEL_BOUNDS: TunnelBounds = {
 const STATUS_LINE_MAX = 1024;
 /** A side that was told of the end has so long to take what is left for it. */
 const LINGER_MS = 1_000;
-
-export interface Place {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** `ended`: one side closed. */
 export type TunnelEnd = "ended" | "idle" | "stalled";

@@ -11,6 +11,7 @@ import type { Limiter } from "@/lib/limits/limiter.ts";
 import type { MemoryLimiter } from "@/lib/limits/memory.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Log } from "@/lib/log.ts";
+import type { Others } from "./draining.ts";
 
 /** An ask of a route waits so long; then its outcome is unknown. */
 export const ASK_MS = 1_500;
@@ -33,6 +34,8 @@ export interface AppDeps {
   notReady(): Promise<readonly string[]>;
   /** Whether it takes no new work. */
   isDraining(): boolean;
+  /** Who takes it then. */
+  readonly others: Others;
   /** Is this kind of work put off, because the machine is hard pressed? */
   isShed(work: "lists" | "writes"): boolean;
   /** Uniform in [0, 1). */

@@ -14,8 +14,10 @@ export interface Env {
     requestId: string;
     /** Headers that are written on the finished answer: see `tell`. */
     told: [name: string, value: string][];
-    /** The raw body of a webhook whose signature has been checked. */
+    /** The body of a webhook whose signature has been checked. */
     signedForm: URLSearchParams;
+    /** The same as it came. */
+    signedBody: string;
     /** Of a webhook that a tenant's own account has signed: that tenant, and the number if it is its own. */
     signedBy: { readonly tenantId: string; readonly owner: NumberOwner | null } | null;
     /** What the request says of itself, for errands and entries. */

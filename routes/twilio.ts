@@ -16,6 +16,7 @@ import { LEGS } from "@/lib/workflow/leg.ts";
 import { visiting } from "./authenticated.ts";
 import { check, readForm, readText } from "./body.ts";
 import { type AppDeps, ASK_MS } from "./deps.ts";
+import { passOn } from "./draining.ts";
 import type { Env } from "./env.ts";
 import { answerProblem } from "./errors.ts";
 
@@ -97,6 +98,7 @@ export function twilio(deps: AppDeps): Hono<Env> {
 
   return new Hono<Env>()
     .use(signed(deps))
+    .use(passOn(deps))
     .on("POST", ["/voice", `${OWN}/voice`], async (c) => {
       const { CallSid, ...webhook } = readForm(c.var.signedForm, Form);
       const { agentId, leg } = check(c.req.query(), VoiceQuery);
@@ -204,6 +206,7 @@ function signed(deps: AppDeps): MiddlewareHandler<Env> {
       c.set("signedBy", { tenantId, owner: await signedByTenant(deps, { tenantId, ...request }) });
     }
     c.set("signedForm", new URLSearchParams(body));
+    c.set("signedBody", body);
     await next();
   };
 }

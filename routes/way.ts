@@ -14,11 +14,12 @@ import { AppError } from "@/lib/errors.ts";
 import { newId } from "@/lib/ids.ts";
 import { LISTEN_PROTOCOL } from "@/lib/listening.ts";
 import type { Log } from "@/lib/log.ts";
+import { parsePlace } from "@/lib/place.ts";
 import { isSameHash, peppered } from "@/lib/pepper.ts";
 import { counter, gauge } from "@/lib/prometheus.ts";
 import type { Secret } from "@/lib/secret.ts";
 import type { UpgradeAnswer } from "@/lib/socket_server.ts";
-import type { Place, TunnelMetrics, Tunnels } from "@/lib/tunnel.ts";
+import type { TunnelMetrics, Tunnels } from "@/lib/tunnel.ts";
 import { peerAddress } from "./edge.ts";
 import { problem, STATUS_OF } from "./errors.ts";
 import { parsePath } from "./media.ts";
@@ -105,7 +106,7 @@ export function newWay(deps: WayDeps): Way {
       async take(raw, head) {
         try {
           const carried = `${nodeId};${proofOf(nodeId, request.url ?? "")}`;
-          await tunnels.open(raw, repeated(request, carried, head), placeOf(address));
+          await tunnels.open(raw, repeated(request, carried, head), parsePlace(address));
           return null;
         } catch (error) {
           if (!(error instanceof AppError)) throw error;
@@ -162,13 +163,6 @@ function told(header: string | readonly string[] | undefined): string {
 
 function isTold(header: string | readonly string[] | undefined): boolean {
   return header !== undefined && header !== "";
-}
-
-/** `HOST:PORT`, where the host may be an IPv6 address with brackets or without. */
-function placeOf(address: string): Place {
-  const at = address.lastIndexOf(":");
-  const host = address.slice(0, at).replace(/^\[(.*)\]$/, "$1");
-  return { host, port: Number(address.slice(at + 1)) };
 }
 
 /** The request as it came, its names and values byte for byte, with who carries it. */

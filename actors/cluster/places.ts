@@ -1,11 +1,13 @@
 /** Where the machines are, as this one saw them last. Who is known is found without a query. */
 
-import type { Node } from "@/db/cluster.ts";
+import type { Boot, Node } from "@/db/cluster.ts";
 
 export interface Places {
   /** What the last look found: those that are not dead. */
   seen(nodes: readonly Node[]): void;
   readonly nodes: readonly Node[];
+  /** Those that take new work, but for this machine. */
+  others(self: Boot | null): readonly Node[];
   /** `HOST:PORT` of the machine of this name; null: there is none. One that is not known may have joined just now. */
   addressOf(nodeId: string): Promise<string | null>;
 }
@@ -36,6 +38,10 @@ export function newPlaces(look: () => Promise<readonly Node[]>): Places {
     get nodes() {
       return nodes;
     },
+    others: (self) =>
+      nodes.filter(({ state, incarnation }) =>
+        state === "active" && incarnation !== self?.incarnation
+      ),
     async addressOf(nodeId) {
       const address = known(nodeId);
       if (address !== null) return address;

@@ -135,6 +135,7 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
     isDraining: () => false,
+    others: { urls: () => [], send: fetch, isHere: () => false },
     isShed: () => false,
     random: () => 0,
     limiter: memoryLimiter(clock),

@@ -1,6 +1,7 @@
 /** Two machines, one of which is told to drain through the other: it gets nothing new, and its calls leave it. */
 
 import assert from "node:assert/strict";
+import type { Database } from "@/db/client.ts";
 import { getOwner } from "@/db/cluster.ts";
 import { DEMO_AGENT_ID, DEMO_NUMBER, DEMO_TENANT_ID } from "@/db/demo.ts";
 import { listEvents } from "@/db/events.ts";
@@ -30,16 +31,14 @@ const order = (calls: string, deadlineMs: number): RequestInit => ({
   headers: { "Content-Type": "application/json" },
 });
 
-Deno.test("a machine that is told to drain through another takes nothing new, hands its call over, and ends", async () => {
-  await using database = await open();
+/** A call that comes to the first of these machines, and of which the carrier asks that one first. */
+async function calling(database: Database, names: readonly string[]) {
   const machines = await startMachines({
-    ...{ database, names: ["one", "two"], isFly: false },
+    ...{ database, names, isFly: false },
     pick: (_asked, all) => all.at(0),
   });
   const { kits: [one, two], proxy } = machines;
-  assert.ok(one && two);
-  const { self } = await (await one.operator("/cluster")).json();
-  assert.match(self.nodeId, /^127\.0\.0\.1-\d+$/);
+  assert.ok(one);
   const phoned = await placeInbound({
     webhookUrl: `${proxy.url}/twilio/voice`,
     publicUrl: proxy.url,
@@ -49,6 +48,14 @@ Deno.test("a machine that is told to drain through another takes nothing new, ha
     clock: systemClock,
     twilio: one.twilio,
   });
+  return { machines, proxy, phoned, one, two: two ?? one };
+}
+
+Deno.test("a machine that is told to drain through another takes nothing new, hands its call over, and ends", async () => {
+  await using database = await open();
+  const { machines, proxy, phoned, one, two } = await calling(database, ["one", "two"]);
+  const { self } = await (await one.operator("/cluster")).json();
+  assert.match(self.nodeId, /^127\.0\.0\.1-\d+$/);
   const opened = phoned.log.find(({ type }) => type === "streamOpened");
   const callId = opened?.type === "streamOpened" ? opened.url.split("/")[5] ?? "" : "";
   assert.equal(await statusOf(two.operator("/nodes/nobody/drain", order("wait", 0))), 404);
@@ -103,18 +110,7 @@ async function countOf(kit: ServerKit): Promise<number> {
 
 Deno.test("a machine alone waits for its calls when it is told to end, whatever it would do among others", async () => {
   await using database = await open();
-  const machines = await startMachines({ database, names: ["one"], isFly: false });
-  const { kits: [one], proxy } = machines;
-  assert.ok(one);
-  const phoned = await placeInbound({
-    webhookUrl: `${proxy.url}/twilio/voice`,
-    publicUrl: proxy.url,
-    authToken: one.carrierToken,
-    from: "+15550199000",
-    to: DEMO_NUMBER,
-    clock: systemClock,
-    twilio: one.twilio,
-  });
+  const { machines, proxy, phoned, one } = await calling(database, ["one"]);
   const drained = one.server.drain();
   await until(async () => await statusOf(fetch(`${proxy.url}/ready`)) === 503);
   await sleep(systemClock, 1_000);
@@ -122,5 +118,32 @@ Deno.test("a machine alone waits for its calls when it is told to end, whatever 
   assert.ok(phoned.stream !== null, "its stream is left alone");
   phoned.hangUp();
   await drained;
+  await machines.close();
+});
+
+Deno.test("a carrier that asks a draining machine goes on by another one, with its call and with a new one", async () => {
+  await using database = await open();
+  const { machines, proxy, phoned, one, two } = await calling(database, ["one", "two"]);
+  await until(async () => (await countOf(one)) === 1);
+  const { self } = await (await one.operator("/cluster")).json();
+  // The balancer sees nothing of it, and goes on asking the first one.
+  await statusOf(two.operator(`/nodes/${self.nodeId}/drain`, order("handOver", 0)));
+  await until(async () => await countOf(two) === 1);
+  assert.equal(await countOf(one), 0);
+  const second = await placeInbound({
+    webhookUrl: `${proxy.url}/twilio/voice`,
+    publicUrl: proxy.url,
+    authToken: one.carrierToken,
+    from: "+15550199001",
+    to: DEMO_NUMBER,
+    clock: systemClock,
+    twilio: one.twilio,
+  });
+  assert.equal(await countOf(two), 2);
+  for (const each of [phoned, second]) {
+    await until(() => Promise.resolve(each.stream !== null));
+    each.hangUp();
+    await each.ended;
+  }
   await machines.close();
 });

@@ -121,6 +121,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     version: "1.2.3",
     notReady: () => Promise.resolve([]),
     isDraining: () => false,
+    others: { urls: () => [], send: fetch, isHere: () => false },
     isShed: () => false,
     random: () => 0,
     feed: house.feed,

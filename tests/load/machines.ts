@@ -2,8 +2,9 @@
 
 import type { ClusterView } from "@/actors/cluster/roster.ts";
 import { connect } from "@/db/client.ts";
-import { seedDemo, seedDemoKey } from "@/db/demo.ts";
+import { DEMO_TENANT_ID, seedDemo, seedDemoKey } from "@/db/demo.ts";
 import { migrate } from "@/db/migrate.ts";
+import { updateLimitOverrides } from "@/db/tenant_limits.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { temporarySecrets } from "@/lib/local_secrets.ts";
@@ -14,6 +15,9 @@ import { newSid, startTwilio } from "@/tests/support/twilio.ts";
 import { startFront } from "./front.ts";
 import type { Target } from "./phone.ts";
 
+/** Of the demo's company: how many calls there are, only the machines decide. */
+const CALLS_MAX = 1_000;
+const LIMIT_MS = 5_000;
 const JOIN_POLL_MS = 100;
 /** A machine that has not joined by then does not. */
 const JOIN_MS = 30_000;
@@ -85,6 +89,12 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     pepper: secrets.pepper,
     at: systemClock.date(),
   });
+  await database.asTenant(
+    "rest",
+    DEMO_TENANT_ID,
+    LIMIT_MS,
+    (sql) => updateLimitOverrides(sql, DEMO_TENANT_ID, { concurrentCalls: CALLS_MAX }),
+  );
   await database.close();
 
   async function start(number: number): Promise<Machine> {

@@ -55,7 +55,13 @@ import {
   pressed,
   wordsPlaced,
 } from "@/actors/call/life/reports.ts";
-import { givenUp, leave, leaveIfDue, type LeavingWhen } from "@/actors/call/life/leaving.ts";
+import {
+  givenUp,
+  leave,
+  leaveIfDue,
+  type LeavingWhen,
+  sounding,
+} from "@/actors/call/life/leaving.ts";
 import { historyRead } from "@/actors/call/life/restoring.ts";
 import { carrierHungUp, save, saveAgain, saved } from "@/actors/call/life/saving.ts";
 import type { CallState } from "@/actors/call/life/state.ts";
@@ -132,6 +138,8 @@ export type CallMessage =
   | { type: "historyRead"; after: Loss | "crash"; outcome: Outcome<readonly CallEvent[]> }
   /** From the house, whose machine drains: another is to go on with it. */
   | { type: "leave"; when: LeavingWhen }
+  /** Whether the caller makes sounds of speech, as the listener hears it. */
+  | { type: "sounding"; outcome: Outcome<boolean> }
   /** All of it is on record, and nobody owns it. */
   | { type: "givenUp"; outcome: Outcome<void> }
   /** A write that the end makes good if it failed: it stores all. */
@@ -319,6 +327,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       // Its end, and what is made good after a crash.
       historyRead: by(historyRead),
       leave: by(leave),
+      sounding: by(sounding),
       givenUp: by(givenUp),
       carrierHungUp: by(carrierHungUp),
       endingDue: (state, _message, ctx) =>

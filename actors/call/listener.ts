@@ -1,6 +1,6 @@
 /** A listener: feeds the caller's audio to a recogniser and tells the call what it hears. */
 
-import type { Actor, Context, Kind, Ref, StreamItem } from "@/actors/runtime/actor.ts";
+import type { Actor, Context, Kind, Ref, Reply, StreamItem } from "@/actors/runtime/actor.ts";
 import { type AsyncQueue, newAsyncQueue } from "@/lib/async_queue.ts";
 import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS, SILENCE } from "@/lib/audio/frame.ts";
 import type { BeepEar } from "@/lib/audio/beep.ts";
@@ -20,6 +20,8 @@ export type ListenerMessage =
   | { type: "tune"; options: TranscribeOptions }
   /** From the leg: words that need no recogniser. Not final: they may still change. */
   | { type: "typed"; text: string; isFinal: boolean }
+  /** From the call: does the caller make sounds of speech just now? The recogniser knows it later. */
+  | { type: "isSounding"; reply: Reply<boolean> }
   | { type: "recognised"; item: StreamItem<Recognition> };
 
 /** What a listener tells its call. */
@@ -89,6 +91,8 @@ interface State {
 export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   const { stt, call, isEarly, vad, tellsSounds, beeps, pieces } = deps;
   let leave: Cancel | null = null;
+  /** As of the last frame. */
+  let isSounding = false;
 
   function feed({ audio, held }: State, frame: Uint8Array): void {
     if (held.length === 0 && pieces.frames === 1) return audio.push(frame);
@@ -100,6 +104,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   function hark(audio: Uint8Array, { untold, options }: State, now: number): Untold {
     if (beeps?.take(audio)) call.send({ type: "beeped" });
     const forMs = vad.take(audio);
+    isSounding = forMs > 0;
     const isDue = forMs > 0 && forMs % SOUNDED_EVERY_MS < FRAME_MS;
     if (isDue && tellsSounds) call.send({ type: "sounded", forMs });
     const next = listens(untold, forMs > 0);
@@ -150,6 +155,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         if (isSame(options, state.options)) return state;
         return reopen({ ...state, options, isStale: state.isOpen }, ctx);
       },
+      isSounding: (_state, { reply }) => reply(isSounding),
       typed(state, { text, isFinal }, ctx) {
         const endMs = state.fedBytes / BYTES_PER_MS;
         const endedAt = ctx.now();

@@ -5,6 +5,7 @@ import type { CallDeps } from "@/actors/call/call.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import type { LeavingWhen } from "@/actors/call/life/leaving.ts";
 import { AppError } from "@/lib/errors.ts";
+import { speak } from "@/lib/audio/modem.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { parseGraph, startOf } from "@/lib/workflow/graph.ts";
 import { type CallKit, callKit, type CallKitOptions } from "@/tests/support/call_kit.ts";
@@ -71,6 +72,26 @@ Deno.test("between turns: neither the caller nor an answer under way is cut off"
   const last = types.filter((type) => /_said$|^leg_/.test(type)).slice(-3);
   assert.deepEqual(last, ["caller_said", "agent_said", "leg_lost"]);
   caller.stop();
+  await kit.close();
+});
+
+Deno.test("between turns: a caller who has just begun to speak is heard out", async () => {
+  const kit = setUp();
+  const { clock } = kit.kit;
+  const stream = await kit.connect();
+  await clock.advance(6_000); // the greeting is over
+  void stream.say(speak("I have a toothache.").audio);
+  await clock.advance(80);
+  kit.leave("betweenTurns");
+  await clock.advance(200);
+  assert.deepEqual(kit.givenUp, []);
+  kit.leave("betweenTurns"); // as the house does a few times a second
+  await clock.advance(15_000);
+  kit.leave("betweenTurns");
+  await clock.advance(100);
+  const { types = [] } = kit.givenUp[0] ?? {};
+  const last = types.filter((type) => /_said$|^leg_/.test(type)).slice(-3);
+  assert.deepEqual(last, ["caller_said", "agent_said", "leg_lost"]);
   await kit.close();
 });
 

@@ -14,6 +14,9 @@ import { loseLeg } from "./stream.ts";
 /** `now`: in the middle of a word, as when a socket is lost. */
 export type LeavingWhen = "never" | "betweenTurns" | "now";
 
+/** The listener is on this machine, and has nothing else to do but to listen. */
+const EAR_MS = 200;
+
 /** From the house, whose machine drains: told again, the newest word holds. */
 export function leave(
   call: CallFacts,
@@ -30,8 +33,34 @@ export function leaveIfDue(
   state: CallState,
   ctx: Context<CallMessage>,
 ): CallState {
-  if (state.leaving === "never" || !mayLeave(call, state)) return state;
-  if (state.leaving === "betweenTurns" && !isBetweenTurns(state)) return state;
+  const { leaving, phase } = state;
+  if (leaving === "never" || leaving === "ifQuiet" || !mayLeave(call, state)) return state;
+  if (leaving === "now") return depart(call, state, ctx);
+  if (!isBetweenTurns(state)) return state;
+  if (phase === "connecting") return depart(call, state, ctx);
+  // Who has just begun to speak is not known to the recogniser yet, and would be cut off.
+  const { listener } = state.children;
+  ctx.run(
+    "sounding",
+    () => listener.ask<boolean>((reply) => ({ type: "isSounding", reply }), { timeoutMs: EAR_MS }),
+    (outcome) => ({ type: "sounding", outcome }),
+  );
+  return { ...state, leaving: "ifQuiet" };
+}
+
+/** The caller is silent, and it goes; or it waits for the next time that it is told to. */
+export function sounding(
+  call: CallFacts,
+  state: CallState,
+  { outcome }: MessageOf<"sounding">,
+  ctx: Context<CallMessage>,
+): CallState {
+  if (state.leaving !== "ifQuiet") return state;
+  const isQuiet = outcome.ok && !outcome.value && mayLeave(call, state) && isBetweenTurns(state);
+  return isQuiet ? depart(call, state, ctx) : state;
+}
+
+function depart(call: CallFacts, state: CallState, ctx: Context<CallMessage>): CallState {
   const { giveUp } = call.deps;
   if (giveUp === undefined) return state;
   const { leg } = state.children;

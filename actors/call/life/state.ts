@@ -37,7 +37,7 @@ export interface CallState {
   /** Of the agent's hooks. */
   readonly pulls: Pulls;
   /** Whether it is to leave this machine. */
-  readonly leaving: LeavingWhen;
+  readonly leaving: LeavingWhen | "ifQuiet";
   readonly listening: ListeningIn;
   /** Null until the carrier has taken a call of ours. */
   readonly carrierCallId: string | null;

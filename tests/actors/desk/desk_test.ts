@@ -114,6 +114,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       saveAgain: ignored,
       leave: ignored,
       givenUp: ignored,
+      sounding: ignored,
     },
   };
 }

@@ -10,6 +10,8 @@ import { type Machines, startMachines } from "./machines.ts";
 import { FROM, phone } from "./phone.ts";
 
 const NODES_MAX = 9;
+/** When all machines leave, nobody can have their calls: they are waited for. */
+const CALLS_MS = 300_000;
 /** Without Redis each machine grants its part of a key's limit. */
 const LOOK_EVERY_MS = 1_000;
 const COMMANDS = `  call       phone the demo agent, and print what is said
@@ -45,8 +47,14 @@ async function main(): Promise<void> {
     say(`  machine ${number}  pid ${pid}  ${url}  operators ${operatorUrl}`);
   }
   say(`\n${COMMANDS}\n`);
+  let isClosing = false;
+  const close = async (): Promise<void> => {
+    if (!isClosing) say("Calls come to their ends; again: all ends at once");
+    isClosing = true;
+    await machines.close(CALLS_MS);
+  };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => void machines.close().then(() => Deno.exit(0)));
+    Deno.addSignalListener(signal, () => void close().then(() => Deno.exit(0)));
   }
   try {
     for await (const line of linesOf(Deno.stdin.readable)) {
@@ -55,7 +63,7 @@ async function main(): Promise<void> {
       void obey(machines, line).catch((error) => say(messageOf(error)));
     }
   } finally {
-    await machines.close();
+    await close();
   }
 }
 

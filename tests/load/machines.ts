@@ -10,8 +10,10 @@ import { AppError } from "@/lib/errors.ts";
 import { temporarySecrets } from "@/lib/local_secrets.ts";
 import { silentLog } from "@/lib/log.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
+import type { Graph } from "@/lib/workflow/graph.ts";
 import { type PostgresServer, startPostgres } from "@/tests/support/postgres_server.ts";
 import { newSid, startTwilio } from "@/tests/support/twilio.ts";
+import { watchWrites, witnessed } from "@/tests/support/write_witness.ts";
 import { startFront } from "./front.ts";
 import type { Target } from "./phone.ts";
 
@@ -21,6 +23,8 @@ const LIMIT_MS = 5_000;
 const JOIN_POLL_MS = 100;
 /** A machine that has not joined by then does not. */
 const JOIN_MS = 30_000;
+/** A machine without calls has ended long before. */
+const LEAVE_MS = 10_000;
 
 export interface MachineOptions {
   readonly nodes: number;
@@ -28,6 +32,8 @@ export interface MachineOptions {
   readonly port: number;
   /** Settings of every machine, in place of what is set here. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Who answers the demo's number; the demo agent when absent. */
+  readonly agent?: Graph;
 }
 
 export interface Machine {
@@ -53,9 +59,12 @@ export interface Machines {
   signal(number: number, signal: "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT"): Promise<void>;
   /** A new process in place of one that has ended, or another machine. Resolves when it has joined. */
   start(number: number): Promise<Machine>;
+  /** Resolves when all that there were run, as active members: those that have ended are started anew. */
+  whole(): Promise<void>;
   /** As an operator's listener of any machine that runs answers; null: none runs. */
   cluster(): Promise<ClusterView | null>;
-  close(): Promise<void>;
+  /** Has all machines drain and end; told again, they end at once. What is left after so long is killed. */
+  close(withinMs?: number): Promise<void>;
 }
 
 interface Running extends Machine {
@@ -76,6 +85,7 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
   const front = await startFront({ port: options.port });
   const url = `http://localhost:${front.port}`;
   const running = new Map<number, Running>();
+  const live = new Set<Deno.ChildProcess>(); // those that have not joined yet as well
 
   const database = await connect({
     at: { url: postgres.url },
@@ -83,7 +93,8 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     log: silentLog,
   });
   await migrate(database, { log: silentLog });
-  await seedDemo(database, { agentName: demoAgent.name, graph: demoAgent, isTalkPublic: true });
+  const { agent = demoAgent } = options;
+  await seedDemo(database, { agentName: agent.name, graph: agent, isTalkPublic: true });
   await seedDemoKey(database, {
     key: secrets.demoKey,
     pepper: secrets.pepper,
@@ -95,7 +106,10 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     LIMIT_MS,
     (sql) => updateLimitOverrides(sql, DEMO_TENANT_ID, { concurrentCalls: CALLS_MAX }),
   );
+  await watchWrites(database);
   await database.close();
+  let starts = 0;
+  let closed: Promise<void> | null = null;
 
   async function start(number: number): Promise<Machine> {
     if (running.get(number)?.ended === null) {
@@ -111,7 +125,7 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
         OPERATOR_PORT: String(options.port === 0 ? 0 : options.port + 1_000 + number),
         OPERATOR_TOKEN: operatorToken,
         PUBLIC_URL: url,
-        DATABASE_URL: postgres.url,
+        DATABASE_URL: witnessed(postgres.url, `machine_${number}_${++starts}`),
         DATA_DIR: dataDir,
         KEY_ENCRYPTION_KEYS: `cluster:${secrets.keyEncryptionKey.reveal()}`,
         TOKEN_PEPPER: secrets.pepper.reveal(),
@@ -120,18 +134,21 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
         TWILIO_ACCOUNT_SID: twilio.accountSid,
         TWILIO_AUTH_TOKEN: authToken,
       },
+      detached: true, // a terminal's Ctrl-C does not reach it
       stdin: "null",
       stdout: "piped",
       stderr: "inherit",
     }).spawn();
+    live.add(child);
+    const ended = child.status.finally(() => live.delete(child));
     const said = await firstLine(child);
     const operatorUrl = /operators at ([^\s,]+)/.exec(said)?.[1];
     if (operatorUrl === undefined) throw new Error(`Machine ${number} did not start`);
-    const port = await portOf(operatorUrl);
+    const port = await joined(operatorUrl);
     const machine: Running = {
       ...{ number, child, port, operatorUrl, pid: child.pid, ended: null },
       url: `http://127.0.0.1:${port}`,
-      gone: child.status.then(({ signal, code }) => {
+      gone: ended.then(({ signal, code }) => {
         machine.ended = signal ?? `code ${code}`;
         front.remove(port);
       }),
@@ -141,12 +158,12 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     return machine;
   }
 
-  /** Its public listener's, once it is one of the machines that it shows. */
-  async function portOf(operatorUrl: string): Promise<number> {
+  /** The port of its public listener, once it is one of the active machines that it shows. */
+  async function joined(operatorUrl: string): Promise<number> {
     const until = systemClock.now() + JOIN_MS;
     while (systemClock.now() < until) {
       const { nodes } = await clusterAt(operatorUrl).catch(() => ({ nodes: [] }));
-      const self = nodes.find(({ isSelf }) => isSelf);
+      const self = nodes.find(({ isSelf, state }) => isSelf && state === "active");
       if (self !== undefined) return Number(self.address.split(":").at(-1));
       await sleep(systemClock, JOIN_POLL_MS);
     }
@@ -161,9 +178,11 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
   }
 
   try {
-    for (let number = 1; number <= options.nodes; number++) await start(number);
+    const starts = Array.from({ length: options.nodes }, (_, nth) => start(nth + 1));
+    await Promise.allSettled(starts);
+    await Promise.all(starts);
   } catch (error) {
-    await close();
+    await close(0);
     throw error;
   }
   return {
@@ -178,7 +197,7 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
       close: () => Promise.resolve(),
     },
     get machines() {
-      return [...running.values()];
+      return [...running.values()].sort((a, b) => a.number - b.number);
     },
     async signal(number, signal) {
       const machine = running.get(number);
@@ -188,6 +207,13 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
       if (signal === "SIGKILL" || signal === "SIGTERM") await machine.gone;
     },
     start,
+    async whole() {
+      await Promise.all(
+        [...running.values()].map(({ number, ended, operatorUrl }) =>
+          ended === null ? joined(operatorUrl) : start(number)
+        ),
+      );
+    },
     async cluster() {
       for (const { ended, operatorUrl } of running.values()) {
         if (ended !== null) continue;
@@ -199,9 +225,20 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     close,
   };
 
-  async function close(): Promise<void> {
-    for (const { child, ended } of running.values()) if (ended === null) child.kill("SIGKILL");
-    await Promise.all([...running.values()].map(({ gone }) => gone));
+  async function close(withinMs = LEAVE_MS): Promise<void> {
+    signalAll("SIGCONT");
+    signalAll("SIGTERM"); // a second one ends them at once
+    const cancel = systemClock.timer(withinMs, () => signalAll("SIGKILL"));
+    await Promise.all([...live].map(({ status }) => status));
+    cancel();
+    await (closed ??= closeRest());
+  }
+
+  function signalAll(signal: Deno.Signal): void {
+    for (const child of live) child.kill(signal);
+  }
+
+  async function closeRest(): Promise<void> {
     await front.close();
     await twilio.close();
     await postgres.stop();

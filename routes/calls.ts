@@ -141,6 +141,11 @@ const events = createRoute({
   method: "get",
   path: "/{id}/events",
   summary: "What happened in a call, in order",
+  description:
+    "What was said is told while it is: `caller_began`, `caller_heard` and, when their " +
+    "turn is over, `caller_said`; `speech_given` as the agent is about to speak, `speech_heard` " +
+    "once a second at most, and `agent_said` with what was heard of all. A call whose machine is " +
+    "lost goes on from them.",
   request: { params, query: EventQuery },
   responses: { 200: answer(listOf(Event), "A page of events") },
 });

@@ -135,7 +135,7 @@ export type CallMessage =
   | { type: "endingDue" }
   | { type: "carrierHungUp"; outcome: Outcome<void> }
   | { type: "hooksDue"; moment: Moment }
-  | { type: "historyRead"; after: Loss | "crash"; outcome: Outcome<readonly CallEvent[]> }
+  | { type: "historyRead"; after: Loss | "crash"; outcome: Outcome<History> }
   /** From the house, whose machine drains: another is to go on with it. */
   | { type: "leave"; when: LeavingWhen }
   /** Whether the caller makes sounds of speech, as the listener hears it. */
@@ -179,6 +179,15 @@ export type Loss = "machineLost" | "handedOver";
 /** What a call goes over. */
 export type Channel = "phone" | "web" | "room";
 
+/** A call as it stands on record. */
+export interface History {
+  readonly events: readonly CallEvent[];
+  /** When its first media stream began; null: none has. */
+  readonly answeredAt: Date | null;
+  /** When the last of the events happened; null: there are none. */
+  readonly lastAt: Date | null;
+}
+
 /** What is stored of a call when it has ended. */
 export interface EndedCall {
   readonly outcome: CallOutcome;
@@ -209,8 +218,8 @@ export interface CallDeps {
   readonly newToken: () => string;
   /** Hands an event to the recorder; `seq` counts from 1 without a gap. */
   record(seq: number, event: CallEvent, at: Date): void;
-  /** The events of this call so far, those included that were just recorded. */
-  history(signal: AbortSignal): Promise<readonly CallEvent[]>;
+  /** This call so far, what was just recorded included. */
+  history(signal: AbortSignal): Promise<History>;
   /** Where the carrier finds us for a call we place. */
   readonly urls: Pick<PlaceCall, "answerUrl" | "statusUrl"> & {
     /** Where it tells who has answered, if it is asked to listen for machines. */

@@ -36,6 +36,13 @@ export function addSaid(
   return [...entries.slice(0, -1), { ...last, text: `${last.text} ${text}` }];
 }
 
+/** All that was given to be said of an utterance. */
+export function saidOf(entries: readonly Entry[], generation: number): string {
+  return entries
+    .flatMap((it) => it.role === "agent" && it.generation === generation ? [it.text] : [])
+    .join(" ");
+}
+
 /** Trims the parts of an utterance to the words that were heard of it: the first `heardCount`. */
 export function trimToHeard(
   entries: readonly Entry[],

@@ -15,7 +15,7 @@ import type { Consent } from "@/lib/recording/consent.ts";
 import { type Disclosure, newDisclosure } from "./disclosure.ts";
 import type { Entry } from "./conversation.ts";
 import type { Ending } from "./ending.ts";
-import type { CallEvent } from "./events.ts";
+import type { BrokenOff, CallEvent } from "./events.ts";
 import type { Milestones } from "./gap.ts";
 import type { MarkArrival, PlacedWord, Utterance } from "./ledger.ts";
 import { noPauses, type Pauses } from "./pauses.ts";
@@ -85,12 +85,16 @@ export interface Dialogue {
   readonly milestones: Milestones;
   /** When the first words of the caller's turn were recognised; null while there are none. */
   readonly callerBeganAt: number | null;
+  /** Words of theirs were recognised, and are not final. */
+  readonly isInterim: boolean;
   /** When the caller's last word so far ended. */
   readonly callerEndedAt: number | null;
   /** How the call is to end once its last words are over. */
   readonly ending: Ending | null;
   /** What was to be said and has no sound: said again once the utterance before is over, or a leg is back. */
   readonly unsaid: string | null;
+  /** What the line broke off when it was lost: it is made good on the next leg. */
+  readonly brokeOff: BrokenOff | null;
   readonly ahead: Ahead | null;
   readonly cutOff: CutOff | null;
   /** The caller's last sign of listening. */
@@ -240,9 +244,11 @@ export function newDialogue(graph: Graph): Dialogue {
     reply: null,
     milestones: {},
     callerBeganAt: null,
+    isInterim: false,
     callerEndedAt: null,
     ending: null,
     unsaid: null,
+    brokeOff: null,
     ahead: null,
     cutOff: null,
     sign: null,

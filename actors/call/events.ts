@@ -17,14 +17,21 @@ export type CallEvent =
   | { readonly type: "call_dialed"; readonly carrierCallId: string }
   /** A carrier's media stream began; `epoch` counts them, from 1. */
   | { readonly type: "leg_started"; readonly epoch: number }
-  /** It was lost without a hang-up; the call waits for another. */
-  | { readonly type: "leg_lost"; readonly epoch: number }
+  /** It was lost without a hang-up; the call waits for another, which begins with what this owes. */
+  | { readonly type: "leg_lost"; readonly epoch: number } & Partial<Owed>
   /** The graph has moved on, or learnt something. */
   | { readonly type: "workflow_moved"; readonly workflow: WorkflowState }
+  /** The caller has begun to speak, or goes on behind words that are final. */
+  | { readonly type: "caller_began" }
+  /** Final words of a turn that may go on; all of it stands in `caller_said`. */
+  | { readonly type: "caller_heard"; readonly text: string }
   | CallerSaid
   | ColleagueSaid
   /** A word of listening while the agent spoke or thought: no turn of its own. */
   | { readonly type: "caller_signalled"; readonly text: string }
+  | SpeechGiven
+  /** The caller has heard so many words of this turn so far: told once a second at most, and not at its end. */
+  | { readonly type: "speech_heard"; readonly turn: number; readonly words: number }
   /** `parts` sum to its gap. */
   | AgentSaid & { readonly parts: GapParts | null }
   | { readonly type: "tool_called"; readonly call: ToolCall; readonly output: string }
@@ -48,6 +55,32 @@ export type CallEvent =
     readonly by: string;
   }
   | { readonly type: "call_ended"; readonly outcome: CallOutcome; readonly reason: EndReason };
+
+/** Words were given to the voice; of one turn they follow each other. What was heard of all stands in `agent_said`. */
+export interface SpeechGiven {
+  readonly type: "speech_given";
+  readonly turn: number;
+  /** Empty: nothing more comes of this turn. */
+  readonly text: string;
+  /** More of the turn is being written. */
+  readonly isOpen: boolean;
+  /** It bridges a wait, and is no part of an answer. */
+  readonly isFiller?: true;
+  /** So the call ends behind it. */
+  readonly ending?: { readonly outcome: CallOutcome; readonly reason: EndReason };
+  /** The caller had been silent for so many prompts. */
+  readonly prompts?: number;
+}
+
+/** What a media stream that is lost leaves to the next. */
+export interface Owed {
+  /** What the caller has not heard of the agent's speech; empty: nothing. */
+  readonly unsaid: string;
+  readonly brokeOff: BrokenOff | null;
+}
+
+/** What was broken off: the caller's words, an answer that was half said, or one of which nothing was. */
+export type BrokenOff = "caller" | "answer" | "request";
 
 export type CallPart = "call" | "leg" | "listener" | "speaker" | "model" | "workflow" | "carrier";
 

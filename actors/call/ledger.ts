@@ -33,6 +33,8 @@ export interface Utterance {
   readonly words: readonly PlacedWord[];
   /** Words at the front of `words` that have been played. */
   readonly heardCount: number;
+  /** What stands on record of it; null while nothing does. */
+  readonly onRecord: { readonly words: number; readonly at: number } | null;
   /** Marks of words that came back after a `clear` was sent. */
   readonly late: readonly LateMark[];
   /** Its first audio is silent for so long. */
@@ -100,6 +102,7 @@ export function newUtterance(generation: number, turn: number): Utterance {
     turn,
     words: [],
     heardCount: 0,
+    onRecord: null,
     late: [],
     leadMs: 0,
     gap: null,

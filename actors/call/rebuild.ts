@@ -1,8 +1,10 @@
 /** Rebuilds a call's dialogue from its events, after a crash: what was said and heard, and where the graph stands. */
 
-import type { Graph } from "@/lib/workflow/graph.ts";
+import type { AgentSaid } from "@/lib/conversation/transcript.ts";
+import { PRESSED } from "@/lib/workflow/engine.ts";
+import { type Graph, startOf } from "@/lib/workflow/graph.ts";
 import { type Pulls, withPull } from "@/lib/workflow/hooks.ts";
-import type { Entry } from "./conversation.ts";
+import { addSaid, type Entry, saidOf, trimToHeard, wordsOf } from "./conversation.ts";
 import type { Controlled } from "./control.ts";
 import {
   noRecording,
@@ -11,9 +13,14 @@ import {
   takeRecordingEvent,
 } from "./disclosure.ts";
 import { type Dialogue, newDialogue } from "./dialogue.ts";
-import type { CallEvent } from "./events.ts";
+import { AGENT_HUNG_UP, TRANSFERRED } from "./ending.ts";
+import type { CallEvent, Owed, SpeechGiven } from "./events.ts";
+import { cutUtterance, newUtterance } from "./ledger.ts";
+import type { Turn } from "./turns.ts";
+import { isWithheld } from "./withheld.ts";
 
 export interface Rebuilt {
+  /** As it was when its last event happened; what it was about to do is made good once its leg is told lost. */
   readonly dialogue: Dialogue;
   /** Events there are. */
   readonly seq: number;
@@ -26,6 +33,12 @@ export interface Rebuilt {
   readonly isEnded: boolean;
   readonly recording: RecordingRecord;
   readonly pulls: Pulls;
+  /** Whom the caller was about to be handed to; null: to nobody. */
+  readonly transferTo: string | null;
+  /** Final words of the caller whose turn is not over. */
+  readonly callerText: string;
+  /** The graph has been begun. */
+  readonly isOpened: boolean;
 }
 
 export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
@@ -38,17 +51,33 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
     isEnded: false,
     recording: noRecording,
     pulls: {},
+    transferTo: null,
+    callerText: "",
+    isOpened: false,
   });
-  // An utterance is recorded when it is over; one that was being said is lost, and the caller hears an answer anew.
-  const last = rebuilt.dialogue.entries.at(-1);
-  const { turns } = rebuilt.dialogue.counts;
-  const counts = { ...rebuilt.dialogue.counts, turns, generations: last === undefined ? 0 : turns };
-  return { ...rebuilt, dialogue: { ...rebuilt.dialogue, counts } };
+  const { dialogue, callerText: text, isOpened } = rebuilt;
+  const { entries } = dialogue;
+  const isAnswered = startOf(graph).greeting === "" &&
+    entries.some(({ role }) => role === "caller");
+  const preamble = isOpened || isAnswered ? dialogue.preamble : entries.length;
+  const { turns } = dialogue.counts;
+  const counts = { ...dialogue.counts, generations: turns }; // an utterance has the number of its turn
+  const prompts = "prompts" in dialogue.turn ? dialogue.turn.prompts : 0;
+  const isSaying = dialogue.utterances.some(({ cutAt }) => cutAt === null);
+  const turn: Turn = !isSaying
+    ? text === "" ? { floor: "quiet", prompts } : { floor: "caller", text }
+    : dialogue.ending === null
+    ? { floor: "agent", prompts, text }
+    : { floor: "closing" };
+  return { ...rebuilt, dialogue: { ...dialogue, counts, turn, preamble } };
 }
 
 function take(before: Rebuilt, event: CallEvent): Rebuilt {
-  const rebuilt = { ...before, recording: takeRecordingEvent(before.recording, event) };
-  const seq = rebuilt.seq + 1;
+  const rebuilt: Rebuilt = {
+    ...before,
+    seq: before.seq + 1,
+    recording: takeRecordingEvent(before.recording, event),
+  };
   const { dialogue } = rebuilt;
   switch (event.type) {
     case "call_started":
@@ -64,65 +93,76 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
     case "listen_ended":
     case "takeover_started":
     case "takeover_ended":
-      return { ...rebuilt, seq };
+      return rebuilt;
     case "recording_disclosed":
     case "recording_answered":
     case "recording_started":
-      return { ...rebuilt, seq, dialogue: disclosed(dialogue, event) };
+      return { ...rebuilt, dialogue: disclosed(rebuilt, event) };
     case "call_dialed":
-      return { ...rebuilt, seq, carrierCallId: event.carrierCallId };
+      return { ...rebuilt, carrierCallId: event.carrierCallId };
     case "leg_started":
-      return { ...rebuilt, seq, epoch: Math.max(rebuilt.epoch, event.epoch), isLegOpen: true };
+      return { ...rebuilt, epoch: Math.max(rebuilt.epoch, event.epoch), isLegOpen: true };
     case "leg_lost":
-      return { ...rebuilt, seq, isLegOpen: false };
+      return { ...rebuilt, isLegOpen: false, callerText: "", dialogue: owe(dialogue, event) };
     case "call_ended":
-      return { ...rebuilt, seq, isEnded: true };
+      return { ...rebuilt, isEnded: true };
     case "answered_by": {
       const answering = { ...dialogue.answering, phase: "over" } as const;
-      return { ...rebuilt, seq, dialogue: { ...dialogue, answering } };
+      return { ...rebuilt, dialogue: { ...dialogue, answering } };
     }
-    case "controlled":
-      return {
-        ...rebuilt,
-        seq,
-        dialogue: control(dialogue, event),
-        pulls: withPull(rebuilt.pulls, event.by),
-      };
-    case "workflow_moved":
-      return { ...rebuilt, seq, dialogue: { ...dialogue, workflow: event.workflow } };
+    case "controlled": {
+      const { by, to } = event;
+      const pulls = withPull(rebuilt.pulls, by);
+      const transferTo = to ?? rebuilt.transferTo;
+      return { ...rebuilt, dialogue: control(dialogue, event), pulls, transferTo };
+    }
+    case "workflow_moved": {
+      const { workflow } = event;
+      return { ...rebuilt, isOpened: true, dialogue: { ...dialogue, workflow } };
+    }
     case "colleague_said":
-      return { ...rebuilt, seq, dialogue: add(dialogue, event.turn, []) };
-    case "caller_said":
-      return {
-        ...rebuilt,
-        seq,
-        dialogue: add(dialogue, event.turn, [{ role: "caller", text: event.text }]),
-      };
-    case "agent_said": {
-      const { turn, text } = event;
-      const said: Entry = { role: "agent", generation: turn, text, heard: text };
-      return { ...rebuilt, seq, dialogue: add(dialogue, turn, [said]) };
+      return { ...rebuilt, dialogue: add(dialogue, event.turn, []) };
+    case "caller_began":
+      return { ...rebuilt, dialogue: { ...cut(dialogue), brokeOff: "caller" } };
+    case "caller_heard": {
+      const callerText = `${rebuilt.callerText} ${event.text}`.trim();
+      return { ...rebuilt, callerText, dialogue: { ...dialogue, brokeOff: null } };
     }
+    case "caller_said": {
+      const { turn, text } = event;
+      const said = add(cut(dialogue), turn, [{ role: "caller", text }]);
+      const quiet = { floor: "quiet", prompts: 0 } as const;
+      const answered = { ...said, brokeOff: null, unsaid: null, turn: quiet };
+      return { ...rebuilt, callerText: "", dialogue: answered };
+    }
+    case "speech_given":
+      return { ...rebuilt, dialogue: give(dialogue, event) };
+    case "speech_heard":
+      return { ...rebuilt, dialogue: hear(dialogue, event) };
+    case "agent_said":
+      return { ...rebuilt, dialogue: settle(dialogue, event) };
     case "tool_called": {
       const { call, output } = event;
-      const entries: Entry[] = [
+      const called = add(dialogue, dialogue.counts.turns, [
         { role: "toolCall", call },
         { role: "toolOutput", callId: call.id, output },
-      ];
-      return { ...rebuilt, seq, dialogue: add(dialogue, dialogue.counts.turns, entries) };
+      ]);
+      const brokeOff = output === PRESSED ? null : "request";
+      return { ...rebuilt, dialogue: { ...called, brokeOff } };
     }
   }
 }
 
 /** Until the caller has answered, what was asked is asked again. */
-function disclosed(dialogue: Dialogue, event: RecordingEvent): Dialogue {
+function disclosed({ dialogue, isOpened }: Rebuilt, event: RecordingEvent): Dialogue {
   const isAsked = event.type === "recording_disclosed" && event.consent === "ask";
   const phase = isAsked ? "missed" : "over";
   const disclosure = { ...dialogue.disclosure, phase } as const;
-  return { ...dialogue, disclosure, preamble: dialogue.entries.length };
+  const preamble = isOpened ? dialogue.preamble : dialogue.entries.length;
+  return { ...dialogue, disclosure, preamble };
 }
 
-/** What commands left behind; what was to be said is lost with the call that was to say it. */
+/** What commands left behind. Keys that were to be pressed may have been: they are not pressed again. */
 function control(dialogue: Dialogue, { action, text }: Controlled): Dialogue {
   switch (action) {
     case "addContext":
@@ -131,13 +171,70 @@ function control(dialogue: Dialogue, { action, text }: Controlled): Dialogue {
     case "unmute":
       return { ...dialogue, isMuted: action === "mute" };
     case "say":
-    case "pressKeys":
+      if (text === null || isWithheld(text)) return dialogue;
+      return { ...dialogue, given: [...dialogue.given, text] };
     case "transfer":
+      return { ...dialogue, ending: TRANSFERRED };
+    case "hangUp":
+      return { ...dialogue, ending: AGENT_HUNG_UP };
+    case "pressKeys":
     case "pauseRecording":
     case "resumeRecording":
-    case "hangUp":
       return dialogue;
   }
+}
+
+/** The agent is about to say more. What was not kept cannot be said again: it counts as not given. */
+function give(dialogue: Dialogue, event: SpeechGiven): Dialogue {
+  const { turn, isOpen, isFiller = false, ending = null, prompts = 0 } = event;
+  const text = isWithheld(event.text) ? "" : event.text;
+  const isNew = dialogue.utterances.every((it) => it.turn !== turn);
+  const given = add(isNew ? cut(dialogue) : dialogue, turn, []); // one is said at a time
+  return {
+    ...given,
+    entries: text === "" ? given.entries : addSaid(given.entries, turn, text, isFiller),
+    utterances: isNew ? [...given.utterances, newUtterance(turn, turn)] : given.utterances,
+    given: given.given.filter((sentence) => !text.includes(sentence)),
+    ending: ending ?? given.ending,
+    turn: { floor: "quiet", prompts },
+    unsaid: null,
+    brokeOff: isOpen ? isFiller ? "request" : "answer" : null,
+  };
+}
+
+function hear(dialogue: Dialogue, { turn, words }: { turn: number; words: number }): Dialogue {
+  const utterances = dialogue.utterances.map((it) => {
+    if (it.turn !== turn) return it;
+    const heard = wordsOf(saidOf(dialogue.entries, turn)).slice(0, words);
+    return {
+      ...it,
+      words: heard.map((text) => ({ text, endByte: 0 })),
+      heardCount: heard.length,
+    };
+  });
+  return { ...dialogue, utterances };
+}
+
+/** All is known of what was heard of a turn. */
+function settle(dialogue: Dialogue, { turn, text }: AgentSaid): Dialogue {
+  const utterances = dialogue.utterances.filter((it) => it.turn !== turn);
+  const isGiven = dialogue.entries.some((it) => it.role === "agent" && it.generation === turn);
+  const entries = isGiven
+    ? trimToHeard(dialogue.entries, turn, wordsOf(text).length)
+    : [...dialogue.entries, { role: "agent", generation: turn, text, heard: text } as const];
+  return { ...add(dialogue, turn, []), utterances, entries };
+}
+
+/** The caller has the floor: what the agent was saying has been cut off. */
+function cut(dialogue: Dialogue): Dialogue {
+  const utterances = dialogue.utterances.map((it) => cutUtterance(it, 0));
+  return { ...dialogue, utterances };
+}
+
+/** What a stream has left to the next; of a withheld sentence nothing. */
+function owe(dialogue: Dialogue, { unsaid = "", brokeOff = null }: Partial<Owed>): Dialogue {
+  const isLost = unsaid === "" || isWithheld(unsaid);
+  return { ...dialogue, unsaid: isLost ? null : unsaid, brokeOff };
 }
 
 function add(dialogue: Dialogue, turn: number, entries: readonly Entry[]): Dialogue {

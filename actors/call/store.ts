@@ -8,6 +8,7 @@ import type { Database, Sql } from "@/db/client.ts";
 import { type Fence, holdsActor } from "@/db/cluster.ts";
 import { listEvents } from "@/db/events.ts";
 import { AppError } from "@/lib/errors.ts";
+import { missingOf } from "./broken_off.ts";
 import type { CallDeps, CallSettings } from "./call.ts";
 import type { Ending } from "./ending.ts";
 import type { CallEvent } from "./events.ts";
@@ -65,14 +66,16 @@ export function callStore(
         timeoutMs: FLUSH_MS,
         signal,
       });
-      const events = await database.asTenant(
+      const rows = await database.asTenant(
         "calls",
         tenantId,
         WRITE_MS,
         (sql) => listEvents(sql, tenantId, callId, { after: 0, limit: EVENTS_MAX }),
       );
       // Only a call writes events of its conversation, and it writes them from this type.
-      return events.map(({ type, payload }) => ({ type, ...Object(payload) }) as CallEvent);
+      const events = rows.map(({ type, payload }) => ({ type, ...Object(payload) }) as CallEvent);
+      const answeredAt = rows.find(({ type }) => type === "leg_started")?.at ?? null;
+      return { events, answeredAt, lastAt: rows.at(-1)?.at ?? null };
     },
     savePlaced: (carrierCallId) =>
       write((sql) => updateCallPlaced(sql, tenantId, callId, carrierCallId)),
@@ -86,10 +89,12 @@ export function callStore(
       }),
     async breakOff(ending, at) {
       const { signal } = new AbortController(); // each has a deadline of its own
-      const events = await store.history(signal).catch(() => null); // then the row alone says it
+      const history = await store.history(signal).catch(() => null); // then the row alone says it
+      const events = history?.events ?? null;
       const said = events?.findLast((event) => event.type === "call_ended");
       if (events !== null && events.length > 0 && said === undefined) {
-        store.record(events.length + 1, { type: "call_ended", ...ending }, at);
+        const missing = [...missingOf(events), { type: "call_ended", ...ending } as const];
+        missing.forEach((event, nth) => store.record(events.length + nth + 1, event, at));
       }
       const { outcome, reason } = said ?? ending;
       const moved = events?.findLast((event) => event.type === "workflow_moved");

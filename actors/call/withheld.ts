@@ -43,6 +43,7 @@ export function learnSecrets(
 
 function textsOf(event: CallEvent, hidden: ReadonlySet<string>): string[] {
   switch (event.type) {
+    case "caller_heard":
     case "caller_said":
     case "caller_signalled":
     case "colleague_said":
@@ -71,10 +72,14 @@ export function withhold(
     return masked(text, secrets);
   };
   switch (event.type) {
+    case "caller_heard":
     case "caller_said":
     case "caller_signalled":
     case "colleague_said":
+    case "speech_given":
       return { ...event, text: kept(event.text) };
+    case "leg_lost":
+      return event.unsaid === undefined ? event : { ...event, unsaid: kept(event.unsaid) };
     case "agent_said":
       return { ...event, text: kept(event.text), unheard: kept(event.unheard) };
     case "tool_called": {
@@ -99,6 +104,11 @@ export function withhold(
     default:
       return event;
   }
+}
+
+/** Whether something of it was not kept: it is not to be said. */
+export function isWithheld(text: string): boolean {
+  return text.includes(WITHHELD) || text.includes(MASK);
 }
 
 /** Whether any of these numbers stands in it, or a part of one. */

@@ -41,6 +41,21 @@ const UNHEARD: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+const REPEAT: Readonly<Record<string, string>> = {
+  en: "Sorry, I lost you for a moment. Could you say that again, please?",
+  de: "Entschuldigung, die Verbindung war kurz weg. Könnten Sie das bitte wiederholen?",
+  fr: "Pardon, la ligne a été coupée un instant. Pourriez-vous répéter, s'il vous plaît ?",
+  es: "Perdone, se ha cortado un momento. ¿Podría repetirlo, por favor?",
+  it: "Scusi, la linea è caduta per un momento. Può ripetere, per favore?",
+  nl: "Sorry, de verbinding was even weg. Kunt u dat herhalen, alstublieft?",
+  pt: "Desculpe, a ligação caiu por um momento. Pode repetir, por favor?",
+};
+
+/** What to say to a caller whose words were lost with the line; null in a language that the house does not speak. */
+export function repeatOf(language: string): string | null {
+  return REPEAT[language.split("-")[0]?.toLowerCase() ?? ""] ?? null;
+}
+
 /** What to say to a caller whose words are not recognised now: first that, then the other. None as for fillers. */
 export function unheardOf(language: string): readonly string[] {
   return UNHEARD[language.split("-")[0]?.toLowerCase() ?? ""] ?? [];

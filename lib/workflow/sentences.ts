@@ -1,7 +1,7 @@
 /** The sentences that an agent says as they are written. */
 
 import { type Graph, languageOf } from "./graph.ts";
-import { fillersOf, unheardOf } from "./phrases.ts";
+import { fillersOf, repeatOf, unheardOf } from "./phrases.ts";
 
 /** Variables and clips in them are those of the graph. */
 export function* sentencesOf(graph: Graph): Generator<string> {
@@ -9,6 +9,7 @@ export function* sentencesOf(graph: Graph): Generator<string> {
   yield* [graph.idlePrompt, graph.idleFarewell, graph.timeUpSentence, graph.failureSentence];
   yield* graph.fillers ?? fillersOf(languageOf(graph));
   yield* unheardOf(languageOf(graph));
+  yield repeatOf(languageOf(graph)) ?? "";
   if (recording !== null) {
     const { disclosure, question } = recording;
     yield* [disclosure, question, `${disclosure} ${question}`]; // the two are said in one breath

@@ -12,7 +12,7 @@ import { silentLog } from "@/lib/log.ts";
 
 const SECONDS = 5;
 /** Events of one call in a second: more than a lively conversation has. */
-const EVENTS_PER_SECOND = 2;
+const EVENTS_PER_SECOND = 3;
 const PAYLOAD = { turn: 1, text: "I would like an appointment on Thursday, please." };
 const LOOK_EVERY_MS = 1;
 

@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import type { CallDeps } from "@/actors/call/call.ts";
-import type { CallEvent } from "@/actors/call/events.ts";
 import { fillersOf, unheardOf } from "@/lib/workflow/phrases.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newBreakers } from "@/lib/providers/failover/breaker.ts";
@@ -23,6 +22,7 @@ import {
   LOST,
   WRONG_KEY,
 } from "@/tests/support/faulty.ts";
+import { eventLog } from "@/tests/support/event_log.ts";
 import { compareHeard, playedWords } from "@/tests/support/heard.ts";
 import type { MediaStream } from "@/tests/support/twilio_media.ts";
 
@@ -272,16 +272,17 @@ async function* until(forever: Promise<never>): AsyncGenerator<never> {
   await forever;
 }
 
-/** A call that has crashed once: a bug in its own handler, which the first so many turns of the caller meet. */
+/** A call that has crashed once: a bug in its own handler, which the first so many functions of the model meet. */
 async function setUpBuggy(times: number) {
-  const events: CallEvent[] = [];
+  const log = eventLog();
+  const { events } = log;
   let left = times;
   const deps: Partial<CallDeps> = {
-    record(seq, event) {
-      if (event.type === "caller_said" && left-- > 0) throw BUG;
-      events[seq - 1] = event;
+    record(seq, event, at) {
+      if (event.type === "tool_called" && left-- > 0) throw BUG;
+      log.record(seq, event, at);
     },
-    history: () => Promise.resolve([...events]),
+    history: log.history,
   };
   const call = await setUp({ deps });
   while (call.streams[0]?.log.at(-1)?.type !== "closed") await call.clock.advance(20);

@@ -1,7 +1,6 @@
 /** Calls in which all goes wrong at instants of a seed: each still ends, once, and its transcript holds. */
 
 import assert from "node:assert/strict";
-import type { CallEvent } from "@/actors/call/events.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import { simulatedModel } from "@/lib/providers/llm/simulated.ts";
 import { simulatedStt } from "@/lib/providers/stt/simulated.ts";
@@ -11,6 +10,7 @@ import { parseGraph } from "@/lib/workflow/graph.ts";
 import { AppError } from "@/lib/errors.ts";
 import { actorKit, prng } from "@/tests/support/actor_kit.ts";
 import { callKit, CARRIER_CALL_ID } from "@/tests/support/call_kit.ts";
+import { eventLog } from "@/tests/support/event_log.ts";
 import { type Caller, newCaller } from "@/tests/support/caller.ts";
 import {
   type Fault,
@@ -50,7 +50,8 @@ async function live(seed: number) {
     });
   }
   const maybeAway = (): Promise<void> => chance(0.3) ? Promise.reject(AWAY) : Promise.resolve();
-  const events: CallEvent[] = [];
+  const log = eventLog();
+  const { events } = log;
   const bugs = chance(0.3) ? 0.05 : 0; // in the call's own handlers
   const model = simulatedModel({ clock, firstTokenMs: 200, tokenMs: 15 });
   const call = callKit({
@@ -61,11 +62,11 @@ async function live(seed: number) {
       stt: faultyStt(simulatedStt({ clock }), clock, faults(0.4)),
       tts: faultyTts(simulatedTts({ clock }), clock, faults(0.15)),
       llm: faultyModel(model, clock, faults(0.15)),
-      record(seq, event) {
+      record(seq, event, at) {
         if (chance(bugs)) throw new TypeError("planted");
-        events[seq - 1] = event;
+        log.record(seq, event, at);
       },
-      history: () => maybeAway().then(() => [...events]),
+      history: (signal) => maybeAway().then(() => log.history(signal)),
       saveLive: maybeAway,
     },
   });

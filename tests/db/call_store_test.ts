@@ -51,7 +51,8 @@ async function setUp() {
 
 Deno.test("a call reads back its events as it recorded them, those of this instant too", async () => {
   await using test = await setUp();
-  assert.deepEqual(await test.store.history(signal), EVENTS);
+  const history = await test.store.history(signal);
+  assert.deepEqual(history, { events: EVENTS, answeredAt: at, lastAt: at });
 });
 
 Deno.test("a call that broke off is ended for it, with what it had learnt", async () => {
@@ -60,8 +61,28 @@ Deno.test("a call that broke off is ended for it, with what it had learnt", asyn
   const call = await test.call();
   assert.deepEqual([call?.status, call?.outcome, call?.reason], ["ended", "failed", "crashed"]);
   assert.deepEqual(call?.variables, { day: "Thursday" });
-  const events = await test.store.history(signal);
+  const { events } = await test.store.history(signal);
   assert.deepEqual(events.at(-1), { type: "call_ended", outcome: "failed", reason: "crashed" });
+});
+
+Deno.test("a call that broke off within a word has on record what was heard until then", async () => {
+  await using test = await setUp();
+  const told: readonly CallEvent[] = [
+    { type: "speech_given", turn: 2, text: "On Thursday at nine?", isOpen: false },
+    { type: "speech_heard", turn: 2, words: 2 },
+    { type: "caller_heard", text: "No, at" },
+  ];
+  told.forEach((event, nth) => test.store.record(EVENTS.length + nth + 1, event, at));
+  await test.store.breakOff({ outcome: "failed", reason: "machine_lost" }, at);
+  const { events } = await test.store.history(signal);
+  assert.deepEqual(events.slice(EVENTS.length + told.length), [
+    {
+      ...{ type: "agent_said", turn: 2, text: "On Thursday", unheard: "at nine?" },
+      ...{ bargedIn: true, gapMs: null, parts: null },
+    },
+    { type: "caller_said", turn: 3, text: "No, at" },
+    { type: "call_ended", outcome: "failed", reason: "machine_lost" },
+  ]);
 });
 
 Deno.test("a call that had ended stays as it was, though it broke off after that", async () => {
@@ -76,6 +97,6 @@ Deno.test("a call that had ended stays as it was, though it broke off after that
     "agent_hung_up",
     at,
   ]);
-  const events = await test.store.history(signal);
+  const { events } = await test.store.history(signal);
   assert.equal(events.filter((event) => event.type === "call_ended").length, 1);
 });

@@ -25,6 +25,7 @@ import type { ObjectStore } from "@/lib/providers/storage/storage.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
 import { type Graph, parseGraph } from "@/lib/workflow/graph.ts";
 import { type ActorKit, actorKit, prng } from "./actor_kit.ts";
+import { eventLog } from "./event_log.ts";
 import { type RecordingKit, recordingKit } from "./recordings.ts";
 import { socketPair } from "./socket_pair.ts";
 import { newWebPage, type WebPage } from "./web_page.ts";
@@ -95,7 +96,8 @@ export function callKit(options: CallKitOptions = {}): CallKit {
   const callId = `${CALL_ID.slice(0, -2)}${String(nth).padStart(2, "0")}`;
   const ourCarrierCallId = `CA${String(nth).padStart(32, "0")}`;
   const { clock, system } = kit;
-  const events: CallEvent[] = [];
+  const log = eventLog();
+  const { events } = log;
   const ends: EndedCall[] = [];
   const hangUps: string[] = [];
   const streams: MediaStream[] = [];
@@ -153,10 +155,8 @@ export function callKit(options: CallKitOptions = {}): CallKit {
       answeredByUrl: "https://a.test/answered-by",
     },
     resumePath: `/twilio/calls/${callId}/resume`,
-    record(seq, event) {
-      events[seq - 1] = event;
-    },
-    history: () => Promise.resolve([...events]),
+    record: log.record,
+    history: log.history,
     savePlaced: () => Promise.resolve(),
     saveLive: () => Promise.resolve(),
     saveEnd(ended) {

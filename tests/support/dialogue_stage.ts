@@ -98,7 +98,7 @@ export interface Stage {
 }
 
 export interface StageOptions {
-  /** The dialogue that goes on; a new one when absent. */
+  /** The dialogue that goes on, on a leg to come; a new one when absent. */
   readonly from?: Dialogue;
   readonly rules?: Partial<TurnRules>;
   readonly senseOf?: (text: string) => Sense;
@@ -376,6 +376,7 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
     tell({ type: "modelSaid", request: of, item: { type: "ended" } });
   }
 
+  if (options.from !== undefined) apply({ type: "legLost" });
   return {
     get dialogue() {
       return dialogue;

@@ -1,7 +1,7 @@
 /** A call that crashed, or whose machine was lost or let it go: it goes on from its events. */
 
 import type { Context } from "@/actors/runtime/actor.ts";
-import type { CallMessage, Loss } from "@/actors/call/call.ts";
+import type { CallMessage, History, Loss } from "@/actors/call/call.ts";
 import type { Pause } from "@/actors/call/disclosure.ts";
 import { CRASHED } from "@/actors/call/ending.ts";
 import { rebuild } from "@/actors/call/rebuild.ts";
@@ -12,8 +12,11 @@ import { end } from "./hanging_up.ts";
 import { record } from "./record.ts";
 import { store } from "./saving.ts";
 import { type CallState, type MessageOf, rendered } from "./state.ts";
-import { startDuration } from "./stream.ts";
-import { fail } from "./talking.ts";
+import { owed, startDuration } from "./stream.ts";
+import { converse, fail } from "./talking.ts";
+
+/** Longer than any caller hears nothing and stays: clocks that say so are apart. */
+const APART_MS = 60_000;
 
 /** The events are here: the call goes on where they end, or ends as they say. */
 export function historyRead(
@@ -25,8 +28,10 @@ export function historyRead(
   if (!outcome.ok) {
     return end(call, state, CRASHED, rendered(call.graph.failureSentence, state), ctx);
   }
-  const rebuiltOf = rebuild(outcome.value, call.graph);
-  const { dialogue, seq, epoch, carrierCallId, recording, pulls } = rebuiltOf;
+  const { events } = outcome.value;
+  const rebuiltOf = rebuild(events, call.graph);
+  const { dialogue, seq, epoch, carrierCallId, recording, pulls, transferTo } = rebuiltOf;
+  const heldMs = heldFor(outcome.value, ctx.date());
   const running = recording.isOn ? call.deps.recordings.running(call.settings.callId) : null;
   const pauses: Pause[] = recording.isAskedToPause ? ["asked"] : [];
   if (isSensitive(call.graph, dialogue.workflow.node)) pauses.push("sensitive");
@@ -39,20 +44,31 @@ export function historyRead(
     seq,
     link: { ...state.link, epoch: epoch + 1 },
     taping: running && { running, pauses },
-    answeredAt: epoch === 0 ? null : ctx.date(), // once stored, the first one stays
+    transferTo,
+    answeredAt: epoch === 0 ? null : new Date(+ctx.date() - heldMs), // once stored, the first one stays
   };
-  const ended = outcome.value.findLast((event) => event.type === "call_ended");
+  const ended = events.findLast((event) => event.type === "call_ended");
   if (ended !== undefined) {
     return store(call, rebuilt, { outcome: ended.outcome, reason: ended.reason }, ctx);
   }
-  if (epoch > 0) startDuration(call, ctx);
+  if (epoch > 0) startDuration(call, heldMs, ctx);
   tune(call, rebuilt);
   const failed = noteLoss(call, rebuilt, { after, isCutOff: rebuiltOf.isLegOpen, epoch }, ctx);
   if (!recording.isOn || running !== null) return failed;
   return record(call, failed, { type: "recording_failed", reason: "crashed" }, ctx);
 }
 
-/** Why it had to be rebuilt stands on record; that a machine was left on purpose does already. */
+/**
+ * How long the call has been held: by the clock of this machine, where that agrees with the one whose
+ * events these are; they may be apart.
+ */
+export function heldFor({ answeredAt, lastAt }: History, now: Date): number {
+  if (answeredAt === null || lastAt === null) return 0;
+  const toldMs = Math.max(0, +lastAt - +answeredAt);
+  return Math.min(Math.max(+now - +answeredAt, toldMs), toldMs + APART_MS);
+}
+
+/** Why it had to be rebuilt stands on record, and what was broken off; that a machine was left on purpose does already. */
 function noteLoss(
   call: CallFacts,
   state: CallState,
@@ -63,13 +79,16 @@ function noteLoss(
   },
   ctx: Context<CallMessage>,
 ): CallState {
+  const settled = converse(call, state, { type: "legLost" }, ctx);
+  const lost = isCutOff
+    ? record(call, settled, { type: "leg_lost", epoch, ...owed(settled) }, ctx)
+    : settled;
   switch (after) {
     case "handedOver":
-      return state;
+      return lost;
     case "crash":
-      return fail(call, state, "call", { code: "crashed", message: "Rebuilt" }, ctx);
+      return fail(call, lost, "call", { code: "crashed", message: "Rebuilt" }, ctx);
     case "machineLost": {
-      const lost = isCutOff ? record(call, state, { type: "leg_lost", epoch }, ctx) : state;
       const error = { code: "machine_lost", message: "Goes on on another machine" };
       return fail(call, lost, "call", error, ctx);
     }

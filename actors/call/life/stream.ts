@@ -5,6 +5,7 @@ import type { Context } from "@/actors/runtime/actor.ts";
 import type { CallMessage } from "@/actors/call/call.ts";
 import { greetingDelayMs } from "@/actors/call/answering.ts";
 import { CALLER_HUNG_UP } from "@/actors/call/ending.ts";
+import type { Owed } from "@/actors/call/events.ts";
 import { leg, legKind } from "@/actors/call/leg.ts";
 import { admit, connectAnswer, type Link, offer } from "@/actors/call/link.ts";
 import type { CallFacts } from "./facts.ts";
@@ -99,7 +100,7 @@ export function legStarted(
   ctx.cancel("connect");
   const answeredAt = state.answeredAt ?? ctx.date();
   if (state.answeredAt === null) {
-    startDuration(call, ctx);
+    startDuration(call, 0, ctx);
     ctx.run("save live", (signal) => call.deps.saveLive(answeredAt, signal), () => ({
       type: "savedMeanwhile",
     }));
@@ -110,6 +111,7 @@ export function legStarted(
     epoch,
   }, ctx);
   surround(call, live);
+  startHooks(call, live, +ctx.date() - +answeredAt, ctx);
   ctx.timer("turn", call.scenario.rules.idleMs, { type: "deadlinePassed" });
   const { answering } = call.scenario;
   const wordsMs = answering === null ? 0 : greetingDelayMs(answering); // who answers, speaks first
@@ -210,8 +212,18 @@ export function loseLeg(call: CallFacts, state: CallState, ctx: Context<CallMess
   ctx.cancel("turn");
   ctx.timer("connect", CONNECT_WITHIN_MS, { type: "connectMissed" });
   const { epoch } = lost.link;
-  const waiting = record(call, newLink(call, lost), { type: "leg_lost", epoch }, ctx);
+  const waiting = record(
+    call,
+    newLink(call, lost),
+    { type: "leg_lost", epoch, ...owed(lost) },
+    ctx,
+  );
   return { ...waiting, phase: "connecting", children: { ...waiting.children, leg: null } };
+}
+
+/** What the next stream begins with. */
+export function owed({ dialogue: { unsaid, brokeOff } }: CallState): Owed {
+  return { unsaid: unsaid ?? "", brokeOff };
 }
 
 /** The carrier's word that a stream is over may overtake the socket's close, and the path is spent. */
@@ -223,11 +235,22 @@ function endStream(call: CallFacts, state: CallState, ctx: Context<CallMessage>)
   return newLink(call, { ...state, children: { ...children, leg: null } });
 }
 
-/** From here on the time of the call counts. */
-export function startDuration(call: CallFacts, ctx: Context<CallMessage>): void {
-  ctx.timer("duration", call.graph.limits.maxDurationMs, { type: "durationPassed" });
-  for (const { on } of call.graph.hooks) {
-    if (on.type !== "elapsed") continue;
-    ctx.timer(`hooks ${on.afterMs}`, on.afterMs, { type: "hooksDue", moment: on });
+/** The time of the call counts: it has been held for `heldMs`. */
+export function startDuration(call: CallFacts, heldMs: number, ctx: Context<CallMessage>): void {
+  const leftMs = Math.max(0, call.graph.limits.maxDurationMs - heldMs);
+  ctx.timer("duration", leftMs, { type: "durationPassed" });
+}
+
+/** What the agent does at a time of the call; what it has done is not done again, what came due meanwhile is. */
+function startHooks(
+  call: CallFacts,
+  { pulls }: CallState,
+  heldMs: number,
+  ctx: Context<CallMessage>,
+) {
+  for (const { name, on } of call.graph.hooks) {
+    if (on.type !== "elapsed" || (pulls[name] ?? 0) > 0) continue;
+    const moment = { type: "hooksDue", moment: on } as const;
+    ctx.timer(`hooks ${on.afterMs}`, Math.max(0, on.afterMs - heldMs), moment);
   }
 }

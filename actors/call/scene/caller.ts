@@ -16,6 +16,7 @@ export function heard(scene: Scene, recognition: Recognition, endedAt: number | 
       return; // a sound; words decide, or our own ear
     case "interim":
       noteBegun(scene, text);
+      if (text.trim() !== "") scene.set({ isInterim: true });
       return scene.turn({
         type: "interim",
         text,
@@ -23,6 +24,7 @@ export function heard(scene: Scene, recognition: Recognition, endedAt: number | 
         forMs: speakingMsOf(scene),
       });
     case "final":
+      scene.set({ isInterim: false });
       if (isToldAgain(scene, text)) return;
       noteBegun(scene, text);
       if (text.trim() !== "") scene.set({ callerEndedAt: endedAt });
@@ -57,6 +59,7 @@ export function noteCaller(scene: Scene, text: string): void {
       endpointed: scene.now,
     },
     callerBeganAt: null,
+    isInterim: false,
     callerEndedAt: null,
     sign: null,
     lastTurn: callerEndedAt === null ? null : { endedAt: callerEndedAt },

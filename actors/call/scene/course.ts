@@ -15,6 +15,7 @@ import { give, mute, sayGiven, unmute } from "./given.ts";
 import { adopt, speculate, takeAhead } from "./guessing.ts";
 import { keyIn, pressed } from "./keying.ts";
 import { legLost, legReady } from "./line.ts";
+import { noteProgress } from "./progress.ts";
 import { answeredOfRecording, greetingDue, meet, openCall, owesGreeting } from "./opening.ts";
 import { modelSaid, requestFailed, stalled } from "./replies.ts";
 import { forget, withdraw } from "./requests.ts";
@@ -40,6 +41,7 @@ export function takeEvent(
   else take(scene, event);
   if (event.type !== "legLost") sendKeys(scene); // without a leg nobody would hear them
   attend(scene);
+  noteProgress(scene, dialogue);
   return [scene.dialogue, scene.effects];
 }
 

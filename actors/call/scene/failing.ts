@@ -1,12 +1,12 @@
 /** Speech that fails: said again from the first word that was not heard, or the carrier's own voice ends the call. */
 
 import type { AppError } from "@/lib/errors.ts";
-import { wordsOf } from "@/actors/call/conversation.ts";
+import { saidOf, wordsOf } from "@/actors/call/conversation.ts";
 import type { Utterance } from "@/actors/call/ledger.ts";
 import { giveUp, hangUp } from "./closing.ts";
 import { withdraw } from "./requests.ts";
 import type { Scene } from "./scene.ts";
-import { cutCurrent, finish, remainderOf, saidOf, say, silence, unheardOf } from "./speech.ts";
+import { cutCurrent, finish, remainderOf, say, silence, unheardOf } from "./speech.ts";
 import { spoken } from "./spoken.ts";
 import { fill } from "./waiting.ts";
 

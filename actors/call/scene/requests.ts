@@ -1,6 +1,7 @@
 /** What the model is asked, and what is taken back of it. */
 
 import { PRESSED } from "@/lib/workflow/engine.ts";
+import { GO_ON } from "@/lib/providers/llm/prompts.ts";
 import { promptFor } from "@/lib/workflow/prompt.ts";
 import { noClauses } from "@/actors/call/clauses.ts";
 import { promptMessages } from "@/actors/call/conversation.ts";
@@ -11,8 +12,8 @@ const TEMPERATURE = 0.3;
 /** Notes that the model is told: the newest. */
 const NOTES_MAX = 20;
 
-/** Asks the model for the next reply. `failures`: requests of this turn that failed before. */
-export function askModel(scene: Scene, failures: number): void {
+/** Asks the model for the next reply. `failures`: requests of this turn that failed before; `goesOn`: from half an answer. */
+export function askModel(scene: Scene, failures: number, goesOn = false): void {
   const { counts, workflow, entries, reply } = scene.dialogue;
   const requests = counts.requests + 1;
   scene.set({
@@ -29,7 +30,8 @@ export function askModel(scene: Scene, failures: number): void {
   });
   const { system, tools } = promptFor(scene.scenario.graph, workflow);
   const prompt = {
-    system: [system, notesText(scene.dialogue.notes)].filter((it) => it !== "").join("\n\n"),
+    system: [system, notesText(scene.dialogue.notes), goesOn ? GO_ON : ""]
+      .filter((it) => it !== "").join("\n\n"),
     tools,
     messages: promptMessages(entries),
     maxTokens: ANSWER_MAX_TOKENS,

@@ -1,7 +1,7 @@
 /** What the agent says: begun, added to, finished, cut off, and counted as heard. */
 
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
-import { addSaid, type Entry, trimToHeard, wordsOf } from "@/actors/call/conversation.ts";
+import { addSaid, saidOf, trimToHeard, wordsOf } from "@/actors/call/conversation.ts";
 import { gapOf } from "@/actors/call/gap.ts";
 import {
   cutUtterance,
@@ -134,11 +134,4 @@ export function remainderOf(scene: Scene, utterance: Utterance): string {
   if (unsaid === null) return unheardOf(scene, utterance);
   const placed = utterance.words.slice(utterance.heardCount).map((word) => word.text);
   return [...placed, unsaid].join(" ").trim();
-}
-
-/** All that was given to be said of an utterance. */
-export function saidOf(entries: readonly Entry[], generation: number): string {
-  return entries
-    .flatMap((it) => it.role === "agent" && it.generation === generation ? [it.text] : [])
-    .join(" ");
 }

@@ -3,6 +3,7 @@
 import type { Cancel, Clock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { LanguageModel, ModelDelta, Prompt } from "@/lib/providers/llm/llm.ts";
+import { GO_ON } from "@/lib/providers/llm/prompts.ts";
 import { providerError } from "@/lib/providers/http.ts";
 import { type Guarded, mayHelp, note } from "./guarded.ts";
 
@@ -23,10 +24,6 @@ export interface ModelFailoverOptions {
   /** In their order; at least one. Of a single one the second request goes to it as well. */
   readonly models: readonly Guarded<LanguageModel>[];
 }
-
-/** What it has given so far is told to who goes on, with this. */
-const GO_ON = "Your answer was cut off by a fault of the line. Go on exactly where it ends: " +
-  "the next word, without repeating or mentioning anything.";
 
 interface Attempt {
   readonly nth: number;
@@ -191,6 +188,7 @@ export function failoverModel({ clock, models }: ModelFailoverOptions): Language
   return { provider: models.map(({ provider }) => provider.provider).join("+"), respond };
 }
 
+/** What was given so far is told to who goes on. */
 function goOn(prompt: Prompt, said: string): Prompt {
   return {
     ...prompt,

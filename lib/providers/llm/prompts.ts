@@ -6,6 +6,11 @@ import type { PromptMessage, ToolCall } from "./llm.ts";
 export const ARGUMENTS_MAX = 32_768;
 export const CALLS_MAX = 16;
 
+/** Of an answer that broke off, and that its last message has the beginning of. */
+export const GO_ON =
+  "Your answer was cut off by a fault of the line. Go on exactly where it ends: " +
+  "the next word, without repeating or mentioning anything.";
+
 export interface CalledTool {
   readonly call: ToolCall;
   /** Empty where none was told. */

@@ -118,7 +118,9 @@ Deno.test("a caller who speaks before a greeting that waits is greeted behind th
   stage.tell({ type: "greetingDue" }); // too late
   stage.listen();
   assert.deepEqual(
-    stage.events.flatMap((it) => "text" in it ? [it.text] : []),
+    stage.events.flatMap((it) =>
+      it.type === "caller_said" || it.type === "agent_said" ? [it.text] : []
+    ),
     ["Hello?", "Welcome to the clinic. How can I help?"],
   );
 });

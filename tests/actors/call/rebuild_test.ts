@@ -2,13 +2,17 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Entry, promptMessages } from "@/actors/call/conversation.ts";
+import { type Entry, promptMessages, saidOf } from "@/actors/call/conversation.ts";
 import type { Dialogue } from "@/actors/call/dialogue.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { rebuild } from "@/actors/call/rebuild.ts";
 import type { PromptMessage } from "@/lib/providers/llm/llm.ts";
+import { GO_ON } from "@/lib/providers/llm/prompts.ts";
+import { repeatOf } from "@/lib/workflow/phrases.ts";
 import { clinic } from "@/tests/support/clinic.ts";
-import { newStage, RETRYABLE, type Stage } from "@/tests/support/dialogue_stage.ts";
+import { newStage, RETRYABLE, type Stage, WORD_MS } from "@/tests/support/dialogue_stage.ts";
+
+const ASK_AGAIN = repeatOf("en");
 
 type Happening = (stage: Stage) => void;
 
@@ -70,6 +74,18 @@ function promptOf({ entries, utterances }: Dialogue): PromptMessage[] {
   ]);
 }
 
+/** What is being said, and is to be said. Some that are `cut` off are known as that only once they are over. */
+function underWay(dialogue: Dialogue, cut: ReadonlySet<number>): unknown {
+  const { utterances, entries, ending, given, unsaid } = dialogue;
+  const spoken = utterances.filter(({ turn }) => !cut.has(turn)).map((it) => ({
+    turn: it.turn,
+    text: unsaid === null
+      ? saidOf(entries, it.generation)
+      : [...it.words.map(({ text }) => text), unsaid].join(" ").trim(),
+  }));
+  return { spoken, ending, given };
+}
+
 const histories = fc.array(happening, { maxLength: 30 });
 const RUNS = { seed: 9, numRuns: 800 };
 
@@ -82,7 +98,11 @@ Deno.test("a dialogue rebuilt at any instant stands where it stood, with the sam
         assert.deepEqual(promptOf(dialogue), promptOf(stage.dialogue));
         assert.equal(seq, stage.events.length);
         assert.equal(isEnded, false);
-        assert.deepEqual([dialogue.utterances, dialogue.open, dialogue.reply], [[], null, null]);
+        if (stage.effects.at(-1)?.type === "hangUp") return; // the call is over
+        const cut = new Set(
+          stage.dialogue.utterances.filter(({ cutAt }) => cutAt !== null).map(({ turn }) => turn),
+        );
+        assert.deepEqual(underWay(dialogue, cut), underWay(stage.dialogue, cut));
       });
     }),
     RUNS,
@@ -218,4 +238,136 @@ Deno.test("a caller who has agreed is greeted, and the recording is known to be 
   stage.listen();
   assert.deepEqual(stage.heard(), ["Welcome to the clinic. How can I help?"]);
   assert.equal(stage.effects.some(({ type }) => type === "startRecording"), false, "it is on");
+});
+
+/** A call whose machine is lost at this instant, on the leg that it gets on another. */
+function takenOver(before: Stage): Stage {
+  const stage = newStage(clinic, { from: rebuild(before.events, clinic).dialogue });
+  stage.regainLeg();
+  return stage;
+}
+
+function greeted(): Stage {
+  const stage = newStage(clinic);
+  stage.regainLeg();
+  stage.listen();
+  return stage;
+}
+
+/** Of a hundred words: more than a progress is told of. */
+const LONG = Array.from({ length: 100 }, (_, n) => `w${n}`).join(" ");
+
+Deno.test("a sentence that a lost machine cut goes on within a second of where it was heard", () => {
+  const before = greeted();
+  before.say("Tell me.");
+  before.answer(`${LONG}.`);
+  for (let ms = 0; ms < 9_000; ms += 250) {
+    before.advance(250);
+    const heard = before.heard().at(-1)?.split(" ").length ?? 0;
+    const stage = takenOver(before);
+    stage.advance(100);
+    const [said] = stage.events.filter((it) => it.type === "agent_said");
+    assert.ok(said?.type === "agent_said");
+    const known = said.text.split(" ").filter((word) => word !== "").length;
+    assert.ok(known <= heard && known >= heard - 1_100 / WORD_MS, `${known} of ${heard}`);
+    const rest = stage.events.find((it) => it.type === "speech_given");
+    assert.equal(rest?.type === "speech_given" && `${said.text} ${rest.text}`.trim(), `${LONG}.`);
+    assert.equal(stage.prompts.length, 0, "all of the answer is there");
+  }
+});
+
+Deno.test("a caller who was speaking when the machine was lost is asked to say it again, and keeps what was final", () => {
+  const before = greeted();
+  before.interim("I have");
+  let stage = takenOver(before);
+  stage.listen();
+  assert.deepEqual(stage.heard(), [ASK_AGAIN]);
+  before.final("I have a toothache.");
+  before.interim("and");
+  stage = takenOver(before);
+  stage.listen();
+  assert.deepEqual(stage.heard(), [ASK_AGAIN]);
+  assert.deepEqual(stage.events[0], {
+    ...{ type: "caller_said", turn: 2, text: "I have a toothache." },
+    span: { beganMs: null, endedMs: null },
+  });
+  before.final("and a fever.");
+  stage = takenOver(before);
+  assert.deepEqual(stage.prompts[0]?.messages.at(-1), {
+    ...{ role: "caller", text: "I have a toothache. and a fever." },
+  });
+});
+
+Deno.test("an answer that the model was still writing is gone on with behind what was written", () => {
+  const before = greeted();
+  before.say("Tell me.");
+  before.delta({ type: "text", text: "We open at nine. And then we " });
+  before.advance(150);
+  const stage = takenOver(before);
+  const [prompt] = stage.prompts;
+  assert.deepEqual(prompt?.messages.at(-1), { role: "agent", text: "We open at nine." });
+  assert.ok(prompt?.system.endsWith(GO_ON));
+  stage.answer("And we close at five.");
+  stage.listen();
+  assert.deepEqual(stage.heard(), ["We open at nine. And we close at five."]);
+});
+
+Deno.test("last words are said to their end, and the call ends as it was about to", () => {
+  const before = greeted();
+  const ending = { outcome: "answered", reason: "max_duration" } as const;
+  before.tell({ type: "end", sentence: "We must stop here.", ending });
+  before.advance(50);
+  const stage = takenOver(before);
+  assert.equal(stage.dialogue.turn.floor, "closing");
+  stage.listen();
+  assert.deepEqual(stage.heard(), ["We must stop here."]);
+  const last = stage.effects.at(-1);
+  assert.deepEqual(last?.type === "hangUp" && last.ending, ending);
+});
+
+Deno.test("a caller who was prompted stays prompted: the next silence is their last", () => {
+  const before = greeted();
+  before.advance(8_000);
+  before.advance(200); // the prompt is being said
+  const stage = takenOver(before);
+  stage.listen();
+  assert.deepEqual(stage.heard(), ["Are you there?"]);
+  stage.advance(8_000);
+  assert.equal(stage.dialogue.ending?.reason, "caller_silent");
+});
+
+Deno.test("what colleagues gave the agent to say is said once, on one machine or the other", () => {
+  const before = greeted();
+  before.interim("hello");
+  const events: CallEvent[] = [...before.events, {
+    ...{ type: "controlled", action: "say", by: "key_1", text: "A word from Ada.", to: null },
+  }];
+  const waiting = newStage(clinic, { from: rebuild(events, clinic).dialogue });
+  waiting.regainLeg();
+  waiting.listen();
+  assert.deepEqual(waiting.heard(), [`${ASK_AGAIN} A word from Ada.`]);
+  const said = [...events, ...waiting.events];
+  const again = newStage(clinic, { from: rebuild(said, clinic).dialogue });
+  again.regainLeg();
+  again.listen();
+  assert.deepEqual(again.heard(), []);
+});
+
+Deno.test("a transfer that was commanded is made, and what was not kept is not said again", () => {
+  const commanded = rebuild([...greeted().events, {
+    ...{ type: "controlled", action: "transfer", by: "key_1", text: null, to: "+15550100" },
+  }], clinic);
+  assert.equal(commanded.transferTo, "+15550100");
+  const stage = newStage(clinic, { from: commanded.dialogue });
+  stage.regainLeg();
+  const last = stage.effects.at(-1);
+  assert.equal(last?.type === "hangUp" && last.ending.reason, "transferred");
+  const secret = newStage(clinic, {
+    from: rebuild([...greeted().events, {
+      ...{ type: "speech_given", turn: 2, text: "(not kept)", isOpen: false },
+    }], clinic).dialogue,
+  });
+  secret.regainLeg();
+  secret.listen();
+  assert.deepEqual(secret.heard(), []);
 });

@@ -44,6 +44,9 @@ Deno.test("where nothing is sensitive, an event is kept as it is", () => {
 const HERE: readonly (readonly [CallEvent, Partial<CallEvent>])[] = [
   [callerSaid(CARD), { text: "(not kept)" }],
   [{ type: "caller_signalled", text: "mhm" }, { text: "(not kept)" }],
+  [{ type: "caller_heard", text: CARD }, { text: "(not kept)" }],
+  [{ type: "speech_given", turn: 2, text: CARD, isOpen: true }, { text: "(not kept)" }],
+  [{ type: "leg_lost", epoch: 1, unsaid: CARD, brokeOff: null }, { unsaid: "(not kept)" }],
   [agentSaid("I have four one one one"), { text: "(not kept)", unheard: "" }],
   [agentSaid("", CARD), { text: "", unheard: "(not kept)" }],
   [{ type: "dtmf_pressed", digit: "4" }, { digit: "•" }],

@@ -163,6 +163,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       isHere: (callId) => switchboard.whose(callId) !== null,
     },
     isShed: house.gauge.isShed,
+    refusesCaller: house.refuses,
     random: Math.random,
     limiter: house.limiter,
     addressLimiter: house.addressLimiter,

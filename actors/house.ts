@@ -3,7 +3,6 @@
 import { updateApiKeyUsed } from "@/db/api_keys.ts";
 import type { Database } from "@/db/client.ts";
 import type { Boot, NewNode } from "@/db/cluster.ts";
-import { numberOwner } from "@/db/lookups.ts";
 import { getTenantPlan } from "@/db/tenant_limits.ts";
 import { signingKeyStore } from "@/db/signing_keys.ts";
 import { newVault } from "@/db/vault.ts";
@@ -78,6 +77,7 @@ import { office, type Services } from "@/actors/desk/office.ts";
 import { deskStore } from "@/actors/desk/store.ts";
 import { ownerOfWebhook } from "@/actors/gate/carrier_door.ts";
 import { entries } from "@/actors/gate/entries.ts";
+import { newOwners } from "@/actors/gate/owners.ts";
 import { newAuthenticator } from "@/actors/gate/authenticate.ts";
 import { gate, gateKind, type GateMessage } from "@/actors/gate/gate.ts";
 import { attemptDelivery } from "@/actors/deliveries/attempt.ts";
@@ -142,6 +142,8 @@ export interface House {
   /** How hard pressed this machine is, and what it has left. */
   readonly gauge: Gauge;
   readonly tokens: Tokens;
+  /** Can this caller have no line, and is that to be said before anything is asked? It is counted. */
+  refuses(ring: { readonly carrierCallId: string; readonly to: string }): boolean;
   /** The machine that holds a call; null: nobody does. */
   holderOf(callId: string): Promise<Boot | null>;
   /** Resolves when this machine is one of them, or the database has not answered: it goes on trying. */
@@ -364,6 +366,7 @@ export function openHouse(options: HouseOptions): House {
         urls,
         resumePath,
         giveUp: () => giveUpCall(callId),
+        isPressed: () => gauge.isShed("extras"),
         log,
       };
       if (channel === "web") return { ...deps, carrier: web(), newProtocol: webMedia };
@@ -383,11 +386,11 @@ export function openHouse(options: HouseOptions): House {
     keyUsed: (use) => void door.send({ type: "keyUsed", use }),
   });
 
+  const owners = newOwners({ database, clock, isFull: () => tokens.isFull() });
   const door = system.spawn(gateKind, "gate", () =>
     gate({
-      numberOwner: (number) =>
-        database.lookup("calls", LOOKUP_MS, (sql) => numberOwner(sql, number)),
-      webhookOwner: (webhook) => ownerOfWebhook(webhook, { database, equipment }),
+      numberOwner: owners.ofNumber,
+      webhookOwner: (webhook) => ownerOfWebhook(webhook, { routeOf: owners.routeOf, equipment }),
       authenticator,
       writeKeyUse: ({ tenantId, keyId, at }) =>
         database.asTenant(
@@ -521,6 +524,8 @@ export function openHouse(options: HouseOptions): House {
       takeLine: (work) => switchboard.takeLine(work, tenantId),
       startCall: switchboard.start,
       findCall: (callId) => switchboard.find(tenantId, callId),
+      findAnnounced: (carrierCallId) => switchboard.announced(tenantId, carrierCallId),
+      isAlone,
       async findElsewhere(callId) {
         const found = await neighbours.router.elsewhere({ kind: callKind.name, id: callId });
         return found && neighbours.router.ref(callKind, callId, tenantId);
@@ -551,6 +556,18 @@ export function openHouse(options: HouseOptions): House {
     links: neighbours.links,
     gauge,
     tokens,
+    refuses({ carrierCallId, to }) {
+      if (!isAlone() || switchboard.isAnnounced(carrierCallId)) return false; // it may live already
+      const owner = owners.lately(to);
+      if (owner === null) {
+        const isShed = gauge.isShed("inbound");
+        if (isShed) tokens.refuse("inbound");
+        return isShed;
+      }
+      const grant = tokens.take("inbound", owner.tenantId);
+      grant?.release(); // it is taken when it is known who answers
+      return grant === null;
+    },
     places,
     otherUrls: () => places.others(holdings.boot).map(({ address }) => placeUrl(address)),
     holderOf: async (id) => (await directory.owner({ kind: callKind.name, id }))?.owner ?? null,

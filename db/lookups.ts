@@ -23,18 +23,20 @@ export async function numberOwner(sql: Sql, number: string): Promise<NumberOwner
   return owner ?? null;
 }
 
+export interface TenantRoute {
+  readonly configVersion: number;
+  readonly isOwn: boolean;
+  /** Null while no agent answers it, or it is not the tenant's. */
+  readonly agentId: string | null;
+}
+
 /** A tenant by its id, and whether a number is its own; null when there is no such tenant. */
 export async function tenantRoute(
   sql: Sql,
   tenantId: string,
   number: string,
-): Promise<
-  | { readonly configVersion: number; readonly isOwn: boolean; readonly agentId: string | null }
-  | null
-> {
-  const [route] = await sql<
-    { configVersion: number; isOwn: boolean; agentId: string | null }[]
-  >`
+): Promise<TenantRoute | null> {
+  const [route] = await sql<TenantRoute[]>`
     select config_version::int as config_version, is_own, 'agent_' || agent_id as agent_id
     from tenant_route(${uuidOf("tenant", tenantId)}, ${number})`;
   return route ?? null;

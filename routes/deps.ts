@@ -38,6 +38,8 @@ export interface AppDeps {
   readonly others: Others;
   /** Is this kind of work put off, because the machine is hard pressed? */
   isShed(work: "lists" | "writes"): boolean;
+  /** Can this caller not be taken now, and is that known before anything is asked? */
+  refusesCaller(ring: { readonly carrierCallId: string; readonly to: string }): boolean;
   /** Uniform in [0, 1). */
   random(): number;
   readonly limiter: Limiter;

@@ -102,6 +102,9 @@ export function twilio(deps: AppDeps): Hono<Env> {
     .on("POST", ["/voice", `${OWN}/voice`], async (c) => {
       const { CallSid, ...webhook } = readForm(c.var.signedForm, Form);
       const { agentId, leg } = check(c.req.query(), VoiceQuery);
+      if (deps.refusesCaller({ carrierCallId: CallSid, to: webhook.To })) {
+        return speak(c, { type: "rejectBusy" });
+      }
       const deadline = deps.clock.now() + ASK_MS;
       const owner = await ownerOf(c, { CallSid, ...webhook }, deadline);
       const ring = {

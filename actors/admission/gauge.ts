@@ -3,7 +3,15 @@
 import type { Cancel, Clock } from "@/lib/clock.ts";
 import type { Log } from "@/lib/log.ts";
 import { type Lag, LAG_BUCKETS_MS } from "@/actors/runtime/lag.ts";
-import { isShed, type Level, NO_PRESSURE, pressed, type Sample, type Shed } from "./pressure.ts";
+import {
+  isShed,
+  type Level,
+  NO_PRESSURE,
+  pressed,
+  type Sample,
+  type Shed,
+  SHED_AT,
+} from "./pressure.ts";
 
 const LOOK_MS = 1_000;
 const QUANTILE = 0.99;
@@ -38,7 +46,7 @@ export interface GaugeOptions {
   changed(level: Level): void;
 }
 
-const WORK = ["outbound", "jobs", "lists", "writes", "talk", "inbound"] as const satisfies Shed[];
+const WORK = Object.keys(SHED_AT) as Shed[]; // of the very object
 
 export function newGauge(options: GaugeOptions): Gauge {
   const { clock, log, memoryMaxBytes } = options;

@@ -7,6 +7,8 @@ export type Level = 0 | 1 | 2 | 3 | 4 | 5;
 export const SHED_AT = {
   outbound: 1,
   jobs: 2,
+  /** What live calls can do without: replies made in advance, captions of words that are not final. */
+  extras: 2,
   lists: 3,
   writes: 4,
   talk: 4,

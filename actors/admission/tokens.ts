@@ -11,6 +11,10 @@ export interface Grant {
 export interface Tokens {
   /** Null: refused. */
   take(work: Work, tenantId: string): Grant | null;
+  /** Could no caller have one, whoever's they are? */
+  isFull(): boolean;
+  /** Counts a refusal that was made without asking. */
+  refuse(work: Work): void;
   view(): {
     readonly capacity: number;
     readonly taken: number;
@@ -94,6 +98,8 @@ export function newTokens({ capacity, keptPercent, now, isShed }: TokensOptions)
         },
       };
     },
+    isFull: () => isShed("inbound") || taken + WEIGHT.inbound > capacity,
+    refuse: (work) => void refused[work]++,
     view: () => ({ capacity, taken, keptForInbound: kept, refused: { ...refused } }),
   };
 }

@@ -232,6 +232,8 @@ export interface CallDeps {
   saveEnd(ended: EndedCall, signal: AbortSignal): Promise<void>;
   /** Resolves when all events are on record and other machines may claim the call. Absent: it leaves for none. */
   readonly giveUp?: (signal: AbortSignal) => Promise<void>;
+  /** Is this machine so hard pressed that calls do without extras? Absent: it never is. */
+  readonly isPressed?: () => boolean;
   readonly log: Log;
 }
 

@@ -225,6 +225,8 @@ export interface Scenario {
   readonly rules: TurnRules;
   /** What words are that the caller says while the agent speaks. */
   readonly senseOf: (text: string) => Sense;
+  /** The machine has no work to spare for replies that may be of no use. Absent: it has. */
+  readonly isPressed?: boolean;
   /** Of a call of ours whose agent heeds machines; null for others. */
   readonly answering: AnsweringSettings | null;
   /** What stands before a recording; null: there is none. */

@@ -23,6 +23,10 @@ export interface Switchboard {
   start(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
   /** The live calls of a tenant. */
   callsOf(tenantId: string): readonly string[];
+  /** A live call of this tenant, by the carrier's id of one that it announced. */
+  announced(tenantId: string, carrierCallId: string): Ref<CallMessage> | null;
+  /** Is that one of the live calls here, whoever's it is? */
+  isAnnounced(carrierCallId: string): boolean;
   /** A live call of this tenant. */
   find(tenantId: string, callId: string): Ref<CallMessage> | null;
   /** Whose a live call is, and by whose account of the carrier it goes. */
@@ -72,6 +76,8 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
   const { system, clock, log } = options;
   /** Whose the live calls are: nobody finds one but its tenant. */
   const live = new Map<string, { readonly tenantId: string; readonly account: Account }>();
+  /** Live calls that the carrier announced, by its ids. */
+  const announced = new Map<string, string>();
   const breaking = new Set<Promise<void>>();
 
   /** Ends the record of a call whose actor did not come to it. */
@@ -83,20 +89,27 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
     }
   }
 
+  function find(tenantId: string, callId: string): Ref<CallMessage> | null {
+    return live.get(callId)?.tenantId === tenantId ? system.find(callKind, callId) : null;
+  }
+
   return {
     takeLine: (work, tenantId) =>
       system.phase === "running" ? options.tokens.take(work, tenantId) : null,
     start(settings, line, outfit) {
       if (system.phase !== "running") return null;
-      const { callId, tenantId } = settings;
+      const { callId, tenantId, carrierCallId, direction } = settings;
+      const rung = direction === "inbound" ? carrierCallId : null;
       const store = options.store(settings);
       const deps: CallDeps = { ...store, ...options.deps(settings, outfit) };
       live.set(callId, { tenantId, account: outfit.account });
+      if (rung !== null) announced.set(rung, callId);
       options.started({ tenantId, callId });
       return system.spawn(callKind, callId, () => call(settings, deps), {
         stopped(reason) {
           line.release();
           live.delete(callId);
+          if (rung !== null) announced.delete(rung);
           options.ended({ tenantId, callId });
           if (reason.type === "done") return;
           if (reason.type === "asked" && reason.why === ELSEWHERE) { // its end is not ours to write
@@ -111,8 +124,12 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
     },
     callsOf: (tenantId) =>
       [...live].filter(([, of]) => of.tenantId === tenantId).map(([callId]) => callId),
-    find: (tenantId, callId) =>
-      live.get(callId)?.tenantId === tenantId ? system.find(callKind, callId) : null,
+    announced(tenantId, carrierCallId) {
+      const callId = announced.get(carrierCallId);
+      return callId === undefined ? null : find(tenantId, callId);
+    },
+    isAnnounced: (carrierCallId) => announced.has(carrierCallId),
+    find,
     whose: (callId) => live.get(callId) ?? null,
     async attach({ callId, epoch, token }) {
       const found = system.find(callKind, callId);

@@ -228,6 +228,10 @@ export interface DeskDeps {
   startCall(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
   /** A live call of this tenant, on this machine. */
   findCall(callId: string): Ref<CallMessage> | null;
+  /** As `findCall`, by the carrier's id of a call that it announced. */
+  findAnnounced(carrierCallId: string): Ref<CallMessage> | null;
+  /** Whether no other machine can hold a call. */
+  isAlone(): boolean;
   /** A call of this tenant that another machine holds; null: none that lives does. */
   findElsewhere(callId: string): Promise<Ref<CallMessage> | null>;
   /** Who has a call, living or not; null: nobody ever had it, or it has ended. */
@@ -665,7 +669,11 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         const reply = join(ring.carrierCallId, asked);
         if (reply === null) return state;
         const line = deps.takeLine((ring.channel ?? "phone") === "phone" ? "inbound" : "talk");
-        if (line === null) {
+        if (line === null) { // at once where that can be: a refusal costs next to nothing
+          const here = deps.findAnnounced(ring.carrierCallId);
+          if (here !== null) handOver(here, ring.carrierCallId, reply);
+          else if (deps.isAlone()) reply({ type: "busy" });
+          if (here !== null || deps.isAlone()) return state;
           const failed = (): void => reply({ type: "busy" });
           return enter(state, { work: repeating(ring, reply), failed }, ctx);
         }

@@ -1,13 +1,11 @@
 /** The carrier's door: whether a tenant's own account of a carrier stands behind a webhook. */
 
 import type { Equipment } from "@/actors/desk/equipment.ts";
-import type { Database } from "@/db/client.ts";
-import { type NumberOwner, tenantRoute } from "@/db/lookups.ts";
+import type { NumberOwner } from "@/db/lookups.ts";
 import { AppError } from "@/lib/errors.ts";
 import { newToken, uuidOf } from "@/lib/ids.ts";
 import { isWebhookSigned } from "@/lib/providers/carrier/signature.ts";
-
-const LOOKUP_MS = 1_000;
+import type { Owners } from "./owners.ts";
 
 /** As it came, with nothing checked. */
 export interface Webhook {
@@ -27,14 +25,12 @@ export interface Webhook {
  */
 export async function ownerOfWebhook(
   { tenantId, number, ...request }: Webhook,
-  { database, equipment }: {
-    readonly database: Database;
+  { routeOf, equipment }: {
+    readonly routeOf: Owners["routeOf"];
     readonly equipment: Pick<Equipment, "authToken">;
   },
 ): Promise<NumberOwner | null> {
-  const route = uuidOf("tenant", tenantId) === null
-    ? null
-    : await database.lookup("calls", LOOKUP_MS, (sql) => tenantRoute(sql, tenantId, number));
+  const route = uuidOf("tenant", tenantId) === null ? null : await routeOf(tenantId, number);
   const version = route?.configVersion ?? null;
   const token = route === null ? null : await equipment.authToken(tenantId, version);
   // Nobody signs with a token that is made here: the comparison is made all the same.

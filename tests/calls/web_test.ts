@@ -64,6 +64,23 @@ Deno.test("a person in a browser books an appointment, and reads what was heard"
   await close();
 });
 
+Deno.test("captions of a machine that is hard pressed are of final words alone", async () => {
+  for (const isPressed of [false, true]) {
+    const it = callKit({ channel: "web", deps: { isPressed: () => isPressed } });
+    const page = await it.openPage(await it.answer());
+    await it.kit.clock.advance(6_000);
+    const { audio } = speak(demoCaller[0] ?? "");
+    void page.say(audio);
+    await it.kit.clock.advance(8_000);
+    const told = page.of("callerWords");
+    assert.equal(told.some(({ isFinal }) => !isFinal), !isPressed);
+    assert.deepEqual(told.filter(({ isFinal }) => isFinal).map(({ text }) => text), [
+      demoCaller[0],
+    ]);
+    await it.close();
+  }
+});
+
 Deno.test("the page is told at once who only simulates hearing and speech", async () => {
   const { page, close } = await setUp();
   assert.deepEqual(page.of("welcome"), [{

@@ -53,6 +53,8 @@ async function setUp() {
       takeLine: () => null,
       startCall: () => null,
       findCall: () => null,
+      findAnnounced: () => null,
+      isAlone: () => true,
       findElsewhere: () => Promise.resolve(null),
     }));
   const ref = system.at(deskKind, tenantId);

@@ -8,6 +8,7 @@ export interface Load {
 const LOADS: Readonly<Record<string, () => Promise<Load>>> = {
   calls: () => import("./calls.ts"),
   faults: () => import("./faults.ts"),
+  overload: () => import("./overload.ts"),
   slow: () => import("./slow.ts"),
   sqlmap: () => import("./sqlmap.ts"),
   timing: () => import("./timing.ts"),

@@ -2,22 +2,35 @@
 
 import { systemClock } from "@/lib/clock.ts";
 import { readLocalSecrets } from "@/lib/local_secrets.ts";
+import { rssMbOf } from "@/tests/bench/calls/processes.ts";
 import { newSid, startTwilio } from "@/tests/support/twilio.ts";
 import type { Target } from "./phone.ts";
 
-/** `main.ts start` on free ports and a temporary database; its carrier is the simulated one, here. */
-export async function serverProcess(env: Readonly<Record<string, string>>): Promise<Target> {
+export interface ServerProcess extends Target {
+  readonly operatorUrl: string;
+  readonly operatorToken: string;
+  rssMb(): number;
+}
+
+/** `main.ts start` on free ports and a temporary database, on one core if it is named; its carrier is the simulated one, here. */
+export async function serverProcess(
+  env: Readonly<Record<string, string>>,
+  cpu: number | null = null,
+): Promise<ServerProcess> {
   const authToken = crypto.randomUUID();
   const twilio = startTwilio({ clock: systemClock, accountSid: newSid("AC"), authToken });
   const dataDir = await Deno.makeTempDir({ prefix: "ringmaster_load_" });
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-q", "-A", "main.ts", "start"],
+  const operatorToken = crypto.randomUUID();
+  const command = [Deno.execPath(), "run", "-q", "-A", "main.ts", "start"];
+  const [program = "", ...args] = cpu === null ? command : ["taskset", "-c", `${cpu}`, ...command];
+  const child = new Deno.Command(program, {
+    args,
     env: {
       LOG_LEVEL: "warn",
       ...env,
       PORT: "0",
       OPERATOR_PORT: "0",
-      OPERATOR_TOKEN: crypto.randomUUID(),
+      OPERATOR_TOKEN: operatorToken,
       DATA_DIR: dataDir,
       DATABASE_URL: "",
       PUBLIC_URL: "",
@@ -31,10 +44,14 @@ export async function serverProcess(env: Readonly<Record<string, string>>): Prom
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value = "" } = await lines.read(); // the one line that it prints
   const url = /at (http:\S+),/.exec(value)?.[1];
-  if (url === undefined) throw new Error("The server did not start");
+  const operatorUrl = /operators at ([^\s,]+)/.exec(value)?.[1];
+  if (url === undefined || operatorUrl === undefined) throw new Error("The server did not start");
   const secrets = await readLocalSecrets(dataDir);
   return {
     url,
+    operatorUrl,
+    operatorToken,
+    rssMb: () => rssMbOf(child.pid),
     carrierToken: authToken,
     apiKey: secrets?.demoKey.reveal() ?? "",
     twilio,

@@ -137,6 +137,7 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
     isDraining: () => false,
     others: { urls: () => [], send: fetch, isHere: () => false },
     isShed: () => false,
+    refusesCaller: () => false,
     random: () => 0,
     limiter: memoryLimiter(clock),
     addressLimiter: memoryLimiter(clock),

@@ -28,6 +28,8 @@ export interface PausingOptions {
   readonly isEager: boolean;
   /** Of the turns, those with a pause in the middle. */
   readonly pauseShare: number;
+  /** Whether the machine is hard pressed, by how many turns there have been. */
+  readonly isPressed?: (turn: number) => boolean;
 }
 
 export interface PausingResult {
@@ -47,6 +49,7 @@ export async function runPausing(options: PausingOptions): Promise<PausingResult
   const random = prng(seed);
   const kit = actorKit({ seed });
   const { clock } = kit;
+  let turnsSaid = 0;
   const called = { name: "look_up", arguments: "{}" }; // there is none such: the model is told so, and goes on
   const { call, connect, events, close } = callKit({
     kit,
@@ -62,6 +65,7 @@ export async function runPausing(options: PausingOptions): Promise<PausingResult
       },
     },
     deps: {
+      isPressed: () => options.isPressed?.(turnsSaid) ?? false,
       stt: simulatedStt({
         clock,
         latencyMs: STT_LATENCY_MS,
@@ -85,6 +89,7 @@ export async function runPausing(options: PausingOptions): Promise<PausingResult
   };
   await clock.advance(TURN_MS); // the greeting
   for (let turn = 0; turn < turns; turn++) {
+    turnsSaid = turn;
     await say("Are you open");
     if (random() < pauseShare) {
       await clock.advance(PAUSE_MS);

@@ -122,6 +122,7 @@ export async function wholeApi(database: Database): Promise<WholeApi> {
     notReady: () => Promise.resolve([]),
     isDraining: () => false,
     others: { urls: () => [], send: fetch, isHere: () => false },
+    refusesCaller: () => false,
     isShed: () => false,
     random: () => 0,
     feed: house.feed,

@@ -13,7 +13,7 @@ import { record, show } from "./record.ts";
 import { type CallState, type MessageOf, rendered } from "./state.ts";
 import { apologise, fail, obey, pull, tell, tellOfSpeech } from "./talking.ts";
 
-/** The recogniser's words: shown to a caller with a screen, and told to the dialogue. */
+/** The recogniser's words: shown to a caller with a screen (under pressure the final ones alone), and told to the dialogue. */
 export function heard(
   call: CallFacts,
   state: CallState,
@@ -23,7 +23,8 @@ export function heard(
   const { recognition } = message;
   if (recognition.type === "interim" || recognition.type === "final") {
     const isFinal = recognition.type === "final";
-    show(call, state, { type: "callerWords", text: recognition.text, isFinal });
+    const isShown = isFinal || !(call.deps.isPressed?.() ?? false);
+    if (isShown) show(call, state, { type: "callerWords", text: recognition.text, isFinal });
   }
   return tell(call, state, message, ctx);
 }

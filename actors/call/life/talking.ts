@@ -53,7 +53,9 @@ export function converse(
   ctx: Context<CallMessage>,
 ): CallState {
   const before = state.dialogue;
-  const [dialogue, effects] = takeEvent(before, event, call.scenario, ctx.now());
+  const isPressed = call.deps.isPressed?.() ?? false;
+  const scenario = isPressed ? { ...call.scenario, isPressed } : call.scenario;
+  const [dialogue, effects] = takeEvent(before, event, scenario, ctx.now());
   let next: CallState = { ...state, dialogue };
   const isHere = isSensitive(call.graph, before.workflow.node);
   for (const effect of effects) {

@@ -18,7 +18,8 @@ export function speculate(scene: Scene, text: string): void {
   const isAsking = scene.dialogue.disclosure.phase === "asking";
   const isMachine = scene.scenario.answering !== null &&
     mayBeMachine(scene.dialogue.answering, scene.now);
-  const mayGuess = isEager && !isMachine && !owesGreeting(scene) && !isAsking &&
+  const isPressed = scene.scenario.isPressed ?? false;
+  const mayGuess = isEager && !isPressed && !isMachine && !owesGreeting(scene) && !isAsking &&
     !scene.dialogue.isMuted;
   if (!mayGuess || wasted.tokens >= eagerTokensMax) return;
   if (ahead !== null) forget(scene);

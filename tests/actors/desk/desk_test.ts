@@ -193,6 +193,8 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
       });
     },
     findCall: (callId) => system.find(callKind, callId),
+    findAnnounced: () => null,
+    isAlone: () => false,
     findElsewhere: () => Promise.resolve(null),
     ownerOf: () => Promise.resolve(null),
     takeCall: () => Promise.resolve(null),
@@ -364,6 +366,21 @@ Deno.test("a ring when all lines are taken is busy, and one that follows the end
   await settle();
   assert.equal(machine.taken, 0);
   assert.equal((await ask(ring("CA2"))).type, "connect");
+});
+
+Deno.test("a ring when all lines are taken asks no database, on a machine that is alone", async () => {
+  const { ref, clock, ask, ring, system } = setUp({
+    lines: 1,
+    deps: {
+      isAlone: () => true,
+      findAnnounced: (id) => id === "CA1" ? system.find(callKind, "call_1") : null,
+      callOfCarrier: () => Promise.reject(new Error("It is not to be asked")),
+    },
+  });
+  const first = await ask(ring("CA1"));
+  assert.deepEqual(await ask(ring("CA2")), { type: "busy" });
+  assert.deepEqual(await ask(ring("CA2")), { type: "busy" });
+  assert.deepEqual(await ask(ring("CA1")), first, "one that lives and is announced again");
 });
 
 Deno.test("a ring on a machine that drains is busy", async () => {

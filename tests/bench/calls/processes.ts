@@ -25,6 +25,12 @@ async function taskset(args: readonly string[]): Promise<void> {
   if (!success) throw new Error(`taskset: ${new TextDecoder().decode(stderr)}`);
 }
 
+/** What a process holds of the machine's memory. */
+export function rssMbOf(pid: number): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1_024;
+}
+
 /** A module of this folder, on one core. Resolves when it has printed where it is. */
 export async function pinned(
   cpu: number,
@@ -49,7 +55,7 @@ export async function pinned(
       const fields = rest.split(" ");
       return (Number(fields[11]) + Number(fields[12])) * 1_000 / TICKS_PER_SECOND;
     },
-    rssMb: () => Number(/^VmRSS:\s+(\d+) kB/m.exec(read("status"))?.[1]) / 1_024,
+    rssMb: () => rssMbOf(child.pid),
     async stop() {
       child.kill("SIGKILL");
       await child.status;

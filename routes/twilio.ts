@@ -102,7 +102,7 @@ export function twilio(deps: AppDeps): Hono<Env> {
     .on("POST", ["/voice", `${OWN}/voice`], async (c) => {
       const { CallSid, ...webhook } = readForm(c.var.signedForm, Form);
       const { agentId, leg } = check(c.req.query(), VoiceQuery);
-      if (deps.refusesCaller({ carrierCallId: CallSid, to: webhook.To })) {
+      if (deps.refusesCaller({ carrierCallId: CallSid, to: webhook[ours(webhook.Direction)] })) {
         return speak(c, { type: "rejectBusy" });
       }
       const deadline = deps.clock.now() + ASK_MS;

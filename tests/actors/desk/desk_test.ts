@@ -369,7 +369,7 @@ Deno.test("a ring when all lines are taken is busy, and one that follows the end
 });
 
 Deno.test("a ring when all lines are taken asks no database, on a machine that is alone", async () => {
-  const { ref, clock, ask, ring, system } = setUp({
+  const { ask, ring, system } = setUp({
     lines: 1,
     deps: {
       isAlone: () => true,

@@ -100,6 +100,7 @@ const FULL_SIZES = {
   DIALOGUE_RUNS: "100000",
   FAULT_RUNS: "100",
   CLUSTER_RUNS: "100000",
+  LOST_RUNS: "1000",
 } as const;
 
 function run([first, ...rest]: readonly string[]): Promise<Counts> {

@@ -18,6 +18,8 @@ export interface ActorKit {
 }
 
 export interface ActorKitOptions {
+  /** Of several machines; a new one when absent. */
+  readonly clock?: ManualClock;
   /** First come, first served when absent. */
   readonly seed?: number;
   /** Passes log lines on. */
@@ -25,8 +27,9 @@ export interface ActorKitOptions {
 }
 
 export function actorKit(options: ActorKitOptions | number = {}): ActorKit {
-  const { seed, log } = typeof options === "number" ? { seed: options } : options;
-  const clock = manualClock();
+  const { seed, log, clock = manualClock() } = typeof options === "number"
+    ? { seed: options }
+    : options;
   const random = prng(seed ?? 1);
   const trace: string[] = [];
   const logged: string[] = [];

@@ -7,6 +7,7 @@ import {
   type CallMessage,
   type CallSettings,
   type EndedCall,
+  type Loss,
 } from "@/actors/call/call.ts";
 import type { Attachment } from "@/actors/call/link.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
@@ -42,6 +43,8 @@ export interface CallKitOptions {
   readonly direction?: "inbound" | "outbound";
   /** `web`: `openPage` opens its socket. */
   readonly channel?: "phone" | "web";
+  /** Why the call goes on here, from its events. Absent: it begins here. */
+  readonly after?: Loss;
   /** Seeds the scheduler; first come, first served when absent. */
   readonly seed?: number;
   readonly graph?: Graph;
@@ -119,6 +122,7 @@ export function callKit(options: CallKitOptions = {}): CallKit {
     carrierCallId: direction === "inbound" ? ourCarrierCallId : null,
     graph: options.graph ?? parseGraph(demoAgent),
     numbers: options.numbers ?? ["+15550199000", "+15550100100"],
+    ...(options.after === undefined ? {} : { after: options.after }),
   };
   const deps: CallDeps = {
     nodeId: "local",

@@ -53,7 +53,11 @@ export function historyRead(
   }
   if (epoch > 0) startDuration(call, heldMs, ctx);
   tune(call, rebuilt);
-  const failed = noteLoss(call, rebuilt, { after, isCutOff: rebuiltOf.isLegOpen, epoch }, ctx);
+  const { direction } = call.settings;
+  const begun = seq === 0
+    ? record(call, rebuilt, { type: "call_started", direction }, ctx) // lost with what was to commit it
+    : rebuilt;
+  const failed = noteLoss(call, begun, { after, isCutOff: rebuiltOf.isLegOpen, epoch }, ctx);
   if (!recording.isOn || running !== null) return failed;
   return record(call, failed, { type: "recording_failed", reason: "crashed" }, ctx);
 }

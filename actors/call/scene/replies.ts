@@ -9,7 +9,7 @@ import { giveUp } from "./closing.ts";
 import { askModel } from "./requests.ts";
 import type { Scene } from "./scene.ts";
 import { endReply, say, unheardOf } from "./speech.ts";
-import { takeStep } from "./steps.ts";
+import { moveTo, takeStep } from "./steps.ts";
 
 /** Requests of one turn that may fail before the call gives up. */
 const REQUEST_FAILURES_MAX = 1;
@@ -87,6 +87,7 @@ export function replied(scene: Scene, given: Reply): void {
     type: "toolsCalled",
     calls: reply.calls,
   });
+  moveTo(scene, step.state); // what was called is done: with its output alone on record it would be lost
   for (const call of reply.calls) {
     const answer = step.actions.find((it) => it.type === "answerTool" && it.callId === call.id);
     const output = answer?.type === "answerTool" ? answer.output : "";

@@ -1,17 +1,22 @@
 /** What the graph has the agent do: each step of its conversation is recorded, then followed. */
 
-import type { Step, WorkflowAction } from "@/lib/workflow/engine.ts";
+import type { Step, WorkflowAction, WorkflowState } from "@/lib/workflow/engine.ts";
 import { endWith } from "./closing.ts";
 import { askModel } from "./requests.ts";
 import type { Scene } from "./scene.ts";
 import { endReply, say } from "./speech.ts";
 import { giveKeys } from "./tones.ts";
 
+/** The conversation is there, and it stands on record: first of all that follows from a step. */
+export function moveTo(scene: Scene, workflow: WorkflowState): void {
+  if (workflow === scene.dialogue.workflow) return;
+  scene.set({ workflow });
+  scene.record({ type: "workflow_moved", workflow });
+}
+
 /** The conversation is where the step leads it, and what it says is done. */
 export function takeStep(scene: Scene, step: Step): void {
-  const moved = step.state !== scene.dialogue.workflow;
-  scene.set({ workflow: step.state });
-  if (moved) scene.record({ type: "workflow_moved", workflow: step.state });
+  moveTo(scene, step.state);
   for (const action of step.actions) follow(scene, action);
 }
 

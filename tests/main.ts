@@ -101,6 +101,7 @@ const FULL_SIZES = {
   FAULT_RUNS: "100",
   CLUSTER_RUNS: "100000",
   LOST_RUNS: "1000",
+  LOST_DB_RUNS: "200",
 } as const;
 
 function run([first, ...rest]: readonly string[]): Promise<Counts> {

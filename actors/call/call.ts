@@ -62,7 +62,7 @@ import {
   type LeavingWhen,
   sounding,
 } from "@/actors/call/life/leaving.ts";
-import { historyRead } from "@/actors/call/life/restoring.ts";
+import { historyRead, readHistory } from "@/actors/call/life/restoring.ts";
 import { carrierHungUp, save, saveAgain, saved } from "@/actors/call/life/saving.ts";
 import type { CallState } from "@/actors/call/life/state.ts";
 import {
@@ -135,7 +135,7 @@ export type CallMessage =
   | { type: "endingDue" }
   | { type: "carrierHungUp"; outcome: Outcome<void> }
   | { type: "hooksDue"; moment: Moment }
-  | { type: "historyRead"; after: Loss | "crash"; outcome: Outcome<History> }
+  | { type: "historyRead"; after: Loss | "crash"; tries: number; outcome: Outcome<History> }
   /** From the house, whose machine drains: another is to go on with it. */
   | { type: "leave"; when: LeavingWhen }
   /** Whether the caller makes sounds of speech, as the listener hears it. */
@@ -280,7 +280,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       if (after === undefined) {
         return record(facts, state, { type: "call_started", direction: settings.direction }, ctx);
       }
-      ctx.hold("history", deps.history, (outcome) => ({ type: "historyRead", after, outcome }));
+      readHistory(facts, { after, tries: 1 }, ctx);
       return state;
     },
     on: {

@@ -1,14 +1,14 @@
 /** A whole call at virtual time whose machines are lost at instants that a test chooses; the next one goes on. */
 
 import assert from "node:assert/strict";
-import type { EndedCall } from "@/actors/call/call.ts";
+import type { CallDeps, EndedCall } from "@/actors/call/call.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import { actorKit } from "./actor_kit.ts";
 import { type CallKit, callKit, type CallKitOptions } from "./call_kit.ts";
 import { type Caller, newCaller } from "./caller.ts";
 import { historyOf } from "./event_log.ts";
-import { manualClock } from "./manual_clock.ts";
+import { type ManualClock, manualClock } from "./manual_clock.ts";
 import { type PlayedWord, playedWords } from "./heard.ts";
 import type { MediaStream } from "./twilio_media.ts";
 
@@ -17,6 +17,22 @@ export interface Loss {
   readonly atEvent?: number;
   readonly atMs?: number;
   readonly lagMs: number;
+  /** It does not know that it is lost, as one that stood still: it acts and writes on. */
+  readonly goesOn?: true;
+}
+
+/** What machines write a call to, and read it from. */
+export interface Disk {
+  machine(nth: number): Promise<MachineDisk>;
+  advance(ms: number): Promise<void>;
+  /** As it stands now. */
+  read(): Promise<{ readonly events: readonly CallEvent[]; readonly times: readonly Date[] }>;
+}
+
+export interface MachineDisk {
+  readonly deps: Pick<CallDeps, "record" | "history" | "saveLive" | "saveEnd">;
+  /** It is lost: what it has not written it never will, or not before another has taken the call. */
+  lose(loss: Loss): Promise<void>;
 }
 
 export interface LostCall {
@@ -36,6 +52,8 @@ export interface LostCall {
 }
 
 const STEP_MS = 20;
+/** Lost machines that are not gone have given up by then. */
+const AFTERWARDS_MS = 40_000;
 /** The carrier notices, asks, and opens another stream. */
 const RESUME_MS = 500;
 const PATIENCE_MS = 5_000;
@@ -46,17 +64,54 @@ export interface LostCallOptions {
   readonly losses: readonly Loss[];
   readonly graph?: Graph;
   readonly seed?: number;
+  /** In memory when absent. */
+  readonly disk?: (clock: ManualClock) => Promise<Disk>;
   readonly bargeInAtMs?: number;
   /** A caller with nothing to say hangs up after so long. */
   readonly patienceMs?: number;
   readonly kit?: Omit<CallKitOptions, "kit" | "after" | "deps">;
 }
 
+/** In memory: what is younger than the loss's lag when a machine is lost was on its way. */
+function memoryDisk(clock: ManualClock): Disk {
+  const events: CallEvent[] = [];
+  const times: Date[] = [];
+
+  return {
+    advance: clock.advance,
+    read: () => Promise.resolve({ events, times }),
+    machine() {
+      let isLost = false;
+      return Promise.resolve({
+        deps: {
+          record(seq, event, at) {
+            if (isLost) return;
+            assert.equal(seq, events.length + 1, "numbered on from what is on disk");
+            events.push(event);
+            times.push(at);
+          },
+          history: () => Promise.resolve(historyOf(events, times)),
+          saveLive: () => Promise.resolve(),
+          saveEnd: () => Promise.resolve(),
+        },
+        lose({ lagMs }) {
+          isLost = true;
+          const before = +clock.date() - lagMs;
+          while (events.length > 0 && +(times.at(-1) ?? 0) > before) {
+            events.pop();
+            times.pop();
+          }
+          return Promise.resolve();
+        },
+      });
+    },
+  };
+}
+
 /** Runs it to its end. */
 export async function loseMachines(options: LostCallOptions): Promise<LostCall> {
   const clock = manualClock();
-  const events: CallEvent[] = [];
-  const times: Date[] = [];
+  const disk = await (options.disk ?? memoryDisk)(clock);
   const recorded: { event: CallEvent; atMs: number }[] = [];
   const kept: number[] = [];
   const lostAtMs: number[] = [];
@@ -65,33 +120,34 @@ export async function loseMachines(options: LostCallOptions): Promise<LostCall> 
   let hangUps = 0;
   let waiting = [...options.lines];
 
-  /** One that has `loss` before it, or runs to the end. */
-  function machine(nth: number, isLost: () => boolean, lose: () => void): CallKit {
+  /** Lives through one machine. True: the call has ended. */
+  async function live(nth: number): Promise<boolean> {
     const loss = options.losses[nth];
+    const { deps, lose } = await disk.machine(nth);
+    let isLost = false;
     const it: CallKit = callKit({
       ...options.kit,
       ...(options.graph === undefined ? {} : { graph: options.graph }),
       kit: actorKit({ clock, ...(options.seed === undefined ? {} : { seed: options.seed }) }),
       ...(nth === 0 ? {} : { after: "machineLost" as const }),
       deps: {
+        ...deps,
         record(seq, event, at) {
-          if (isLost()) return;
-          assert.equal(seq, events.length + 1, "numbered on from what is on disk");
-          events.push(event);
-          times.push(at);
+          if (isLost && loss?.goesOn !== true) return;
+          deps.record(seq, event, at);
+          if (isLost) return;
           recorded.push({ event, atMs: clock.now() });
-          if (seq === loss?.atEvent) lose();
+          isLost = seq === loss?.atEvent;
         },
-        history: () => Promise.resolve(historyOf(events, times)),
-        saveEnd(ended) {
-          if (!isLost()) ends.push(ended);
-          return Promise.resolve();
+        async saveEnd(ended, signal) {
+          await deps.saveEnd(ended, signal);
+          if (!isLost) ends.push(ended);
         },
         carrier: {
           provider: "test",
           placeCall: () => Promise.reject(new Error("No call is placed")),
           hangUp() {
-            if (isLost()) return Promise.resolve();
+            if (isLost) return Promise.reject(new Error("Nobody is there any more"));
             hangUps++;
             for (const stream of it.streams) stream.stop();
             return Promise.resolve();
@@ -100,50 +156,41 @@ export async function loseMachines(options: LostCallOptions): Promise<LostCall> 
       },
     });
     machines.push(it);
-    return it;
-  }
-
-  /** Lives through one machine. True: the call has ended. */
-  async function live(nth: number): Promise<boolean> {
-    const loss = options.losses[nth];
-    let isLost = false;
-    const it = machine(nth, () => isLost, () => isLost = true);
-    const state: { stream: MediaStream | null; caller: Caller | null } = {
+    const line: { stream: MediaStream | null; caller: Caller | null } = {
       stream: null,
       caller: null,
     };
-    if (nth > 0) await clock.advance(RESUME_MS);
+    if (nth > 0) await disk.advance(RESUME_MS);
     await connect();
     while (it.stops.length === 0 && !isLost) {
       assert.ok(clock.now() < CALL_MAX_MS, "the call never ends");
-      await clock.advance(STEP_MS);
+      await disk.advance(STEP_MS);
       if (loss?.atMs !== undefined && clock.now() >= loss.atMs) isLost = true;
-      if (!isLost && it.stops.length === 0 && state.stream?.isOpen() === false) await connect();
+      if (!isLost && it.stops.length === 0 && line.stream?.isOpen() === false) await connect();
     }
-    state.caller?.stop();
-    if (!isLost) {
-      await it.close();
-      return true;
-    }
-    const keptFrom = clock.date().getTime() - (loss?.lagMs ?? 0);
-    while (events.length > 0 && +(times.at(-1) ?? 0) > keptFrom) {
-      events.pop();
-      times.pop();
-    }
+    line.caller?.stop();
+    if (!isLost || loss === undefined) return true;
+    await lose(loss);
+    const { events, times } = await disk.read();
     kept.push(events.length);
     lostAtMs.push(clock.now());
-    const last = state.caller?.lines.at(-1);
-    if (last !== undefined && !isKnown(last.startedAtMs)) waiting = [last.text, ...waiting];
-    await it.close();
+    // Who was not heard, as far as anybody knows, says it again.
+    const last = line.caller?.lines.at(-1);
+    const from = +clock.date() - clock.now() + (last?.startedAtMs ?? 0);
+    const isKnown = events.some(({ type }, at) => {
+      return type === "caller_heard" && +(times[at] ?? 0) >= from;
+    });
+    if (last !== undefined && !isKnown) waiting = [last.text, ...waiting];
+    for (const stream of it.streams) stream.drop();
     return false;
 
     async function connect(): Promise<void> {
-      state.caller?.stop();
+      line.caller?.stop();
       const answer = await (it.streams.length === 0 && nth === 0 ? it.answer() : it.resume());
       if (answer.type !== "connect") return;
       const stream = await it.open(answer);
-      state.stream = stream;
-      state.caller = newCaller({
+      line.stream = stream;
+      line.caller = newCaller({
         clock,
         stream,
         lines: waiting,
@@ -157,17 +204,12 @@ export async function loseMachines(options: LostCallOptions): Promise<LostCall> 
     }
   }
 
-  /** The final words of what the caller began to say then are on disk: they need not say it again. */
-  function isKnown(startedAtMs: number): boolean {
-    const from = clock.date().getTime() - clock.now() + startedAtMs;
-    return events.some(({ type }, at) => type === "caller_heard" && +(times[at] ?? 0) >= from);
-  }
-
   for (let nth = 0; !await live(nth); nth++);
+  const endedAtMs = clock.now();
+  await disk.advance(AFTERWARDS_MS);
+  const { events, times } = await disk.read();
   const streams = machines.flatMap((it) => it.streams);
-  return {
-    ...{ events, times, kept, lostAtMs, recorded, ends, streams, hangUps },
-    heard: streams.flatMap(playedWords),
-    endedAtMs: clock.now(),
-  };
+  const heard = streams.flatMap(playedWords);
+  for (const it of machines) await it.close();
+  return { events, times, kept, lostAtMs, recorded, ends, streams, hangUps, heard, endedAtMs };
 }

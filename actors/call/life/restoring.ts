@@ -15,17 +15,33 @@ import { type CallState, type MessageOf, rendered } from "./state.ts";
 import { owed, startDuration } from "./stream.ts";
 import { converse, fail } from "./talking.ts";
 
+/** Reads of the events that may fail; each has a deadline. */
+const READS_MAX = 3;
 /** Longer than any caller hears nothing and stays: clocks that say so are apart. */
 const APART_MS = 60_000;
+
+/** Nothing else happens before the events are here. */
+export function readHistory(
+  call: CallFacts,
+  { after, tries }: Pick<MessageOf<"historyRead">, "after" | "tries">,
+  ctx: Context<CallMessage>,
+): void {
+  ctx.hold("history", call.deps.history, (outcome) => ({
+    ...{ type: "historyRead", after, tries, outcome },
+  }));
+}
 
 /** The events are here: the call goes on where they end, or ends as they say. */
 export function historyRead(
   call: CallFacts,
   state: CallState,
-  { after, outcome }: MessageOf<"historyRead">,
+  { after, tries, outcome }: MessageOf<"historyRead">,
   ctx: Context<CallMessage>,
 ): CallState | void {
   if (!outcome.ok) {
+    if (outcome.error.retryable && tries < READS_MAX) {
+      return readHistory(call, { after, tries: tries + 1 }, ctx);
+    }
     return end(call, state, CRASHED, rendered(call.graph.failureSentence, state), ctx);
   }
   const { events } = outcome.value;

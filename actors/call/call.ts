@@ -68,6 +68,7 @@ import type { CallState } from "@/actors/call/life/state.ts";
 import {
   answer,
   attach,
+  calledBack,
   CONNECT_WITHIN_MS,
   connected,
   connectMissed,
@@ -140,6 +141,8 @@ export type CallMessage =
   | { type: "leave"; when: LeavingWhen }
   /** Whether the caller makes sounds of speech, as the listener hears it. */
   | { type: "sounding"; outcome: Outcome<boolean> }
+  /** The carrier was told to ask what is next; false: to it the call has ended. */
+  | { type: "calledBack"; outcome: Outcome<boolean> }
   /** All of it is on record, and nobody owns it. */
   | { type: "givenUp"; outcome: Outcome<void> }
   /** A write that the end makes good if it failed: it stores all. */
@@ -297,6 +300,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       legStarted: by(legStarted),
       legFaulted: by(legFaulted),
       legEnded: by(legEnded),
+      calledBack: by(calledBack),
       // What the caller says and keys.
       heard: by(heard),
       sounded: by(tell),

@@ -39,7 +39,9 @@ export type LegMessage =
   | { type: "taps"; taps: readonly Pick<Ref<TapMessage>, "send">[] }
   /** `why`: a carrier that asks what is next is told. */
   | { type: "hangUp"; why?: string }
-  | { type: "startMissed" };
+  | { type: "startMissed" }
+  /** From itself: whether frames come. */
+  | { type: "lookDue" };
 
 /** What a leg tells its call. */
 export type FromLeg =
@@ -48,8 +50,17 @@ export type FromLeg =
   | { type: "pressed"; digit: string }
   /** The carrier says that something went wrong; the leg goes on. */
   | { type: "legFaulted" }
-  /** `stopped`: the carrier said so; else the socket was lost. `wasRefused`: one side would not take what the other said. */
-  | { type: "legEnded"; stopped: boolean; epoch: number; wasRefused?: boolean };
+  /**
+   * `stopped`: the carrier said so; else the socket was lost. `wasRefused`: one side would not take what the other
+   * said. `wasSilent`: it is open still, for all that the carrier knows.
+   */
+  | {
+    type: "legEnded";
+    stopped: boolean;
+    epoch: number;
+    wasRefused?: boolean;
+    wasSilent?: boolean;
+  };
 
 export const legKind: Kind<LegMessage> = {
   name: "leg",
@@ -65,6 +76,9 @@ export const legKind: Kind<LegMessage> = {
 const REFUSED = 1008;
 /** The carrier must say `start` within this, or the socket is closed with 1008. */
 export const START_WITHIN_MS = 5_000;
+/** Of a line that is steady: from one look at its frames to the next, and how many may find no new one. */
+export const LOOK_MS = 750;
+export const SILENT_LOOKS = 3;
 /** More than this unsent means that the carrier has stopped reading: over a minute of speech. */
 export const UNSENT_MAX_BYTES = 1024 * 1024;
 
@@ -87,6 +101,9 @@ export interface LegDeps {
 
 interface State {
   readonly phase: "waiting" | "started" | "stopped";
+  /** Frames that had come at the last look, and looks since then that found no more. */
+  readonly frames: number;
+  readonly silentLooks: number;
 }
 
 export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessage> {
@@ -95,6 +112,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
   /** The phase as of the last message, for what goes past the mailbox. */
   let isStarted = false;
   let wasRefused = false;
+  let wasSilent = false;
   /** This leg's own; changed in place. */
   let tape: Tape | null = null;
   let clock: () => number = () => 0;
@@ -167,7 +185,8 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       epoch: settings.epoch,
     });
     isStarted = true;
-    return { phase: "started" };
+    if (protocol.isSteady) ctx.timer("look", LOOK_MS, { type: "lookDue" });
+    return { ...state, phase: "started" };
   }
 
   return {
@@ -178,7 +197,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         closed: ctx.guard((code) => ({ type: "socketClosed", code } as const)),
       });
       ctx.timer("start", START_WITHIN_MS, { type: "startMissed" });
-      return { phase: "waiting" };
+      return { phase: "waiting", frames: 0, silentLooks: 0 };
     },
     on: {
       audioCame(state, { audio, atMs, now }) {
@@ -212,7 +231,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
           case "stopped": // the call is over, whenever the carrier closes the socket
             isStarted = false;
             ctx.stop();
-            return { phase: "stopped" };
+            return { ...state, phase: "stopped" };
         }
       },
       badMessage(_state, { code, reason }, ctx) {
@@ -220,6 +239,18 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       },
       startMissed(_state, _message, ctx) {
         refuse(ctx, REFUSED, "No start came");
+      },
+      // Not by the clock: a process that stood still itself finds in its sockets what came meanwhile.
+      lookDue(state, _message, ctx) {
+        const { frames } = line.reading;
+        const silentLooks = frames === state.frames ? state.silentLooks + 1 : 0;
+        if (silentLooks < SILENT_LOOKS) {
+          ctx.timer("look", LOOK_MS, { type: "lookDue" });
+          return { ...state, frames, silentLooks };
+        }
+        wasSilent = true;
+        refuse(ctx, 1006, "No frames come");
+        return state;
       },
       socketClosed(_state, { code }, ctx) {
         wasRefused ||= code === REFUSED;
@@ -278,8 +309,9 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         ctx.stop();
       },
     },
-    view: ({ phase }) => ({
+    view: ({ phase, frames }) => ({
       phase,
+      frames,
       epoch: settings.epoch,
       unsentBytes: socket.bufferedBytes,
     }),
@@ -291,6 +323,7 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
         stopped: state.phase === "stopped",
         epoch: settings.epoch,
         ...(wasRefused ? { wasRefused } : {}),
+        ...(wasSilent ? { wasSilent } : {}),
       });
     },
   };

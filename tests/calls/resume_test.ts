@@ -1,6 +1,7 @@
 /** A media stream is lost and the call is not: the carrier brings another, and the agent goes on. */
 
 import assert from "node:assert/strict";
+import { LOOK_MS, SILENT_LOOKS } from "@/actors/call/leg.ts";
 import { CONNECT_WITHIN_MS, REFUSALS_MAX } from "@/actors/call/life/stream.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
@@ -51,6 +52,31 @@ Deno.test("a stream that is lost again and again costs no word", async () => {
     stream.drop();
     stream = await kit.reconnect();
   }
+  await kit.kit.clock.advance(7_000);
+  assert.equal(heard(kit), greeting);
+  assert.deepEqual(wrong(kit), { extra: [], missing: [] });
+  await kit.close();
+});
+
+Deno.test("a line that is cut unnoticed is found by its silence: the carrier is called back, and the agent goes on", async () => {
+  const calledBack: string[] = [];
+  const carrier = {
+    provider: "test",
+    placeCall: () => assert.fail(),
+    hangUp: () => assert.fail(),
+    redirect(carrierCallId: string, url: string) {
+      calledBack.push(`${carrierCallId} ${url}`);
+      return Promise.resolve(true);
+    },
+  };
+  const kit = callKit({ deps: { carrier } });
+  const first = await kit.connect();
+  await kit.kit.clock.advance(1_700);
+  first.cut();
+  await kit.kit.clock.advance((SILENT_LOOKS + 1) * LOOK_MS);
+  assert.deepEqual(calledBack, [`${CARRIER_CALL_ID} https://a.test/answer`]);
+  first.drop();
+  await kit.reconnect();
   await kit.kit.clock.advance(7_000);
   assert.equal(heard(kit), greeting);
   assert.deepEqual(wrong(kit), { extra: [], missing: [] });

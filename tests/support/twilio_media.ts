@@ -68,6 +68,8 @@ export interface MediaStream {
   stop(): void;
   /** Ends it as a broken line does: the socket is gone, without `stop`. */
   drop(): void;
+  /** The line is cut on its way, as by a host that is gone: nothing gets through, and neither end is told. */
+  cut(): void;
   /** Inbound frames that were dropped because the server reads slowly. */
   droppedFrames(): number;
 }
@@ -101,6 +103,7 @@ export function newMediaStream(options: MediaStreamOptions): MediaStream {
   const utterances: Utterance[] = [];
   let sequence = 0;
   let frames = 0; // sent or bunched
+  let isCut = false;
   let bunched: (() => void)[] = [];
   let dropped = 0;
   let open = true;
@@ -131,11 +134,11 @@ export function newMediaStream(options: MediaStreamOptions): MediaStream {
   /** Numbers the message as it leaves, and sends it with its members in Twilio's order. */
   function send({ event, streamSid, ...rest }: Readonly<Record<string, unknown>>): void {
     const numbered = { event, sequenceNumber: String(++sequence), ...rest, streamSid };
-    inward.put(() => socket.send(JSON.stringify(numbered)));
+    inward.put(() => isCut || socket.send(JSON.stringify(numbered)));
   }
 
   function receive(data: string | Uint8Array): void {
-    if (!open) return;
+    if (!open || isCut) return;
     const atMs = clock.now();
     if (typeof data !== "string") return void log.push({ atMs, type: "warning", code: 31950 });
     const parsed = parse(data);
@@ -206,7 +209,7 @@ export function newMediaStream(options: MediaStreamOptions): MediaStream {
   }
 
   function closed(code: number, reason: string): void {
-    if (!open) return;
+    if (!open || isCut) return;
     log.push({ atMs: clock.now(), type: "closed", code, reason });
     end();
     inward.cut();
@@ -259,6 +262,7 @@ export function newMediaStream(options: MediaStreamOptions): MediaStream {
       inward.cut();
       socket.close(1006, "");
     },
+    cut: () => void (isCut = true),
     droppedFrames: () => dropped,
   };
 }

@@ -140,7 +140,7 @@ export function legFaulted(
 export function legEnded(
   call: CallFacts,
   state: CallState,
-  { stopped, epoch, wasRefused = false }: MessageOf<"legEnded">,
+  { stopped, epoch, wasRefused = false, wasSilent = false }: MessageOf<"legEnded">,
   ctx: Context<CallMessage>,
 ): CallState | void {
   if (epoch !== state.link.epoch) return state;
@@ -160,10 +160,36 @@ export function legEnded(
     case "live":
       if (!stopped) {
         const lost = loseLeg(call, legless, ctx);
+        if (wasSilent) callBack(call, lost, ctx);
         return refusals < REFUSALS_MAX ? lost : apologise(call, lost, "leg_refused", ctx);
       }
       return save(call, { ...legless, ending: CALLER_HUNG_UP }, ctx);
   }
+}
+
+/** The carrier does not know that its stream is cut: it is told to ask what is next. */
+function callBack(
+  { deps, settings: { callId } }: CallFacts,
+  { carrierCallId }: CallState,
+  ctx: Context<CallMessage>,
+): void {
+  const { log, urls, carrier: { redirect } } = deps;
+  log.warn("no frames come from the carrier: it is called back", { callId });
+  if (redirect === undefined || carrierCallId === null) return;
+  ctx.run(
+    "call back",
+    (signal) => redirect(carrierCallId, urls.answerUrl, signal),
+    (outcome) => ({ type: "calledBack", outcome }),
+  );
+}
+
+/** It asks in a moment. If it cannot be told, or says that the call has ended, no stream comes in time. */
+export function calledBack(
+  { deps: { log }, settings: { callId } }: CallFacts,
+  _state: CallState,
+  { outcome }: MessageOf<"calledBack">,
+): void {
+  if (!outcome.ok) log.warn("carrier not called back", { callId, error: outcome.error });
 }
 
 /** No socket came in time. */

@@ -89,6 +89,8 @@ export interface MediaProtocol {
   mark(name: string): string;
   /** Drops all audio that has not played; every pending mark comes back at once. */
   clear(): string;
+  /** Frames come all the while, whether anybody speaks or not: where none comes, the line is cut. */
+  readonly isSteady?: true;
   /** Absent: what the agent says goes out as audio. */
   readonly relay?: RelayWire;
   /** Absent: there is no screen. */

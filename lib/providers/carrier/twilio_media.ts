@@ -104,6 +104,7 @@ export function twilioMedia(): TwilioMedia {
   }
 
   return {
+    isSteady: true,
     parse(text) {
       const message = parseMessage(text);
       const event = toEvent(message);

@@ -5,6 +5,8 @@ import {
   type FromLeg,
   leg,
   legKind,
+  LOOK_MS,
+  SILENT_LOOKS,
   START_WITHIN_MS,
   UNSENT_MAX_BYTES,
 } from "@/actors/call/leg.ts";
@@ -122,9 +124,29 @@ Deno.test("a socket that says no start within five seconds is closed with 1008",
   });
 });
 
-Deno.test("a socket that starts in time is not closed", async () => {
-  const { clock, closed } = await started();
-  await clock.advance(START_WITHIN_MS * 2);
+Deno.test("a socket that starts in time, and goes on, is not closed", async () => {
+  const { clock, closed, media } = await started();
+  for (let ms = 0; ms < START_WITHIN_MS * 2; ms += LOOK_MS) {
+    media(0x7f);
+    await clock.advance(LOOK_MS);
+  }
+  assert.deepEqual(closed, []);
+});
+
+Deno.test("a steady line on which no frame comes is given up, as one that the carrier holds for open", async () => {
+  const { clock, closed, ended, media } = await started();
+  media(0x7f);
+  await clock.advance(LOOK_MS * SILENT_LOOKS);
+  assert.deepEqual(ended(), []);
+  await clock.advance(LOOK_MS);
+  assert.deepEqual(ended(), [{ ...LOST[0], wasSilent: true }]);
+  assert.deepEqual(closed, [1006]);
+});
+
+Deno.test("a line that is not steady may be silent for as long as it likes", async () => {
+  const { isSteady: _, ...protocol } = twilioMedia();
+  const { clock, closed } = await started({ protocol });
+  await clock.advance(LOOK_MS * SILENT_LOOKS * 10);
   assert.deepEqual(closed, []);
 });
 

@@ -74,6 +74,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       pressed: ignored,
       legFaulted: ignored,
       legEnded: ignored,
+      calledBack: ignored,
       heard: ignored,
       sounded: ignored,
       unheard: ignored,

@@ -8,13 +8,14 @@ import { connect } from "@/db/client.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { silentLog } from "@/lib/log.ts";
-import { demoCaller } from "@/lib/workflow/demo.ts";
+import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
 import type { Fallen } from "@/tests/load/faults/calls.ts";
 import { isFault, KINDS } from "@/tests/load/faults/kinds.ts";
 import { failures, judge } from "@/tests/load/faults/record.ts";
 import { round } from "@/tests/load/faults/round.ts";
 import { startMachines } from "./machines.ts";
 
+const SCRIPT = { graph: demoAgent, lines: demoCaller };
 const CALLS_MAX = 300;
 const TALK_MS = 3_000;
 
@@ -52,9 +53,8 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   const all: Fallen[] = [];
   try {
     for (let nth = 0; nth < times; nth++) {
-      const options = { victim: 1 + nth % nodes, leases, awayMs };
-      const strikes = [[KINDS[name], options]] as const;
-      all.push(...await round(machines, { calls, lines: demoCaller, strikes, talkMs: TALK_MS }));
+      const strikes = [{ kind: KINDS[name], victim: 1 + nth % nodes, leases, awayMs }];
+      all.push(...await round(machines, { calls, script: SCRIPT, strikes, talkMs: TALK_MS }));
     }
     const verdict = await judge(database, all);
     return { kind: name, times, ...verdict, failed: failures(verdict) };

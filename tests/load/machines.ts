@@ -39,6 +39,8 @@ export interface MachineOptions {
 export interface Machine {
   /** From 1. */
   readonly number: number;
+  /** As it calls itself. */
+  readonly nodeId: string;
   readonly pid: number;
   readonly url: string;
   readonly operatorUrl: string;
@@ -144,9 +146,10 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     const said = await firstLine(child);
     const operatorUrl = /operators at ([^\s,]+)/.exec(said)?.[1];
     if (operatorUrl === undefined) throw new Error(`Machine ${number} did not start`);
-    const port = await joined(operatorUrl);
+    const { nodeId, address } = await joined(operatorUrl);
+    const port = Number(address.split(":").at(-1));
     const machine: Running = {
-      ...{ number, child, port, operatorUrl, pid: child.pid, ended: null },
+      ...{ number, nodeId, child, port, operatorUrl, pid: child.pid, ended: null },
       url: `http://127.0.0.1:${port}`,
       gone: ended.then(({ signal, code }) => {
         machine.ended = signal ?? `code ${code}`;
@@ -158,13 +161,13 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     return machine;
   }
 
-  /** The port of its public listener, once it is one of the active machines that it shows. */
-  async function joined(operatorUrl: string): Promise<number> {
+  /** As it shows itself, once it is one of the active machines. */
+  async function joined(operatorUrl: string): Promise<ClusterView["nodes"][number]> {
     const until = systemClock.now() + JOIN_MS;
     while (systemClock.now() < until) {
       const { nodes } = await clusterAt(operatorUrl).catch(() => ({ nodes: [] }));
       const self = nodes.find(({ isSelf, state }) => isSelf && state === "active");
-      if (self !== undefined) return Number(self.address.split(":").at(-1));
+      if (self !== undefined) return self;
       await sleep(systemClock, JOIN_POLL_MS);
     }
     throw new Error("A machine did not join in time");

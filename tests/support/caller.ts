@@ -12,6 +12,8 @@ export interface CallerOptions {
   readonly bargeInAtMs?: number;
   /** An agent that says nothing is spoken to after this; 3 s when absent. */
   readonly patienceMs?: number;
+  /** What to say now, in place of the lines; null: nothing. Asked when it is their turn. */
+  next?(): string | null;
   /** True: the agent has spoken already, on the stream before. */
   readonly isTheirTurn?: boolean;
   /** Nothing is left to say, and the agent has been silent for LINGER_MS. */
@@ -48,6 +50,8 @@ export function newCaller(options: CallerOptions): Caller {
   let heardUntil = stream.startedAtMs;
   let agentBeganAt: number | null = null;
   let hasHeard = options.isTheirTurn ?? false;
+  /** Until when the agent had been heard when there was nothing to say. */
+  let speechlessAt: number | null = null;
 
   function poll(): void {
     cancel = clock.timer(POLL_MS, poll);
@@ -61,11 +65,12 @@ export function newCaller(options: CallerOptions): Caller {
     const spokeUntil = lines.at(-1)?.endsAtMs ?? stream.startedAtMs;
     if (now < spokeUntil) return;
     const silentFor = now - Math.max(heardUntil, spokeUntil);
-    if (waiting.length === 0) {
-      if (silentFor >= Math.max(LINGER_MS, options.patienceMs ?? 0)) finish();
-    } else if (isMyTurn(now, silentFor)) {
-      say(now);
-    }
+    if (mayHaveMore() && isMyTurn(now, silentFor)) say(now);
+    if (!mayHaveMore() && silentFor >= Math.max(LINGER_MS, options.patienceMs ?? 0)) finish();
+  }
+
+  function mayHaveMore(): boolean {
+    return options.next === undefined ? waiting.length > 0 : speechlessAt !== heardUntil;
   }
 
   function isMyTurn(now: number, silentFor: number): boolean {
@@ -77,8 +82,8 @@ export function newCaller(options: CallerOptions): Caller {
   }
 
   function say(now: number): void {
-    const text = waiting.shift();
-    if (text === undefined) return;
+    const text = options.next === undefined ? waiting.shift() : options.next() ?? undefined;
+    if (text === undefined) return void (speechlessAt = heardUntil);
     const { audio } = speak(text);
     const line = { text, audio, startedAtMs: now, endsAtMs: now + audio.length / 8 };
     lines.push(line);

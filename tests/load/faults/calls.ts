@@ -4,7 +4,9 @@ import { isAudible } from "@/lib/audio/energy.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { DEMO_NUMBER } from "@/db/demo.ts";
-import { type Caller, type Line, newCaller } from "@/tests/support/caller.ts";
+import type { Graph } from "@/lib/workflow/graph.ts";
+import { type Caller, newCaller } from "@/tests/support/caller.ts";
+import { playedWords } from "@/tests/support/heard.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
 import type { FakeCall } from "@/tests/support/twilio_call.ts";
 import type { MediaStream } from "@/tests/support/twilio_media.ts";
@@ -28,13 +30,16 @@ export interface Fallen {
   readonly phoned: FakeCall;
   /** Null: it never had a stream. */
   readonly callId: string | null;
-  readonly lines: readonly Line[];
+  /** What the caller said to its end, long enough before the stream was lost. */
+  readonly finished: readonly string[];
   /** From the end of each stream but the last to whoever speaks first on the next one. */
   readonly silencesMs: readonly number[];
   /** Pieces of audio that the caller heard on a stream after the next one had begun. */
   readonly staleFrames: number;
 }
 
+/** What was said so shortly before a machine died may be lost with it. */
+const NEWS_MS = 250;
 /** A line that ended so shortly before the fault may not have been taken: people say it again. */
 const UNTAKEN_MS = 1_000;
 /** Nobody talks to a dead line, nor hangs up while it may come back. */
@@ -54,14 +59,22 @@ const REACH: Reach = {
   },
 };
 
-/** Phones the demo agent, and says these lines; resolves when the call has ended. */
+/** What callers say to an agent: to each of its questions, in the order in which it asks them, a line. */
+export interface Script {
+  readonly graph: Graph;
+  readonly lines: readonly string[];
+}
+
+/** Phones the demo's number, and answers what is asked, again where it is asked again; resolves when the call has ended. */
 export async function ring(
   target: Target,
-  { lines, fault }: { readonly lines: readonly string[]; readonly fault: () => Fault },
+  { graph, lines, fault }: Script & { readonly fault: () => Fault },
 ): Promise<Fallen> {
   const callers: Caller[] = []; // one a stream
+  const questions = questionsOf(graph).map(plain);
   const faults: Fault[] = []; // the last one when the stream after the first, second, … began
   let said = 0;
+  let spokeUntil = -Infinity;
 
   function streamed(stream: MediaStream): void {
     const before = callers.at(-1);
@@ -75,11 +88,15 @@ export async function ring(
     callers.push(newCaller({
       clock: systemClock,
       stream,
-      lines: lines.slice(said),
+      lines: [],
+      next: () => lines[askedLast(stream, questions, spokeUntil) ?? said] ?? null,
       patienceMs: PATIENCE_MS,
       isTheirTurn,
       hangUp: () => phoned?.hangUp(),
-      said: () => void said++,
+      said({ text, endsAtMs }) {
+        said = lines.indexOf(text) + 1;
+        spokeUntil = endsAtMs;
+      },
     }));
   }
 
@@ -100,13 +117,42 @@ export async function ring(
   await up.ended;
   cancel();
   for (const caller of callers) caller.stop();
+  const until = carriedUntil(up, faults);
   return {
     phoned: up,
     callId: callIdOf(up),
-    lines: callers.flatMap((caller) => caller.lines),
-    silencesMs: silencesOf(up, callers, faults),
+    finished: callers.flatMap((caller, nth) =>
+      caller.lines.filter(({ endsAtMs }) => endsAtMs < (until[nth] ?? -Infinity) - NEWS_MS)
+        .map(({ text }) => text)
+    ),
+    silencesMs: silencesOf(up, callers, until),
     staleFrames: staleFramesOf(up.streams),
   };
+}
+
+/** The last sentence of each question of the graph, in its order. */
+function questionsOf({ nodes }: Graph): string[] {
+  return nodes.flatMap((node) => "variables" in node ? node.variables : []).flatMap(({ ask }) =>
+    ask?.split(/(?<=[.?!])\s+/).slice(-1) ?? []
+  );
+}
+
+/** The number of the question that the caller heard last since then; null: none. */
+function askedLast(
+  stream: MediaStream,
+  questions: readonly string[],
+  sinceMs: number,
+): number | null {
+  const words = playedWords(stream).filter(({ endedAtMs }) => endedAtMs > sinceMs);
+  const heard = plain(words.map(({ text }) => text).join(" "));
+  const places = questions.map((question) => heard.lastIndexOf(question));
+  const last = Math.max(-1, ...places);
+  return last === -1 ? null : places.indexOf(last);
+}
+
+/** Words alone, for comparing. */
+export function plain(text: string): string {
+  return text.toLowerCase().replaceAll(/[^a-z ]/g, "").trim();
 }
 
 function callIdOf({ log }: FakeCall): string | null {
@@ -114,19 +160,25 @@ function callIdOf({ log }: FakeCall): string | null {
   return /\/media\/[^/]+\/([^/]+)\//.exec(opened[0] ?? "")?.[1] ?? null;
 }
 
+/** Until when each stream carried anything: to its end, or to the fault that left it silent. */
+function carriedUntil({ log }: FakeCall, faults: readonly Fault[]): number[] {
+  const ends = log.filter((entry) => entry.type === "streamEnded" || entry.type === "ended");
+  return ends.map(({ atMs: ended }, nth) => {
+    const { silentFrom, atMs } = faults[nth] ?? NO_FAULT;
+    return silentFrom === "fault" ? Math.min(ended, atMs) : ended;
+  });
+}
+
 function silencesOf(
-  { streams, log }: FakeCall,
+  { streams }: FakeCall,
   callers: readonly Caller[],
-  faults: readonly Fault[],
+  until: readonly number[],
 ): number[] {
-  const ends = log.filter((entry) => entry.type === "streamEnded");
   return streams.slice(1).flatMap((stream, nth) => {
-    const ended = ends[nth]?.atMs ?? Infinity;
     const theirs = callers[nth + 1]?.lines[0]?.startedAtMs ?? Infinity;
     const first = Math.min(firstSound(stream) ?? Infinity, theirs); // whoever speaks first
-    if (ended === Infinity || first === Infinity) return [];
-    const { silentFrom, atMs } = faults[nth] ?? NO_FAULT;
-    return [first - (silentFrom === "fault" ? Math.min(ended, atMs) : ended)];
+    const last = until[nth] ?? Infinity;
+    return first === Infinity || last === Infinity ? [] : [first - last];
   });
 }
 

@@ -5,7 +5,7 @@ import { asJson } from "@/db/json.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import { playedWords } from "@/tests/support/heard.ts";
-import type { Fallen } from "./calls.ts";
+import { type Fallen, plain } from "./calls.ts";
 import { countWrites, type StaleWrite, staleWrites } from "@/tests/support/write_witness.ts";
 
 const QUERY_MS = 10_000;
@@ -36,7 +36,7 @@ export interface Verdict {
   readonly unheard: number;
   /** Calls that have ended, and that a machine which is not dead owns still. */
   readonly owned: number;
-  /** How the lost ones ended, and the first stale writes. */
+  /** How the lost ones ended, what is missing, and which writes were stale. */
   readonly reasons: Readonly<Record<string, number>>;
 }
 
@@ -64,7 +64,9 @@ export async function judge(database: Database, all: readonly Fallen[]): Promise
     if (record === undefined) continue;
     silences.push(...silencesMs);
     doubleActs += Math.max(0, record.ends - 1) + Math.max(0, record.told - 1);
-    eventsLost += record.lastSeq - record.events + untaken(fallen, record).length;
+    const missed = untaken(fallen, record);
+    for (const line of missed) count(why, `"${line}" not in ${JSON.stringify(record.taken)}`);
+    eventsLost += record.lastSeq - record.events + missed.length;
     const heard = phoned.streams.flatMap(playedWords).length;
     if (record.said.split(/\s+/).length > heard) unheard++;
   }
@@ -101,14 +103,14 @@ function percentiles(values: readonly number[]): Pick<Verdict, "silenceP50Ms" | 
   return { silenceP50Ms: at(0.5), silenceP99Ms: at(0.99) };
 }
 
-/** Lines that the caller said, once or again, and no turn on record has. */
-function untaken({ lines }: Fallen, record: OnRecord): readonly string[] {
+/**
+ * What the caller has said, and no turn on record begins with. Of a line that was cut off and said again
+ * its beginning may be a turn: what came through is what the agent answers.
+ */
+function untaken({ finished }: Fallen, record: OnRecord): readonly string[] {
   const taken = record.taken.map(plain).join(" ");
-  return [...new Set(lines.map(({ text }) => text))].filter((text) => !taken.includes(plain(text)));
-}
-
-function plain(text: string): string {
-  return text.toLowerCase().replaceAll(/[^a-z ]/g, "").trim();
+  const beginning = (text: string): string => plain(text).split(" ").slice(0, 3).join(" ");
+  return [...new Set(finished)].filter((text) => !taken.includes(beginning(text)));
 }
 
 interface OnRecord {

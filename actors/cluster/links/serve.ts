@@ -38,7 +38,8 @@ export interface Service {
 }
 
 export function newService({ table, owners, returns, log }: ServeDeps, wire: Wire): Service {
-  const served = new Map<number, AbortController>();
+  /** Who waits: an answer that comes for nobody is let go. (An abort signal for each would cost as much as the rest.) */
+  const served = new Set<number>();
 
   /** Throws AppError("invalid") for what may not come from outside. */
   function checked({ kind, id }: Address, message: Message, isAsk: boolean): Message {
@@ -76,9 +77,9 @@ export function newService({ table, owners, returns, log }: ServeDeps, wire: Wir
     told(ask, failEntry(ask, new AppError("internal", `"${message.type}" crashed`)));
   }
 
-  function put(entry: AskEntry, here: Ref<Message>, question: Message, signal: AbortSignal): void {
+  function put(entry: AskEntry, here: Ref<Message>, question: Message): void {
     const { ask, remainingMs: timeoutMs } = entry;
-    here.ask<unknown>((reply) => ({ ...question, reply }), { timeoutMs, signal }).then(
+    here.ask<unknown>((reply) => ({ ...question, reply }), { timeoutMs }).then(
       (answer) => {
         const odd = oddity(answer);
         if (odd !== null) {
@@ -93,13 +94,13 @@ export function newService({ table, owners, returns, log }: ServeDeps, wire: Wir
   }
 
   /** Of what is not here, or is about to be. */
-  async function seek(entry: AskEntry, question: Message, signal: AbortSignal): Promise<void> {
+  async function seek(entry: AskEntry, question: Message): Promise<void> {
     const { ask, address } = entry;
     try {
       const place = await placeOf(address);
       const here = hereOf(address);
       if (here === null) told(ask, movedEntry(ask, place));
-      else put(entry, here, question, signal);
+      else put(entry, here, question);
     } catch (error) {
       failed(entry, error);
     }
@@ -111,13 +112,12 @@ export function newService({ table, owners, returns, log }: ServeDeps, wire: Wir
       const full = new AppError("mailbox_full", "Too many asks wait here", { retryable: true });
       return wire.tell(failEntry(ask, full));
     }
-    const controller = new AbortController();
-    served.set(ask, controller);
+    served.add(ask);
     try {
       const question = checked(address, message, true);
       const here = hereOf(address);
-      if (here !== null) put(entry, here, question, controller.signal);
-      else void seek(entry, question, controller.signal);
+      if (here !== null) put(entry, here, question);
+      else void seek(entry, question);
     } catch (error) {
       failed(entry, error);
     }
@@ -172,11 +172,8 @@ export function newService({ table, owners, returns, log }: ServeDeps, wire: Wir
           asker.returned();
           return asker.fail(entry.error);
         }
-        case "cancel": {
-          const controller = served.get(entry.ask);
-          served.delete(entry.ask);
-          return controller?.abort(CANCELLED);
-        }
+        case "cancel":
+          return void served.delete(entry.ask);
         case "moved": {
           const asker = wire.answered(entry.ask);
           if (asker instanceof FarAsk) returns.moved(asker, wire.peer, entry.place);
@@ -189,14 +186,9 @@ export function newService({ table, owners, returns, log }: ServeDeps, wire: Wir
         }
       }
     },
-    end() {
-      for (const controller of served.values()) controller.abort(CANCELLED);
-      served.clear();
-    },
+    end: () => served.clear(),
   };
 }
-
-const CANCELLED = new AppError("unknown_outcome", "Nobody waits for the answer any more");
 
 /** Nothing, where the table names no answer. */
 const NOTHING = z.unknown().transform(() => undefined);

@@ -29,6 +29,8 @@ export interface Cluster {
   view(): Promise<unknown>;
   /** An actor of another machine, as that one shows it; null: no machine knows of it. */
   inspect(actor: { readonly kind: string; readonly id: string }): Promise<unknown>;
+  /** Stops an actor of another machine; false: none that answered has it. */
+  stop(actor: { readonly kind: string; readonly id: string }, why: string): Promise<boolean>;
   /** The actors of a machine; null: there is none of this name, or it did not answer. */
   list(nodeId: string, kind: string | null): Promise<unknown>;
   /** A null epoch: nobody has ever owned it, or it has ended. */
@@ -84,9 +86,10 @@ export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
       const { kind, id } = c.req.param();
       return c.json(await roster.ownerOf({ kind, id }));
     })
-    .post("/actors/:kind/:id/stop", (c) => {
+    .post("/actors/:kind/:id/stop", async (c) => {
       const { kind, id } = c.req.param();
-      found(inspection.stop(kind, id, "an operator asked") || null);
+      const why = "an operator asked";
+      found(inspection.stop(kind, id, why) || await roster.stop({ kind, id }, why) || null);
       log.warn("actor stopped by an operator", { requestId: c.var.requestId, kind, id });
       return c.body(null, 204);
     })

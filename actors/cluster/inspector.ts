@@ -1,4 +1,4 @@
-/** The inspector: shows the actors of this machine to operators who look from another one. Never past a mailbox. */
+/** The inspector: shows and stops the actors of this machine for operators who are at another one. Never past a mailbox. */
 
 import { z } from "zod";
 import type { Actor, Kind, Reply } from "@/actors/runtime/actor.ts";
@@ -25,7 +25,9 @@ export type InspectorMessage =
   | { type: "inspect"; kind: string; id: string; reply: Reply<ActorReport | null> }
   /** Null: of all kinds. */
   | { type: "list"; kind: string | null; reply: Reply<Listing> }
-  | { type: "health"; reply: Reply<Health> };
+  | { type: "health"; reply: Reply<Health> }
+  /** False: no such actor lives here. */
+  | { type: "stop"; kind: string; id: string; why: string; reply: Reply<boolean> };
 
 export const inspectorKind: Kind<InspectorMessage> = {
   name: "inspector",
@@ -39,7 +41,7 @@ export const inspectorKind: Kind<InspectorMessage> = {
 export const INSPECTOR_ID = "inspector";
 
 export interface InspectorDeps {
-  readonly system: Pick<System, "inspect" | "list">;
+  readonly system: Pick<System, "inspect" | "list" | "stop">;
   health(): Health;
 }
 
@@ -50,6 +52,7 @@ export function inspector({ system, health }: InspectorDeps): Actor<null, Inspec
       inspect: (_state, { kind, id, reply }) => reply(asJson(system.inspect(kind, id))),
       list: (_state, { kind, reply }) => reply(listed(system.list(kind ?? undefined))),
       health: (_state, { reply }) => reply(health()),
+      stop: (_state, { kind, id, why, reply }) => reply(system.stop(kind, id, why)),
     },
   };
 }
@@ -84,6 +87,11 @@ const MESSAGES: Crossings<InspectorMessage> = {
     message: z.object({ type: z.literal("health") }),
     reply: "always",
     answer: z.object({ oldestUndeliveredMs: z.number() }),
+  },
+  stop: {
+    message: z.object({ type: z.literal("stop"), kind: name, id: name, why: name }),
+    reply: "always",
+    answer: z.boolean(),
   },
 };
 

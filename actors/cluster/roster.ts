@@ -60,6 +60,8 @@ export interface FarReport extends OwnerView {
 export interface Roster {
   /** An actor that is not on this machine, as its own one shows it; null: no machine knows of it. */
   inspect(actor: ActorKey): Promise<FarReport | null>;
+  /** Stops it on whichever other machine has it; false: none that answered does. */
+  stop(actor: ActorKey, why: string): Promise<boolean>;
   /** The actors of another machine; null: there is none of this name, or it did not answer. */
   list(nodeId: string, kind: string | null): Promise<Listing | null>;
   view(): Promise<ClusterView>;
@@ -109,6 +111,12 @@ export function newRoster(
     return { kind, id, epoch: owned?.epoch ?? null, owner, address: next?.address ?? null };
   }
 
+  /** The other machines that an actor may be at: what has no row, as a desk or the leg of a call, may be anywhere. */
+  function mayHave({ owner }: OwnerView): readonly Boot[] {
+    if (owner === null) return peers.nodes.filter((node) => !isSelf(node));
+    return owner.isSelf ? [] : [owner];
+  }
+
   return {
     drain: directory.orderDrain,
     async view() {
@@ -134,19 +142,27 @@ export function newRoster(
         orphans: actorsOf(({ incarnation }) => !living.has(incarnation)),
       };
     },
+    async stop({ kind, id }, why) {
+      for (const boot of mayHave(await ownerOf({ kind, id }))) {
+        const stop = (reply: Reply<boolean>): InspectorMessage => {
+          return { type: "stop", kind, id, why, reply };
+        };
+        if (await ask<boolean>(boot, stop) === true) return true;
+      }
+      return false;
+    },
     async inspect({ kind, id }) {
       const owned = await ownerOf({ kind, id });
-      // What has no row, as a desk or the leg of a call, may be anywhere.
-      const others = peers.nodes.filter((node) => !isSelf(node));
-      const asked = owned.owner === null ? others : owned.owner.isSelf ? [] : [owned.owner];
-      const reports = await Promise.all(asked.map(async ({ nodeId, incarnation }) => {
-        const shownBy = { nodeId, incarnation };
-        const report = await ask<unknown>(
-          shownBy,
-          (reply) => ({ type: "inspect", kind, id, reply }) as InspectorMessage,
-        );
-        return { report, shownBy };
-      }));
+      const reports = await Promise.all(
+        mayHave(owned).map(async ({ nodeId, incarnation }) => {
+          const shownBy = { nodeId, incarnation };
+          const report = await ask<unknown>(
+            shownBy,
+            (reply) => ({ type: "inspect", kind, id, reply }) as InspectorMessage,
+          );
+          return { report, shownBy };
+        }),
+      );
       const found = reports.find(({ report }) => report !== null);
       if (found === undefined && owned.epoch === null) return null;
       return { ...owned, ...found ?? { report: null, shownBy: null } };

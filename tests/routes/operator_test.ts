@@ -42,6 +42,11 @@ function setUp(): {
         Promise.resolve(id === "3" ? { kind, id, report: { view: {} } } : null),
       list: (nodeId, kind) =>
         Promise.resolve(nodeId === "two" ? { actors: [{ kind, id: "4" }], leftOut: 0 } : null),
+      stop({ kind, id }, why) {
+        if (id !== "3") return Promise.resolve(false);
+        stopped.push(`${kind}/${id}: ${why}, elsewhere`);
+        return Promise.resolve(true);
+      },
       ownerOf: ({ kind, id }) => Promise.resolve({ kind, id, epoch: id === "3" ? 7 : null }),
       drain(nodeId, order) {
         if (nodeId !== "one") return Promise.resolve(false);
@@ -125,6 +130,8 @@ Deno.test("operators stop an actor, and that is logged", async () => {
   assert.equal((await get("/actors/call/2/stop", { method: "POST" })).status, 404);
   assert.equal((await get("/actors/call/1/stop")).status, 404);
   assert.equal(stopped.length, 1);
+  assert.equal((await get("/actors/call/3/stop", { method: "POST" })).status, 204);
+  assert.equal(stopped.pop(), "call/3: an operator asked, elsewhere");
 });
 
 Deno.test("nothing but alive is open without the operator's token", async () => {

@@ -7,6 +7,7 @@ import { openSocket } from "@/lib/socket.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { type ServerKit, serverKit } from "@/tests/support/server.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
+import type { FakeCall } from "@/tests/support/twilio_call.ts";
 
 const { open } = await testDatabase();
 
@@ -35,6 +36,28 @@ async function linked(kit: ServerKit): Promise<readonly NodeView[]> {
   throw new Error("No link came");
 }
 
+async function phone(kit: ServerKit): Promise<FakeCall> {
+  return await placeInbound({
+    webhookUrl: `${kit.url}/twilio/voice`,
+    publicUrl: kit.url,
+    authToken: kit.carrierToken,
+    from: "+15550199000",
+    to: DEMO_NUMBER,
+    clock: systemClock,
+    ...(kit.twilio === null ? {} : { twilio: kit.twilio }),
+  });
+}
+
+/** Once there is one, and one alone. */
+async function onlyCall(kit: ServerKit): Promise<string> {
+  for (let nth = 0; nth < LOOKS_MAX; nth++) {
+    const { actors } = await json<{ actors: { id: string }[] }>(kit, "/actors?kind=call");
+    const [call] = actors;
+    if (call !== undefined && actors.length === 1) return call.id;
+  }
+  throw new Error("There is not one call alone");
+}
+
 Deno.test("a call is led, listened to and looked at through a machine that does not hold it", async () => {
   await using database = await open();
   const one = await serverKit({ database, env: { ...SHARED, FLY_MACHINE_ID: "one" } });
@@ -47,17 +70,8 @@ Deno.test("a call is led, listened to and looked at through a machine that does 
   for (const { oldestUndeliveredMs } of nodes) assert.ok(oldestUndeliveredMs !== null);
   assert.match(await (await two.operator("/metrics")).text(), /^link_open\{node="one"\} 1$/m);
 
-  const phoned = await placeInbound({
-    webhookUrl: `${one.url}/twilio/voice`,
-    publicUrl: one.url,
-    authToken: one.carrierToken,
-    from: "+15550199000",
-    to: DEMO_NUMBER,
-    clock: systemClock,
-    ...(one.twilio === null ? {} : { twilio: one.twilio }),
-  });
-  const [{ id = "" } = {}] = (await json<{ actors: { id: string }[] }>(one, "/actors?kind=call"))
-    .actors;
+  const phoned = await phone(one);
+  const id = await onlyCall(one);
   const post = async (path: string, body?: unknown): Promise<number> => {
     const response = await two.rest(`/api/v1/calls/${id}/${path}`, {
       method: "POST",
@@ -95,6 +109,12 @@ Deno.test("a call is led, listened to and looked at through a machine that does 
 
   assert.equal(await post("hang-up"), 204);
   await phoned.ended;
+
+  const second = await phone(one);
+  const stop = `/actors/call/${await onlyCall(one)}/stop`;
+  const stopped = await two.operator(stop, { method: "POST" });
+  assert.equal(stopped.status, 204, "an operator's stop finds it");
+  await second.ended;
   await one.close();
   await two.close();
 });

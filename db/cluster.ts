@@ -263,6 +263,20 @@ export async function deleteOwned(
         as ended (kind text, id text))`;
 }
 
+/** As `deleteOwned`, of actors that nobody owns who lives. */
+export async function deleteLeft(
+  sql: Sql,
+  kind: string,
+  ids: readonly string[],
+): Promise<void> {
+  await sql`
+    delete from actor_owner o
+    where kind = ${kind} and id in (select jsonb_array_elements_text(${asJson(sql, ids)}))
+      and (o.node_id is null or exists (
+        select 1 from node n
+        where n.node_id = o.node_id and n.incarnation = o.incarnation and n.state = 'dead'))`;
+}
+
 /** Null: nobody has ever owned it, or it has ended. */
 export async function getOwner(sql: Sql, { kind, id }: ActorKey): Promise<Owned | null> {
   const [row] = await sql<OwnerRow[]>`

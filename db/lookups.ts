@@ -175,12 +175,18 @@ export async function publicTalkOwner(sql: Sql, agentId: string): Promise<string
   return owner?.id ?? null;
 }
 
-/** Calls that go on and whose machine is dead, by id. */
-export async function orphanedCalls(
-  sql: Sql,
-  most: number,
-): Promise<{ readonly tenantId: string; readonly callId: string }[]> {
-  return await sql<{ tenantId: string; callId: string }[]>`
-    select 'tenant_' || tenant_id as tenant_id, 'call_' || call_id as call_id
-    from orphaned_calls(${most})`;
+/** A call that no machine holds. */
+export interface LeftCall {
+  /** Null: it has ended, and only its owner's row is left. */
+  readonly tenantId: string | null;
+  readonly callId: string;
+  /** Its machine gave it up for another one; else that machine is dead. */
+  readonly isReleased: boolean;
+}
+
+/** Calls that nobody holds, by id. */
+export async function leftCalls(sql: Sql, most: number): Promise<LeftCall[]> {
+  return await sql<LeftCall[]>`
+    select 'tenant_' || tenant_id as tenant_id, 'call_' || call_id as call_id, is_released
+    from left_calls(${most})`;
 }

@@ -4,12 +4,14 @@ import type { Fate, Orphan } from "@/actors/cluster/reaper.ts";
 import type { Account, Equipment } from "@/actors/desk/equipment.ts";
 import { getCall, getCallWay } from "@/db/calls.ts";
 import type { Database } from "@/db/client.ts";
-import { orphanedCalls } from "@/db/lookups.ts";
+import { deleteLeft } from "@/db/cluster.ts";
+import { leftCalls } from "@/db/lookups.ts";
 import { AppError } from "@/lib/errors.ts";
 import { type Clock, deadline } from "@/lib/clock.ts";
 import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
 import { orAborted } from "@/lib/until_aborted.ts";
+import { callKind } from "./call.ts";
 import type { CallStore } from "./store.ts";
 
 const QUERY_MS = 2_000;
@@ -32,6 +34,7 @@ export interface OrphansDeps {
 }
 
 export interface Orphans {
+  /** Those that go on. What is left of the others is swept away. */
   orphans(most: number): Promise<readonly Orphan[]>;
   recall(orphan: Orphan, signal: AbortSignal): Promise<Fate>;
   wrapUp(orphan: Orphan): Promise<Fate>;
@@ -50,7 +53,21 @@ export function newOrphans(deps: OrphansDeps): Orphans {
   }
 
   return {
-    orphans: (most) => database.lookup("jobs", QUERY_MS, (sql) => orphanedCalls(sql, most)),
+    orphans: (most) =>
+      database.lookup("jobs", QUERY_MS, async (sql) => {
+        const left = await leftCalls(sql, most);
+        const ended = left.filter(({ tenantId }) => tenantId === null);
+        if (ended.length > 0) {
+          await deleteLeft(
+            sql,
+            callKind.name,
+            ended.map(({ callId }) => callId),
+          );
+        }
+        return left.flatMap(({ tenantId, ...call }) =>
+          tenantId === null ? [] : [{ tenantId, ...call }]
+        );
+      }),
     wrapUp,
     async recall(orphan, signal) {
       const { tenantId, callId } = orphan;

@@ -1,5 +1,5 @@
 /**
- * The reaper: sees to calls whose machine is dead. The carrier is asked to come back for them, to whichever machine
+ * The reaper: sees to calls whose machine is dead, or has given them up to nobody. The carrier is asked to come back for them, to whichever machine
  * it reaches; those that nobody has gone on with in time are ended.
  */
 
@@ -12,12 +12,16 @@ import { type Place, rank } from "./rendezvous.ts";
 export interface Orphan {
   readonly tenantId: string;
   readonly callId: string;
+  /** Its machine gave it up; else it is dead. */
+  readonly isReleased: boolean;
 }
 
 /** From one look to the next. */
 export const LOOK_MS = 2_000;
 /** Machines look in turn, so that two do not ask the carrier at once; a later one steps in for one that does not. */
 export const TURN_MS = 8_000;
+/** A carrier asks for a call that was handed over within a second or two by itself; asked to, it would drop the new stream. */
+export const RELEASED_MS = 15_000;
 /** Since it was first seen here: whoever the carrier asks has taken it by then. */
 export const GIVE_UP_MS = 40_000;
 /** Orphans of one look; the rest waits for the next. */
@@ -74,8 +78,12 @@ export function reaper(deps: ReaperDeps): Actor<ReaperState, ReaperMessage> {
   }
 
   /** What is due for an orphan now; null: nothing yet. */
-  function dueFor({ callId }: Orphan, { sinceMs, isAsked }: Watched, now: number) {
-    const forMs = now - sinceMs;
+  function dueFor(
+    { callId, isReleased }: Orphan,
+    { sinceMs, isAsked }: Watched,
+    now: number,
+  ): "recall" | "wrapUp" | null {
+    const forMs = now - sinceMs - (isReleased ? RELEASED_MS : 0);
     if (forMs >= GIVE_UP_MS + deps.turnOf(callId) * TURN_MS) return "wrapUp";
     return !isAsked && forMs >= deps.turnOf(callId) * TURN_MS ? "recall" : null;
   }
@@ -123,10 +131,10 @@ export function reaper(deps: ReaperDeps): Actor<ReaperState, ReaperMessage> {
         busy.delete(callId);
         if (outcome.ok) {
           const fate = outcome.value;
-          log.info("a call of a dead machine", { ...orphan, fate });
+          log.info("a call that no machine held", { ...orphan, fate });
           return { ...state, busy, fates: { ...state.fates, [fate]: state.fates[fate] + 1 } };
         }
-        log.warn("cannot see to a call of a dead machine", { ...orphan, error: outcome.error });
+        log.warn("cannot see to a call that no machine held", { ...orphan, error: outcome.error });
         const seen = state.watched.get(callId);
         if (seen === undefined) return { ...state, busy };
         const watched = new Map(state.watched).set(callId, { ...seen, isAsked: false });

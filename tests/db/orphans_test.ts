@@ -9,7 +9,14 @@ import type { Outfit } from "@/actors/desk/equipment.ts";
 import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
 import { newSystem } from "@/actors/runtime/system.ts";
 import { getCall, insertCall } from "@/db/calls.ts";
-import { type Boot, buryNode, claimActor, insertNode } from "@/db/cluster.ts";
+import {
+  type Boot,
+  buryNode,
+  claimActor,
+  getOwner,
+  insertNode,
+  releaseActor,
+} from "@/db/cluster.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { silentLog } from "@/lib/log.ts";
 import { testDatabase } from "@/tests/support/database.ts";
@@ -72,7 +79,7 @@ async function setUp() {
     ended: () => {},
     clock: systemClock,
   });
-  const orphan = { tenantId, callId: call.id };
+  const orphan = { tenantId, callId: call.id, isReleased: false };
   return {
     orphans,
     orphan,
@@ -82,7 +89,11 @@ async function setUp() {
     /** Among those of the tests before. */
     isFound: async () =>
       (await orphans.orphans(100)).some(({ callId }) => callId === orphan.callId),
+    /** As its machine does that hands it over, and then leaves. */
+    release: () => ask((sql) => releaseActor(sql, { kind: "call", id: call.id, epoch: 1, ...one })),
+    rows: () => ask(async (sql) => await getOwner(sql, { kind: "call", id: call.id })),
     bury: () => ask((sql) => buryNode(sql, one, 0)),
+    buryTaker: () => ask((sql) => buryNode(sql, two, 0)),
     read: () =>
       database.asTenant(
         "calls",
@@ -125,4 +136,25 @@ Deno.test("nobody ends a call whose machine may live", async () => {
   await using it = await setUp();
   assert.equal(await it.orphans.wrapUp(it.orphan), "left");
   assert.equal((await it.read())?.status, "ringing");
+});
+
+Deno.test("a call that was handed over to nobody is found, and ended by whoever claims it", async () => {
+  await using it = await setUp();
+  await it.release();
+  const [found] = (await it.orphans.orphans(100)).filter(({ callId }) =>
+    callId === it.orphan.callId
+  );
+  assert.equal(found?.isReleased, true);
+  assert.equal(await it.orphans.wrapUp(it.orphan), "ended");
+  assert.equal((await it.read())?.reason, "machine_lost");
+});
+
+Deno.test("of a call that has ended no owner's row stays when its machine dies before it has removed it", async () => {
+  await using it = await setUp();
+  await it.release();
+  assert.equal(await it.orphans.wrapUp(it.orphan), "ended"); // by the second machine, which then dies
+  assert.notEqual(await it.rows(), null);
+  await it.buryTaker();
+  assert.equal(await it.isFound(), false);
+  assert.equal(await it.rows(), null);
 });

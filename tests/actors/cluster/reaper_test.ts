@@ -8,6 +8,7 @@ import {
   type Orphan,
   reaper,
   reaperKind,
+  RELEASED_MS,
   TURN_MS,
   turnOf,
 } from "@/actors/cluster/reaper.ts";
@@ -15,7 +16,7 @@ import { AppError } from "@/lib/errors.ts";
 import { silentLog } from "@/lib/log.ts";
 import { actorKit } from "@/tests/support/actor_kit.ts";
 
-const ONE: Orphan = { tenantId: "tenant_1", callId: "call_1" };
+const ONE: Orphan = { tenantId: "tenant_1", callId: "call_1", isReleased: false };
 
 async function setUp(
   { turn = 0, recall = () => Promise.resolve("asked") }: {
@@ -54,6 +55,17 @@ Deno.test("a carrier is asked at the first look, once, and the call is ended if 
   assert.deepEqual(did.slice(1), [`wrapUp call_1 ${LOOK_MS + GIVE_UP_MS}`]);
   await clock.advance(60_000);
   assert.equal(did.length, 2);
+});
+
+Deno.test("a call that was handed over is its carrier's to ask for, until it has not", async () => {
+  const { clock, orphans, did } = await setUp();
+  orphans.push({ ...ONE, isReleased: true });
+  await clock.advance(LOOK_MS + RELEASED_MS - 1_000);
+  assert.deepEqual(did, []);
+  await clock.advance(LOOK_MS);
+  assert.match(did[0] ?? "", /^recall call_1 /);
+  await clock.advance(GIVE_UP_MS);
+  assert.match(did[1] ?? "", /^wrapUp call_1 /);
 });
 
 Deno.test("a call that was taken meanwhile is left alone", async () => {

@@ -294,7 +294,10 @@ export function openHouse(options: HouseOptions): House {
       void library.audio(tenantId, clip);
       return { text: clip.text, audio: () => library.audio(tenantId, clip) };
     });
-  const recordings = newRecordings({ system, database, stores, clock, log });
+  const recordings = newRecordings({
+    ...{ system, database, stores, clock, log },
+    fenceOf: fencesOfCalls.fenceOf,
+  });
   const gauge = newGauge({
     bearableMs: config.shedLagMs,
     memoryMaxBytes: config.memoryMaxBytes,
@@ -328,8 +331,9 @@ export function openHouse(options: HouseOptions): House {
       };
     },
     started: ({ tenantId, callId }) => slots.started(tenantId, callId),
-    ended({ tenantId, callId }) {
-      recordings.callEnded(callId);
+    ended({ tenantId, callId }, isElsewhere) {
+      if (isElsewhere) recordings.callLost(callId);
+      else recordings.callEnded(callId);
       void callEnded(callId);
       slots.ended(tenantId, callId);
     },
@@ -453,6 +457,7 @@ export function openHouse(options: HouseOptions): House {
   /** Others may have it once all that it has written is on disk. What it still wrote would show its fence, and be refused. */
   async function giveUpCall(callId: string): Promise<void> {
     await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: GIVE_UP_MS });
+    await recordings.left(callId);
     const fence = holdings.fenceOf({ kind: callKind.name, id: callId });
     if (fence !== null) await directory.release(fence);
   }

@@ -36,6 +36,8 @@ export type RecordingEvent =
   }
   /** The first byte: nothing before it is stored. */
   | { readonly type: "recording_started"; readonly consent: Consent }
+  /** Another machine goes on with it; between the two it is silent. */
+  | { readonly type: "recording_continued" }
   /** From here on there is silence in it. */
   | { readonly type: "recording_paused"; readonly cause: Pause }
   | { readonly type: "recording_resumed" }
@@ -48,17 +50,27 @@ export type Pause = "sensitive" | "repeated" | "asked";
 
 /** What the events of a call say of its recording. */
 export interface RecordingRecord {
+  /** All that has to stand before it does, and it has not begun. */
+  readonly isDue: boolean;
   readonly isOn: boolean;
   /** Somebody has asked for silence in it. */
   readonly isAskedToPause: boolean;
 }
 
-export const noRecording: RecordingRecord = { isOn: false, isAskedToPause: false };
+export const noRecording: RecordingRecord = {
+  isDue: false,
+  isOn: false,
+  isAskedToPause: false,
+};
 
 export function takeRecordingEvent(before: RecordingRecord, event: CallEvent): RecordingRecord {
   switch (event.type) {
+    case "recording_disclosed":
+      return { ...before, isDue: event.consent !== "ask" };
+    case "recording_answered":
+      return { ...before, isDue: event.isGiven };
     case "recording_started":
-      return { isOn: true, isAskedToPause: false };
+      return { isDue: false, isOn: true, isAskedToPause: false };
     case "controlled": {
       const { action } = event;
       if (action !== "pauseRecording" && action !== "resumeRecording") return before;

@@ -85,6 +85,7 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
     case "keys_sent":
     case "caller_signalled":
     case "failed":
+    case "recording_continued":
     case "recording_paused":
     case "recording_resumed":
     case "recording_stopped":

@@ -58,9 +58,12 @@ export interface SwitchboardOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: (settings: CallSettings) => CallStore;
-  /** Told when a call's actor runs, and when it is gone, whatever ended it. */
+  /** Told when a call's actor runs, and when it is gone, whatever ended it: `isElsewhere`, another machine's claim. */
   readonly started: (call: { readonly tenantId: string; readonly callId: string }) => void;
-  readonly ended: (call: { readonly tenantId: string; readonly callId: string }) => void;
+  readonly ended: (
+    call: { readonly tenantId: string; readonly callId: string },
+    isElsewhere: boolean,
+  ) => void;
   /** What a call needs beside its store. */
   readonly deps: (
     settings: CallSettings,
@@ -110,9 +113,10 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
           line.release();
           live.delete(callId);
           if (rung !== null) announced.delete(rung);
-          options.ended({ tenantId, callId });
+          const isElsewhere = reason.type === "asked" && reason.why === ELSEWHERE;
+          options.ended({ tenantId, callId }, isElsewhere);
           if (reason.type === "done") return;
-          if (reason.type === "asked" && reason.why === ELSEWHERE) { // its end is not ours to write
+          if (isElsewhere) { // its end is not ours to write
             return log.warn("call goes on on another machine", { callId });
           }
           log.error("call broke off", { callId, reason });

@@ -38,10 +38,8 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   const lines = Array.from({ length: calls }, (_, nth) => {
     const ref = system.spawn(recordingKind, `recording ${nth}`, () =>
       recording({
-        prefix: `recordings/${nth}/`,
-        objects,
         call: { send: () => true },
-        open: () => Promise.resolve(),
+        open: () => Promise.resolve({ prefix: `recordings/${nth}/`, objects, earlier: null }),
         close: () => Promise.resolve(++closed > 0),
         log: silentLog,
       }));

@@ -169,3 +169,30 @@ Deno.test("clocks that are apart neither end a call nor let it run on", () => {
   ]);
   assert.equal(heldFor({ events: [], answeredAt: null, lastAt: null }, answeredAt), 0);
 });
+
+Deno.test("a recording goes on: it is told of and consented to once, and stays what it was", async () => {
+  const graph = agentWith({ recording: { consent: "ask" } });
+  const lines = ["Yes, that is fine.", ...demoCaller];
+  const ofTape = (call: LostCall) =>
+    call.events.filter(({ type }) => type.startsWith("recording_")).map(({ type }) => type);
+  const told = await loseMachines({ lines, graph, losses: [] });
+  const began = told.events.findIndex(({ type }) => type === "recording_started");
+  assert.ok(began > 0);
+  for (let atEvent = 1; atEvent < began + 12; atEvent++) {
+    const call = await loseMachines({ lines, graph, losses: [{ atEvent, lagMs: 0 }] });
+    check(call);
+    const kept = call.events.slice(0, call.kept[0]).map(({ type }) => type);
+    if (kept.includes("caller_heard") && !kept.includes("recording_answered")) {
+      const [first, second] = ofTape(call);
+      assert.deepEqual([first, second], Array(2).fill("recording_disclosed"), "asked again");
+      continue; // this caller has no second yes
+    }
+    const isOn = kept.includes("recording_started");
+    assert.deepEqual(ofTape(call).slice(isOn ? 0 : -2), [
+      ...isOn ? ["recording_disclosed", "recording_answered"] : [],
+      "recording_started",
+      ...isOn ? ["recording_continued"] : [],
+      "recording_stopped",
+    ], `lost at ${atEvent}`);
+  }
+});

@@ -10,7 +10,7 @@ import { SAMPLE_BYTES } from "@/lib/recording/segments.ts";
 import { memoryStore } from "@/lib/providers/storage/memory.ts";
 import type { ObjectStore } from "@/lib/providers/storage/storage.ts";
 
-export interface RecordingKit extends Pick<Recordings, "open" | "running" | "callEnded"> {
+export interface RecordingKit extends Pick<Recordings, "open" | "running" | "left" | "callEnded"> {
   readonly objects: ObjectStore;
   /** Calls whose rows were written, in order. */
   readonly rows: readonly RecordedCall[];
@@ -45,10 +45,11 @@ export function recordingKit(
       if (found !== undefined) return found;
       const ref = system.spawn(recordingKind, `${of.callId}.recording`, () =>
         recording({
-          prefix: PREFIX,
-          objects,
           call,
-          open: () => Promise.resolve(void rows.push(of)),
+          open() {
+            rows.push(of);
+            return Promise.resolve({ prefix: PREFIX, objects, earlier: null });
+          },
           close: (end) => Promise.resolve(ends.push(end) > 0),
           log,
         }), { stopped: () => void running.delete(of.callId) });
@@ -58,6 +59,8 @@ export function recordingKit(
       return began;
     },
     running: (callId) => running.get(callId) ?? null,
+    left: (callId) =>
+      Promise.resolve(void running.get(callId)?.ref.send({ type: "stop", goesOn: true })),
     callEnded: (callId) => void running.get(callId)?.ref.send({ type: "stop" }),
     async sides() {
       const { signal } = new AbortController();

@@ -27,10 +27,8 @@ Deno.test("a disk that is full fails the recording, and leaves what was stored",
   const ended = Promise.withResolvers<RecordingEnd>();
   const ref = system.spawn(recordingKind, "recording", () =>
     recording({
-      prefix,
-      objects,
       call: { send: ({ reason }) => lost.push(reason) > 0 },
-      open: () => Promise.resolve(),
+      open: () => Promise.resolve({ prefix, objects, earlier: null }),
       close(end) {
         ended.resolve(end);
         return Promise.resolve(true);

@@ -7,7 +7,7 @@ import type { Context } from "@/actors/runtime/actor.ts";
 import type { CallMessage } from "@/actors/call/call.ts";
 import type { Dialogue } from "@/actors/call/dialogue.ts";
 import type { CallFacts } from "./facts.ts";
-import { record } from "./record.ts";
+import { goOnTaping } from "./recorded.ts";
 import type { CallState, MessageOf } from "./state.ts";
 import { loseLeg } from "./stream.ts";
 
@@ -66,12 +66,10 @@ function depart(call: CallFacts, state: CallState, ctx: Context<CallMessage>): C
   const { leg } = state.children;
   const lost = state.phase === "live" ? loseLeg(call, state, ctx) : state;
   const still: CallState = { ...lost, leaving: "never", children: { ...lost.children, leg } };
-  const untaped = still.taping === null
-    ? still
-    : record(call, { ...still, taping: null }, { type: "recording_stopped" }, ctx);
+  leg?.send({ type: "tape", running: null, isPaused: false });
   // The socket is closed last: who is asked next must find all that has happened, and nobody's.
   ctx.hold("give up", giveUp, (outcome) => ({ type: "givenUp", outcome }));
-  return untaped;
+  return still;
 }
 
 /** Nobody's any more: it ends here, and its socket with it. Else it stays, and the carrier is given another stream. */
@@ -89,7 +87,8 @@ export function givenUp(
   call.deps.log.warn("call not handed over", { callId, error: outcome.error });
   const { leg } = state.children;
   if (leg !== null) ctx.stopChild(leg, "Call stays");
-  return { ...state, children: { ...state.children, leg: null } };
+  const stays = { ...state, children: { ...state.children, leg: null } };
+  return state.taping === null ? stays : goOnTaping(call, stays, state.taping.pauses, ctx);
 }
 
 /** Somebody asks what is next, and there is something to go on with: not before it was answered, nor at its end. */

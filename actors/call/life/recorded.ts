@@ -2,6 +2,7 @@
 
 import type { Context } from "@/actors/runtime/actor.ts";
 import type { CallMessage } from "@/actors/call/call.ts";
+import type { Pause } from "@/actors/call/disclosure.ts";
 import { pauseTaping, tapeMessage, type Taping } from "@/actors/call/taping.ts";
 import { isSensitive, tellsSecret } from "@/actors/call/withheld.ts";
 import type { CallFacts } from "./facts.ts";
@@ -23,6 +24,23 @@ export function startRecording(
   const on = record(call, { ...state, taping }, { type: "recording_started", consent }, ctx);
   tape(on);
   return heedNode(call, on, ctx);
+}
+
+/** A recording that was on goes on, here. */
+export function goOnTaping(
+  call: CallFacts,
+  state: CallState,
+  pauses: readonly Pause[],
+  ctx: Context<CallMessage>,
+): CallState {
+  const { graph: { recording }, scenario: { consent } } = call;
+  if (recording === null || consent === null) return state;
+  const { callId, tenantId } = call.settings;
+  const { format } = recording;
+  const running = call.deps.recordings.open({ callId, tenantId, consent, format }, ctx.self);
+  return record(call, { ...state, taping: { running, pauses } }, {
+    type: "recording_continued",
+  }, ctx);
 }
 
 /** Has the leg that there is taped, if the call is recorded. */

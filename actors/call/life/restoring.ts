@@ -10,6 +10,7 @@ import { tune } from "./children.ts";
 import type { CallFacts } from "./facts.ts";
 import { end } from "./hanging_up.ts";
 import { record } from "./record.ts";
+import { goOnTaping, startRecording } from "./recorded.ts";
 import { store } from "./saving.ts";
 import { type CallState, type MessageOf, rendered } from "./state.ts";
 import { owed, startDuration } from "./stream.ts";
@@ -74,7 +75,9 @@ export function historyRead(
     ? record(call, rebuilt, { type: "call_started", direction }, ctx) // lost with what was to commit it
     : rebuilt;
   const failed = noteLoss(call, begun, { after, isCutOff: rebuiltOf.isLegOpen, epoch }, ctx);
+  if (recording.isDue) return startRecording(call, failed, ctx);
   if (!recording.isOn || running !== null) return failed;
+  if (after !== "crash") return goOnTaping(call, failed, pauses, ctx);
   return record(call, failed, { type: "recording_failed", reason: "crashed" }, ctx);
 }
 

@@ -11,7 +11,7 @@ import { cutUtterance, settle } from "@/actors/call/ledger.ts";
 import { endCallerTurn } from "./caller.ts";
 import { endWith, hangUp } from "./closing.ts";
 import { sayGiven } from "./given.ts";
-import { disclosed, hasBegun, openCall } from "./opening.ts";
+import { disclosed, hasBegun, openCall, owesGreeting } from "./opening.ts";
 import { isSpeaking } from "./progress.ts";
 import { askModel, forget, owesReply, withdraw } from "./requests.ts";
 import type { Scene } from "./scene.ts";
@@ -49,10 +49,12 @@ export function legLost(scene: Scene): void {
   scene.set({ brokeOff: brokenOff(scene.dialogue) });
   forget(scene);
   withdraw(scene);
-  const { turn } = scene.dialogue;
+  const { turn, disclosure } = scene.dialogue;
+  const isUnopened = disclosure.phase === "asking" ? !hasBegun(scene) : owesGreeting(scene);
   endCallerTurn(scene);
+  if (isUnopened) scene.set({ preamble: scene.dialogue.entries.length }); // what opens it comes behind their words
   if ("prompts" in turn) scene.set({ turn: { floor: "quiet", prompts: turn.prompts } });
-  if (scene.dialogue.disclosure.phase === "asking") disclosed(scene, { phase: "missed" });
+  if (disclosure.phase === "asking") disclosed(scene, { phase: "missed" });
   const { cutOff } = scene.dialogue;
   const due = cutOff?.isDue ? cutOff.generation : null; // it was to go on
   scene.set({ cutOff: null });

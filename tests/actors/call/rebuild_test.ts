@@ -232,7 +232,7 @@ Deno.test("a caller who has agreed is greeted, and the recording is known to be 
       ...{ type: "controlled", action: action as "mute", by: "key_1", text: null, to: null },
     })),
   ], clinic);
-  assert.deepEqual(recording, { isOn: true, isAskedToPause: true });
+  assert.deepEqual(recording, { isDue: false, isOn: true, isAskedToPause: true });
   const stage = newStage(clinic, { ...asked, from: { ...dialogue, isMuted: false } });
   stage.regainLeg();
   stage.listen();

@@ -2,37 +2,45 @@
 
 import assert from "node:assert/strict";
 import {
+  type Opened,
   recording,
   type RecordingDeps,
   recordingKind,
   TRIES_MAX,
   WRITE_MS,
 } from "@/actors/recording/recording.ts";
+import { Cutter } from "@/actors/recording/cutter.ts";
+import { SILENCE } from "@/lib/audio/frame.ts";
 import type { RecordingEnd } from "@/db/recordings.ts";
 import { AppError } from "@/lib/errors.ts";
 import { silentLog } from "@/lib/log.ts";
 import { memoryStore } from "@/lib/providers/storage/memory.ts";
-import { SAMPLE_BYTES, SEGMENT_BYTES, SEGMENT_MS } from "@/lib/recording/segments.ts";
+import { SAMPLE_BYTES, SEGMENT_BYTES, SEGMENT_MS, segmentKey } from "@/lib/recording/segments.ts";
 import { actorKit } from "@/tests/support/actor_kit.ts";
 
 const PREFIX = "recordings/a/b/";
 const REFUSED = new AppError("provider_failed", "No room", { retryable: true });
 const AWAY = new AppError("database_unavailable", "Away", { retryable: true });
 const SECOND = 8_000;
+const { signal } = new AbortController();
 
-function setUp(deps: Partial<RecordingDeps> = {}) {
+function setUp(
+  { objects = memoryStore(), earlier = null, ...deps }:
+    & Partial<RecordingDeps>
+    & Partial<Pick<Opened, "objects" | "earlier">> = {},
+) {
   const { clock, system, settle } = actorKit();
-  const objects = memoryStore();
   const lost: string[] = [];
   const ends: RecordingEnd[] = [];
   let opened = 0;
   let hasStopped = false;
   const ref = system.spawn(recordingKind, "recording", () =>
     recording({
-      prefix: PREFIX,
-      objects,
       call: { send: ({ reason }) => lost.push(reason) > 0 },
-      open: () => Promise.resolve(void opened++),
+      open() {
+        opened++;
+        return Promise.resolve({ prefix: PREFIX, objects, earlier });
+      },
       close: (end) => Promise.resolve(ends.push(end) > 0),
       log: silentLog,
       ...deps,
@@ -54,10 +62,9 @@ function setUp(deps: Partial<RecordingDeps> = {}) {
       }
     },
     stop: () => ref.send({ type: "stop" }),
+    goOnElsewhere: () => ref.send({ type: "stop", goesOn: true }),
     stored: async () =>
-      (await (deps.objects ?? objects).list(PREFIX, new AbortController().signal)).map((it) =>
-        it.bytes
-      ),
+      (await objects.list(PREFIX, new AbortController().signal)).map((it) => it.bytes),
     async close() {
       const ended = system.shutdown();
       await settle();
@@ -160,4 +167,43 @@ Deno.test("what was erased while it was being stored leaves nothing behind", asy
   await it.clock.advance(1_000);
   assert.deepEqual(await it.stored(), []);
   await it.close();
+});
+
+Deno.test("one that goes on from another machine keeps what that stored, silent between the two", async () => {
+  const objects = memoryStore();
+  const first = setUp({ objects });
+  await first.record(7);
+  first.goOnElsewhere();
+  await first.clock.advance(1_000);
+  assert.deepEqual([first.ends, first.hasStopped()], [[], true], "its row stays open");
+  const part = await objects.get(segmentKey(PREFIX, 1), signal) ?? assert.fail();
+  const seconds = (bytes: number): number => bytes / (SECOND * SAMPLE_BYTES);
+  assert.equal(seconds(part.length), 2);
+
+  const second = setUp({ objects, earlier: { index: 1, audio: part, sinceMs: 9_000 } });
+  await second.record(3);
+  second.stop();
+  await second.clock.advance(1_000);
+  const [end] = second.ends;
+  assert.deepEqual([end?.status, end?.segments, end?.durationMs], ["complete", 3, 12_000]);
+  const again = await objects.get(segmentKey(PREFIX, 1), signal) ?? assert.fail();
+  const heard = Array.from({ length: 5 }, (_, s) => again[s * SECOND * SAMPLE_BYTES]);
+  assert.deepEqual(heard, [1, 1, SILENCE, SILENCE, 1]);
+  await first.close();
+  await second.close();
+});
+
+Deno.test("clocks that are apart cost neither sound nor hours of silence", () => {
+  for (const [sinceMs, wantedMs] of [[0, 7_000], [-99_000, 7_000], [9e8, 127_000]] as const) {
+    const audio = new Uint8Array(2 * SECOND * SAMPLE_BYTES).fill(1);
+    const cutter = new Cutter({ index: 1, audio, sinceMs });
+    cutter.add({ at: 100, audio: new Uint8Array(SAMPLE_BYTES).fill(2) });
+    cutter.add({ at: 101, audio: new Uint8Array(SAMPLE_BYTES).fill(3) });
+    cutter.finish();
+    let last = cutter.next();
+    for (let next = last; next !== null; next = cutter.next()) last = next;
+    const bytes = (last?.index ?? 0) * SEGMENT_BYTES + (last?.audio.length ?? 0);
+    assert.equal(bytes, (wantedMs * SECOND / 1_000 + 2) * SAMPLE_BYTES);
+    assert.deepEqual([...last?.audio.slice(-2 * SAMPLE_BYTES) ?? []], [2, 2, 3, 3]);
+  }
 });

@@ -10,7 +10,7 @@ import { AppError } from "@/lib/errors.ts";
 import { silentLog } from "@/lib/log.ts";
 import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
 import type { Fallen } from "@/tests/load/faults/calls.ts";
-import { isFault, KINDS } from "@/tests/load/faults/kinds.ts";
+import { isFault, type KindOfFault, KINDS } from "@/tests/load/faults/kinds.ts";
 import { failures, judge } from "@/tests/load/faults/record.ts";
 import { round } from "@/tests/load/faults/round.ts";
 import { startMachines } from "./machines.ts";
@@ -41,7 +41,10 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   const times = whole("--times", values.times, 1_000);
   const leases = positive("--leases", values.leases, 100);
   const awayMs = positive("--seconds", values.seconds, 3_600) * 1_000;
-  const machines = await startMachines({ nodes, port: 0, env: { MAX_CALLS: String(calls) } });
+  const kind: KindOfFault = KINDS[name];
+  const { needs = {} } = kind;
+  const env = { MAX_CALLS: String(2 * calls) };
+  const machines = await startMachines({ nodes, port: 0, env, needs });
   const database = await connect({
     at: { url: machines.postgres.url },
     clock: systemClock,
@@ -53,7 +56,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   const all: Fallen[] = [];
   try {
     for (let nth = 0; nth < times; nth++) {
-      const strikes = [{ kind: KINDS[name], victim: 1 + nth % nodes, leases, awayMs }];
+      const strikes = [{ kind, victim: 1 + nth % nodes, leases, awayMs }];
       all.push(...await round(machines, { calls, script: SCRIPT, strikes, talkMs: TALK_MS }));
     }
     const verdict = await judge(database, all);

@@ -9,38 +9,39 @@ const CONNECT_MS = 1_000;
 
 export interface Front {
   readonly port: number;
-  /** A machine on this port of the same host; it gets connections while its `/ready` says 200. */
-  add(port: number): void;
+  /** A machine at `HOST:PORT`; it gets connections while its `/ready` says 200. */
+  add(address: string): void;
   /** No more connections go there; those that it has stay. */
-  remove(port: number): void;
+  remove(address: string): void;
   close(): Promise<void>;
 }
 
 export async function startFront(options: { readonly port: number }): Promise<Front> {
-  const machines = new Map<number, { isReady: boolean }>();
+  const machines = new Map<string, { isReady: boolean }>();
   const open = new Set<Socket>();
   let turn = 0;
   let cancelLook: Cancel = () => {};
 
   async function look(): Promise<void> {
-    await Promise.all([...machines].map(async ([port, machine]) => {
-      machine.isReady = await isReady(port);
+    await Promise.all([...machines].map(async ([address, machine]) => {
+      machine.isReady = await isReady(address);
     }));
     cancelLook = systemClock.timer(LOOK_EVERY_MS, () => void look());
   }
 
   /** The ready ones first, each in its turn; then the others: one of them may just have come up. */
-  function order(): number[] {
-    const ports = [...machines.keys()];
-    const from = ports.length === 0 ? 0 : turn++ % ports.length;
-    const turned = [...ports.slice(from), ...ports.slice(0, from)];
-    const ready = (port: number): boolean => machines.get(port)?.isReady ?? false;
-    return [...turned.filter(ready), ...turned.filter((port) => !ready(port))];
+  function order(): string[] {
+    const all = [...machines.keys()];
+    const from = all.length === 0 ? 0 : turn++ % all.length;
+    const turned = [...all.slice(from), ...all.slice(0, from)];
+    const ready = (address: string): boolean => machines.get(address)?.isReady ?? false;
+    return [...turned.filter(ready), ...turned.filter((address) => !ready(address))];
   }
 
-  function join(client: Socket, [port, ...others]: readonly number[]): void {
-    if (port === undefined) return void client.destroy();
-    const machine = connect({ port, host: "127.0.0.1", noDelay: true });
+  function join(client: Socket, [address, ...others]: readonly string[]): void {
+    if (address === undefined) return void client.destroy();
+    const { hostname: host, port } = new URL(`http://${address}`);
+    const machine = connect({ port: Number(port), host, noDelay: true });
     machine.setTimeout(CONNECT_MS, () => machine.destroy(new Error("No connection in time")));
     let isJoined = false;
     machine.once("connect", () => {
@@ -66,8 +67,8 @@ export async function startFront(options: { readonly port: number }): Promise<Fr
   await look();
   return {
     port: (server.address() as AddressInfo).port, // it listens on TCP
-    add: (port) => void machines.set(port, { isReady: false }),
-    remove: (port) => void machines.delete(port),
+    add: (address) => void machines.set(address, { isReady: false }),
+    remove: (address) => void machines.delete(address),
     close() {
       cancelLook();
       for (const client of open) client.destroy();
@@ -76,10 +77,10 @@ export async function startFront(options: { readonly port: number }): Promise<Fr
   };
 }
 
-async function isReady(port: number): Promise<boolean> {
+async function isReady(address: string): Promise<boolean> {
   const limit = deadline(systemClock, LOOK_MS, () => new Error("It does not answer"));
   try {
-    const response = await fetch(`http://127.0.0.1:${port}/ready`, { signal: limit.signal });
+    const response = await fetch(`http://${address}/ready`, { signal: limit.signal });
     await response.body?.cancel();
     return response.ok;
   } catch {

@@ -5,7 +5,7 @@ import { connect } from "@/db/client.ts";
 import { DEMO_TENANT_ID, seedDemo, seedDemoKey } from "@/db/demo.ts";
 import { migrate } from "@/db/migrate.ts";
 import { updateLimitOverrides } from "@/db/tenant_limits.ts";
-import { sleep, systemClock } from "@/lib/clock.ts";
+import { deadline, sleep, systemClock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { temporarySecrets } from "@/lib/local_secrets.ts";
 import { silentLog } from "@/lib/log.ts";
@@ -15,11 +15,14 @@ import { type PostgresServer, startPostgres } from "@/tests/support/postgres_ser
 import { newSid, startTwilio } from "@/tests/support/twilio.ts";
 import { watchWrites, witnessed } from "@/tests/support/write_witness.ts";
 import { startFront } from "./front.ts";
+import { type Ground, type GroundNeeds, prepareGround } from "./ground.ts";
 import type { Target } from "./phone.ts";
 
 /** Of the demo's company: how many calls there are, only the machines decide. */
 const CALLS_MAX = 1_000;
 const LIMIT_MS = 5_000;
+const START = ["run", "-q", "-A", "main.ts", "start"];
+const LOOK_MS = 2_000;
 const JOIN_POLL_MS = 100;
 /** A machine that has not joined by then does not. */
 const JOIN_MS = 30_000;
@@ -34,6 +37,8 @@ export interface MachineOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Who answers the demo's number; the demo agent when absent. */
   readonly agent?: Graph;
+  /** What can fail under them. */
+  readonly needs?: GroundNeeds;
 }
 
 export interface Machine {
@@ -55,6 +60,7 @@ export interface Machines {
   /** What phones it as the carrier does; closing it closes nothing. */
   readonly target: Target;
   readonly postgres: PostgresServer;
+  readonly ground: Ground;
   /** Of each number the newest process. */
   readonly machines: readonly Machine[];
   /** Throws AppError("not_found") for a number that is none. Resolves when its process has ended, but for STOP and CONT. */
@@ -71,7 +77,7 @@ export interface Machines {
 
 interface Running extends Machine {
   readonly child: Deno.ChildProcess;
-  readonly port: number;
+  readonly address: string;
   readonly gone: Promise<void>;
   ended: string | null;
 }
@@ -85,6 +91,10 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
   const twilio = startTwilio({ clock: systemClock, accountSid: newSid("AC"), authToken });
   const dataDir = await Deno.makeTempDir({ prefix: "ringmaster_cluster_" });
   const front = await startFront({ port: options.port });
+  const ground = await prepareGround(options.needs ?? {}, {
+    postgresUrl: postgres.url,
+    twilioUrl: twilio.url,
+  });
   const url = `http://localhost:${front.port}`;
   const running = new Map<number, Running>();
   const live = new Set<Deno.ChildProcess>(); // those that have not joined yet as well
@@ -117,22 +127,27 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     if (running.get(number)?.ended === null) {
       throw new AppError("conflict", `Machine ${number} runs already`);
     }
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-q", "-A", "main.ts", "start"],
+    const { command, host, postgresUrl, env } = await ground.place(number);
+    const [program = "", ...args] = [...command, Deno.execPath(), ...START];
+    const child = new Deno.Command(program, {
+      args,
       env: {
         LOG_LEVEL: "error",
         SHED_LAG_MS: "0", // they share the processors of one machine
         ...options.env,
+        ...env,
+        HOST: host,
+        OPERATOR_HOST: host,
         PORT: String(options.port === 0 ? 0 : options.port + number),
         OPERATOR_PORT: String(options.port === 0 ? 0 : options.port + 1_000 + number),
         OPERATOR_TOKEN: operatorToken,
         PUBLIC_URL: url,
-        DATABASE_URL: witnessed(postgres.url, `machine_${number}_${++starts}`),
+        DATABASE_URL: witnessed(postgresUrl, `machine_${number}_${++starts}`),
         DATA_DIR: dataDir,
         KEY_ENCRYPTION_KEYS: `cluster:${secrets.keyEncryptionKey.reveal()}`,
         TOKEN_PEPPER: secrets.pepper.reveal(),
         MACHINES: String(options.nodes),
-        TWILIO_API_URL: twilio.url,
+        TWILIO_API_URL: ground.twilioUrl,
         TWILIO_ACCOUNT_SID: twilio.accountSid,
         TWILIO_AUTH_TOKEN: authToken,
       },
@@ -147,17 +162,16 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     const operatorUrl = /operators at ([^\s,]+)/.exec(said)?.[1];
     if (operatorUrl === undefined) throw new Error(`Machine ${number} did not start`);
     const { nodeId, address } = await joined(operatorUrl);
-    const port = Number(address.split(":").at(-1));
     const machine: Running = {
-      ...{ number, nodeId, child, port, operatorUrl, pid: child.pid, ended: null },
-      url: `http://127.0.0.1:${port}`,
+      ...{ number, nodeId, child, address, operatorUrl, pid: child.pid, ended: null },
+      url: `http://${address}`,
       gone: ended.then(({ signal, code }) => {
         machine.ended = signal ?? `code ${code}`;
-        front.remove(port);
+        front.remove(address);
       }),
     };
     running.set(number, machine);
-    front.add(port);
+    front.add(address);
     return machine;
   }
 
@@ -175,9 +189,14 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
 
   async function clusterAt(operatorUrl: string): Promise<ClusterView> {
     const headers = { Authorization: `Bearer ${operatorToken}` };
-    const response = await fetch(`${operatorUrl}/cluster`, { headers });
-    if (!response.ok) throw new Error(`/cluster answered ${response.status}`);
-    return await response.json(); // as the roster made it
+    const { signal, cancel } = deadline(systemClock, LOOK_MS, () => new Error("No answer"));
+    try {
+      const response = await fetch(`${operatorUrl}/cluster`, { headers, signal });
+      if (!response.ok) throw new Error(`/cluster answered ${response.status}`);
+      return await response.json(); // as the roster made it
+    } finally {
+      cancel();
+    }
   }
 
   try {
@@ -192,6 +211,7 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     url,
     operatorToken,
     postgres,
+    ground,
     target: {
       url,
       carrierToken: authToken,
@@ -244,6 +264,7 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
   async function closeRest(): Promise<void> {
     await front.close();
     await twilio.close();
+    await ground.close();
     await postgres.stop();
     await Deno.remove(dataDir, { recursive: true });
   }

@@ -12,6 +12,8 @@ export interface PostgresServer {
   /** After `halt`: on the same port with the same data. Resolves when it takes connections. */
   start(): Promise<void>;
   restart(mode: HaltMode): Promise<void>;
+  /** As a primary that has become a standby: sessions stay, and no transaction from now on may write. Or it may again. */
+  setReadOnly(isReadOnly: boolean): Promise<void>;
   /** Ends it and removes its folder. */
   stop(): Promise<void>;
 }
@@ -75,6 +77,11 @@ export async function startPostgres(
     async restart(mode) {
       await halt(mode);
       await start();
+    },
+    async setReadOnly(isReadOnly) {
+      const line = `default_transaction_read_only = ${isReadOnly ? "on" : "off"}\n`;
+      await Deno.writeTextFile(`${data}/postgresql.auto.conf`, line); // what `alter system` writes
+      running.process.kill("SIGHUP");
     },
     async stop() {
       await halt("fast");

@@ -23,6 +23,8 @@ export interface Strike extends Omit<StrikeOptions, "victim"> {
 
 /** Between two rings. */
 const RING_EVERY_MS = 60;
+/** While a fault lasts, of kinds that are to hold nobody off. */
+const RING_ON_EVERY_MS = 1_000;
 /** Calls that have lost a stream have another by then, or never. */
 const TALKING_MS = 20_000;
 /** The end of a call is on record by then. */
@@ -43,7 +45,13 @@ export async function round(machines: Machines, options: RoundOptions): Promise<
     await talking(machines);
     const victim = chosen === "busiest" ? busiest(machines) : chosen;
     fault = { ...kind, atMs: systemClock.now() };
-    await kind.strike(machines, { ...strike, victim });
+    const over = new AbortController();
+    const struck = kind.strike(machines, { ...strike, victim }).finally(() => over.abort());
+    for (let more = 0; kind.ringsOn && more < calls && !over.signal.aborted; more++) {
+      ringing.push(ring(machines.target, { ...script, fault: () => fault }));
+      await sleep(systemClock, RING_ON_EVERY_MS, over.signal).catch(() => {}); // it is over
+    }
+    await struck;
     await machines.whole();
   }
   return await Promise.all(ringing);

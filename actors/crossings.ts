@@ -90,7 +90,7 @@ const CALL: Crossings<CallMessage> = {
   },
   progressed: {
     message: z.object({ type: z.literal("progressed"), carrierCallId: name, progress }),
-    reply: "never",
+    reply: "maybe",
   },
   carrierJudged: {
     message: z.object({

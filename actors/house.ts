@@ -506,10 +506,15 @@ export function openHouse(options: HouseOptions): House {
         carrier: carrier.provider,
         ...calls,
       }),
-      async reported(callId, carrierCallId, report) {
+      async reported(callId, carrierCallId, report, seen) {
+        /** The carrier's signed word that it is over suffices, as it does to go on with it. */
+        const own = (): Promise<boolean> =>
+          database.lookup("calls", LOOKUP_MS, async (sql) => {
+            const taken = seen === null ? null : await calls.take(sql, callId, seen);
+            return taken !== null || await calls.own(sql, callId);
+          });
         await callStore({ tenantId, callId }, {
-          ...{ database, recorder: events, fenceOf: fencesOfCalls.fenceOf },
-          own: ownCall,
+          ...{ database, recorder: events, fenceOf: fencesOfCalls.fenceOf, own },
         }).report(carrierCallId, report, clock.date());
         const isHeld = fencesOfCalls.fenceOf(callId) !== null;
         if (isHeld && switchboard.find(tenantId, callId) === null) void callEnded(callId);

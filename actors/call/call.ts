@@ -112,8 +112,8 @@ export type CallMessage =
   | { type: "attach"; epoch: number; token: string; reply: Reply<Attachment> }
   /** From the media route: the socket of an `attach` that was answered with ok. */
   | { type: "connected"; socket: MessageSocket }
-  /** From the desk: the carrier reports how the call goes. */
-  | { type: "progressed"; carrierCallId: string; progress: CallProgress }
+  /** From the desk: the carrier reports how the call goes. `reply`: to a machine that will do without, else. */
+  | { type: "progressed"; carrierCallId: string; progress: CallProgress; reply?: Reply<void> }
   /** From the desk: the carrier says who has answered. It may come twice, and before there is a stream. */
   | { type: "carrierJudged"; carrierCallId: string; by: CarrierAnswerer }
   /** From operators, and from the desk, whose `reply` fails with conflict when the call has ended. */

@@ -12,6 +12,7 @@ import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Owned } from "@/db/cluster.ts";
 import type { Log } from "@/lib/log.ts";
+import { endingOf } from "@/actors/call/ending.ts";
 import type { Report } from "@/actors/call/standing.ts";
 import type { NumberLeg } from "@/lib/workflow/leg.ts";
 import type { ClipRef } from "@/lib/clip_library.ts";
@@ -209,11 +210,15 @@ export interface DeskDeps {
   call(callId: string, signal: AbortSignal): Promise<StandingCall | null>;
   /** The call that the carrier knows by this id. */
   callOfCarrier(carrierCallId: string, signal: AbortSignal): Promise<string | null>;
-  /** What the carrier says of a call that is not live here. One that has not ended may end by it. */
+  /**
+   * What the carrier says of a call that is not live here. One that has not ended may end by it, and is this
+   * machine's to end if it is still as it was `seen`; null: if nobody else can have it.
+   */
   reported(
     callId: string,
     carrierCallId: string,
     report: Report,
+    seen: Owned | null,
     signal: AbortSignal,
   ): Promise<void>;
   /** As `Equipment.outfit`. */
@@ -496,6 +501,29 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     }
   }
 
+  /** Whether the machine that has the call knows; that it is over, only if it says so in time. */
+  async function toldElsewhere(
+    callId: string,
+    news: Extract<CallMessage, { type: "progressed" }>,
+    { isOver, signal }: { readonly isOver: boolean; readonly signal: AbortSignal },
+  ): Promise<boolean> {
+    const elsewhere = await deps.findElsewhere(callId);
+    if (elsewhere === null) return false;
+    if (!isOver) {
+      elsewhere.send(news);
+      return true;
+    }
+    try {
+      const telling = (reply: Reply<void>): CallMessage => ({ ...news, reply });
+      await elsewhere.ask<void>(telling, { timeoutMs: OWNER_MS, signal });
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      deps.log.warn("the machine of a call does not answer: it is ended here", { callId, error });
+      return false;
+    }
+  }
+
   /** Two that ask for a call at once get the same. */
   function takenOnce(
     callId: string,
@@ -705,17 +733,17 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           live.send({ type: "progressed", carrierCallId, progress });
           return state;
         }
+        const news = { type: "progressed", carrierCallId, progress } as const;
         const work: Work = async (signal) => {
           const found = callId ?? await deps.callOfCarrier(carrierCallId, signal);
-          const isHere = found === null || deps.findCall(found) !== null;
-          const elsewhere = isHere ? null : await deps.findElsewhere(found);
-          if (!isHere && elsewhere === null) {
-            await deps.reported(found, carrierCallId, report, signal);
+          if (found === null) return () => {};
+          if (deps.findCall(found) === null) {
+            const isOver = endingOf(progress, true) !== null;
+            const seen = isOver ? await deps.ownerOf(found, signal) : null; // as `goingOn`
+            const isTold = await toldElsewhere(found, news, { isOver, signal });
+            if (!isTold) await deps.reported(found, carrierCallId, report, seen, signal);
           }
-          return () => {
-            const live = found === null ? null : deps.findCall(found) ?? elsewhere;
-            live?.send({ type: "progressed", carrierCallId, progress });
-          };
+          return () => void deps.findCall(found)?.send(news);
         };
         // Lost progress is made up for: the media socket of a call that is over closes.
         return enter(state, { work, failed: () => {} }, ctx);

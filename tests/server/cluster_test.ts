@@ -1,13 +1,16 @@
 /** Two machines on one database: each sees the other, and whose a call is, from any of them. */
 
 import assert from "node:assert/strict";
-import { DEMO_NUMBER } from "@/db/demo.ts";
-import { getOwner, holdsActor } from "@/db/cluster.ts";
-import { systemClock } from "@/lib/clock.ts";
+import { storeAnswered } from "@/db/call_news.ts";
+import { getCall, insertCall } from "@/db/calls.ts";
+import { DEMO_AGENT_ID, DEMO_NUMBER, DEMO_TENANT_ID } from "@/db/demo.ts";
+import { claimActor, getOwner, holdsActor, insertNode } from "@/db/cluster.ts";
+import { sleep, systemClock } from "@/lib/clock.ts";
 import { testDatabase } from "@/tests/support/database.ts";
-import { DEADLINE_MS } from "@/tests/support/rows.ts";
+import { DEADLINE_MS, newCall } from "@/tests/support/rows.ts";
 import { type ServerKit, serverKit } from "@/tests/support/server.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
+import { network, newWebhooks } from "@/tests/support/twilio_webhooks.ts";
 
 const { open } = await testDatabase();
 
@@ -70,4 +73,42 @@ Deno.test("a call's owner is known on every machine, its writes are fenced, and 
     select status from call where 'call_' || id = ${id}`);
   assert.equal(rows[0]?.status, "ended", "and what it wrote under its fence is there");
   await two.close();
+});
+
+Deno.test("a call that is over, of a machine that answers no more, ends at its carrier's word, long before its burial", async () => {
+  await using database = await open();
+  const kit = await serverKit({ database, env: { FLY_MACHINE_ID: "one" } });
+  const lookup = <T>(work: Parameters<typeof database.lookup<T>>[2]): Promise<T> =>
+    database.lookup("rest", DEADLINE_MS, work);
+  const at = { address: "127.0.0.1:1", region: "local", version: "1", weight: 10 };
+  const boot = await lookup(async (sql) => ({
+    nodeId: "killed",
+    incarnation: await insertNode(sql, { nodeId: "killed", ...at }),
+  }));
+  const carrierCallId = `CA${"5".repeat(32)}`;
+  const call = newCall(DEMO_AGENT_ID, { carrierCallId });
+  await database.asTenant("rest", DEMO_TENANT_ID, DEADLINE_MS, async (sql) => {
+    await insertCall(sql, DEMO_TENANT_ID, call);
+    await storeAnswered(sql, DEMO_TENANT_ID, call.id, new Date());
+  });
+  await lookup((sql) => claimActor(sql, { kind: "call", id: call.id }, boot));
+
+  const carrier = newWebhooks(network(kit.url, kit.url), kit.carrierToken);
+  await carrier.post(`${kit.url}/twilio/calls/${call.id}/status`, {
+    ...{ CallSid: carrierCallId, CallStatus: "completed", Direction: "inbound" },
+    ...{ AccountSid: `AC${"0".repeat(32)}`, From: call.fromNumber, To: DEMO_NUMBER },
+  });
+  const read = () =>
+    database.asTenant(
+      "rest",
+      DEMO_TENANT_ID,
+      DEADLINE_MS,
+      (sql) => getCall(sql, DEMO_TENANT_ID, call.id),
+    );
+  while ((await read())?.status !== "ended") await sleep(systemClock, 20); // it is not waited for
+  const ended = await read();
+  assert.deepEqual([ended?.outcome, ended?.reason], ["failed", "crashed"]);
+  const nodes = (await view(kit)).nodes.map(({ nodeId, state }) => `${nodeId} ${state}`);
+  assert.deepEqual(nodes, ["killed active", "one active"]);
+  await kit.close();
 });

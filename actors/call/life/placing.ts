@@ -63,9 +63,10 @@ export function dialed(
 export function progressed(
   call: CallFacts,
   state: CallState,
-  { carrierCallId, progress }: MessageOf<"progressed">,
+  { carrierCallId, progress, reply }: MessageOf<"progressed">,
   ctx: Context<CallMessage>,
 ): CallState | void {
+  reply?.();
   const known = state.carrierCallId ?? carrierCallId; // its word may overtake the API's answer
   if (carrierCallId !== known) return state;
   const ending = endingOf(progress, state.answeredAt !== null);

@@ -494,6 +494,7 @@ function elsewhere(options: {
   readonly answers?: "connect" | "never" | "fails";
   readonly taken?: TakenCall | null;
   readonly lines?: number;
+  readonly deps?: Partial<DeskDeps>;
 }) {
   const asked: string[] = [];
   const far = {
@@ -516,6 +517,7 @@ function elsewhere(options: {
         takes.push(seen);
         return Promise.resolve(options.taken === undefined ? TAKEN : options.taken);
       },
+      ...options.deps,
     },
   });
   kit.rows.set("call_1", { ...viewOf("call_1"), status: "live", carrierCallId: "CA1" });
@@ -814,11 +816,35 @@ Deno.test("a call that another machine holds is led from here all the same, and 
   await settle();
   assert.deepEqual(got, [
     ...["asked answer", "asked answer", "asked invite", "asked hangUp"],
-    ...["told progressed", "told carrierJudged"],
+    ...["asked progressed", "told carrierJudged"],
   ]);
   assert.deepEqual(reported, ["call_left"], "nobody holds that one");
   assert.equal(rows.get(far.id)?.status, "live");
   assert.equal(machine.taken, 0);
+});
+
+Deno.test("a call that its carrier ends while its machine does not answer ends here, as it was seen", async () => {
+  const reported: unknown[] = [];
+  const deps: Partial<DeskDeps> = {
+    reported: (callId, _carrierCallId, { progress }, seen) =>
+      Promise.resolve(void reported.push([callId, progress, seen])),
+  };
+  for (const answers of ["never", "connect", undefined] as const) {
+    const { ref, settle, asked } = elsewhere({ deps, ...(answers && { answers }) });
+    const tell = (progress: "completed" | "in_progress") => {
+      const report = { progress, at: null } as const;
+      ref.send({ type: "progressed", callId: "call_1", carrierCallId: "CA1", report });
+      return settle();
+    };
+    await tell("in_progress");
+    await tell("completed");
+    assert.deepEqual(asked, answers === undefined ? [] : ["progressed"], "only of its end");
+  }
+  assert.deepEqual(reported, [
+    ["call_1", "completed", SEEN], // it does not answer
+    ["call_1", "in_progress", null], // nobody has it
+    ["call_1", "completed", SEEN],
+  ]);
 });
 
 Deno.test("a company whose access is off gets no call and places none; its callers are on record", async () => {

@@ -8,11 +8,11 @@ import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
+import { isFinal } from "@/lib/providers/carrier/progress.ts";
 import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
 import type { TenantPlan } from "@/lib/limits/plan.ts";
 import type { Owned } from "@/db/cluster.ts";
 import type { Log } from "@/lib/log.ts";
-import { endingOf } from "@/actors/call/ending.ts";
 import type { Report } from "@/actors/call/standing.ts";
 import type { NumberLeg } from "@/lib/workflow/leg.ts";
 import type { ClipRef } from "@/lib/clip_library.ts";
@@ -738,7 +738,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           const found = callId ?? await deps.callOfCarrier(carrierCallId, signal);
           if (found === null) return () => {};
           if (deps.findCall(found) === null) {
-            const isOver = endingOf(progress, true) !== null;
+            const isOver = isFinal(progress);
             const seen = isOver ? await deps.ownerOf(found, signal) : null; // as `goingOn`
             const isTold = await toldElsewhere(found, news, { isOver, signal });
             if (!isTold) await deps.reported(found, carrierCallId, report, seen, signal);

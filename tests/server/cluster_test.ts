@@ -89,7 +89,7 @@ Deno.test("a call that is over, of a machine that answers no more, ends at its c
   const call = newCall(DEMO_AGENT_ID, { carrierCallId });
   await database.asTenant("rest", DEMO_TENANT_ID, DEADLINE_MS, async (sql) => {
     await insertCall(sql, DEMO_TENANT_ID, call);
-    await storeAnswered(sql, DEMO_TENANT_ID, call.id, new Date());
+    await storeAnswered(sql, DEMO_TENANT_ID, call.id, systemClock.date());
   });
   await lookup((sql) => claimActor(sql, { kind: "call", id: call.id }, boot));
 

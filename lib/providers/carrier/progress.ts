@@ -23,3 +23,8 @@ export const TWILIO_CALL_STATUSES = Object.keys(PROGRESS) as readonly TwilioCall
 export function toCallProgress(status: TwilioCallStatus): CallProgress {
   return PROGRESS[status];
 }
+
+/** Whether nothing comes of the call any more. */
+export function isFinal(progress: CallProgress): boolean {
+  return progress !== "queued" && progress !== "ringing" && progress !== "in_progress";
+}

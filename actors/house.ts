@@ -56,7 +56,7 @@ import { node, nodeKind, type NodeMessage } from "@/actors/cluster/node.ts";
 import { reaper, reaperKind, turnOf } from "@/actors/cluster/reaper.ts";
 import { newRoster, type Roster } from "@/actors/cluster/roster.ts";
 import { crossings } from "./crossings.ts";
-import { callKind } from "@/actors/call/call.ts";
+import { callKind, type HandOver } from "@/actors/call/call.ts";
 import { ownership } from "@/actors/call/ownership.ts";
 import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
 import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
@@ -100,7 +100,7 @@ const DRAIN_MS = 280_000;
 /** Calls go to other machines, where there are any: each at the end of a turn, or then in the middle of it. */
 const ENDING = { calls: "handOver", deadlineMs: 60_000 } as const;
 /** A caller hears nothing meanwhile. */
-const GIVE_UP_MS = 1_500;
+const FLUSH_CALL_MS = 1_500;
 /** What goes on while this machine drains. */
 const SERVED_IN_DRAIN = [
   ...["desk", "gate", "node", "links", "tenant", "recorder", "sealer", "jobs", "deliveries"],
@@ -369,7 +369,7 @@ export function openHouse(options: HouseOptions): House {
         newToken,
         urls,
         resumePath,
-        giveUp: () => giveUpCall(callId),
+        handOver: handOver(callId),
         isPressed: () => gauge.isShed("extras"),
         log,
       };
@@ -454,12 +454,16 @@ export function openHouse(options: HouseOptions): House {
     membership?.send({ type: "ended", actor: { kind: callKind.name, id: callId } });
   }
 
-  /** Others may have it once all that it has written is on disk. What it still wrote would show its fence, and be refused. */
-  async function giveUpCall(callId: string): Promise<void> {
-    await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: GIVE_UP_MS });
-    await recordings.left(callId);
-    const fence = holdings.fenceOf({ kind: callKind.name, id: callId });
-    if (fence !== null) await directory.release(fence);
+  /** What it still wrote once it is released would show its fence, and be refused. */
+  function handOver(callId: string): HandOver {
+    return {
+      flush: () =>
+        events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: FLUSH_CALL_MS }),
+      async release() {
+        const fence = holdings.fenceOf({ kind: callKind.name, id: callId });
+        if (fence !== null) await directory.release(fence);
+      },
+    };
   }
 
   const drain = newDrain({

@@ -60,6 +60,7 @@ import {
   leave,
   leaveIfDue,
   type LeavingWhen,
+  onRecord,
   sounding,
 } from "@/actors/call/life/leaving.ts";
 import { historyRead, readHistory } from "@/actors/call/life/restoring.ts";
@@ -143,7 +144,9 @@ export type CallMessage =
   | { type: "sounding"; outcome: Outcome<boolean> }
   /** The carrier was told to ask what is next; false: to it the call has ended. */
   | { type: "calledBack"; outcome: Outcome<boolean> }
-  /** All of it is on record, and nobody owns it. */
+  /** All that has happened is on record; whether the caller has made sounds of speech meanwhile. */
+  | { type: "onRecord"; outcome: Outcome<boolean> }
+  /** Nobody owns it. */
   | { type: "givenUp"; outcome: Outcome<void> }
   /** A write that the end makes good if it failed: it stores all. */
   | { type: "savedMeanwhile" }
@@ -233,11 +236,18 @@ export interface CallDeps {
   savePlaced(carrierCallId: string, signal: AbortSignal): Promise<void>;
   saveLive(answeredAt: Date, signal: AbortSignal): Promise<void>;
   saveEnd(ended: EndedCall, signal: AbortSignal): Promise<void>;
-  /** Resolves when all events are on record and other machines may claim the call. Absent: it leaves for none. */
-  readonly giveUp?: (signal: AbortSignal) => Promise<void>;
+  /** How it leaves this machine for another. Absent: it leaves for none. */
+  readonly handOver?: HandOver;
   /** Is this machine so hard pressed that calls do without extras? Absent: it never is. */
   readonly isPressed?: () => boolean;
   readonly log: Log;
+}
+
+export interface HandOver {
+  /** Resolves when all events are on record. */
+  flush(): Promise<void>;
+  /** Resolves when other machines may claim the call. What was not flushed is refused. */
+  release(): Promise<void>;
 }
 
 type Handler<M> = (state: CallState, message: M, ctx: Context<CallMessage>) => CallState | void;
@@ -343,6 +353,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       historyRead: by(historyRead),
       leave: by(leave),
       sounding: by(sounding),
+      onRecord: by(onRecord),
       givenUp: by(givenUp),
       carrierHungUp: by(carrierHungUp),
       endingDue: (state, _message, ctx) =>

@@ -20,7 +20,7 @@ export type ListenerMessage =
   | { type: "tune"; options: TranscribeOptions }
   /** From the leg: words that need no recogniser. Not final: they may still change. */
   | { type: "typed"; text: string; isFinal: boolean }
-  /** From the call: does the caller make sounds of speech just now? The recogniser knows it later. */
+  /** From the call: has the caller just made sounds of speech? The recogniser knows it later. */
   | { type: "isSounding"; reply: Reply<boolean> }
   | { type: "recognised"; item: StreamItem<Recognition> };
 
@@ -50,6 +50,8 @@ export const listenerKind: Kind<ListenerMessage> = {
 };
 
 const SOUNDED_EVERY_MS = 100;
+/** What is said is known to the recogniser by then. */
+const TAKEN_MS = 700;
 /** Pieces the recogniser has not taken: five seconds at least. Past it the oldest is dropped. */
 export const UNTAKEN_MAX = 250;
 
@@ -91,8 +93,7 @@ interface State {
 export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   const { stt, call, isEarly, vad, tellsSounds, beeps, pieces } = deps;
   let leave: Cancel | null = null;
-  /** As of the last frame. */
-  let isSounding = false;
+  let soundedAt = -Infinity;
 
   function feed({ audio, held }: State, frame: Uint8Array): void {
     if (held.length === 0 && pieces.frames === 1) return audio.push(frame);
@@ -104,7 +105,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   function hark(audio: Uint8Array, { untold, options }: State, now: number): Untold {
     if (beeps?.take(audio)) call.send({ type: "beeped" });
     const forMs = vad.take(audio);
-    isSounding = forMs > 0;
+    if (forMs > 0) soundedAt = now;
     const isDue = forMs > 0 && forMs % SOUNDED_EVERY_MS < FRAME_MS;
     if (isDue && tellsSounds) call.send({ type: "sounded", forMs });
     const next = listens(untold, forMs > 0);
@@ -155,7 +156,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         if (isSame(options, state.options)) return state;
         return reopen({ ...state, options, isStale: state.isOpen }, ctx);
       },
-      isSounding: (_state, { reply }) => reply(isSounding),
+      isSounding: (_state, { reply }, ctx) => reply(ctx.now() - soundedAt < TAKEN_MS),
       typed(state, { text, isFinal }, ctx) {
         const endMs = state.fedBytes / BYTES_PER_MS;
         const endedAt = ctx.now();

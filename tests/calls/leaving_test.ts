@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import type { CallDeps } from "@/actors/call/call.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import type { LeavingWhen } from "@/actors/call/life/leaving.ts";
+import { rebuild } from "@/actors/call/rebuild.ts";
+import { sleep } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { speak } from "@/lib/audio/modem.ts";
 import { demoAgent } from "@/lib/workflow/demo.ts";
@@ -21,15 +23,20 @@ interface Kit extends CallKit {
 }
 
 function setUp(
-  giveUp: () => Promise<void> = () => Promise.resolve(),
-  options: CallKitOptions = {},
+  release: () => Promise<void> = () => Promise.resolve(),
+  { flush = () => Promise.resolve(), ...options }:
+    & CallKitOptions
+    & { readonly flush?: () => Promise<void> } = {},
 ): Kit {
   const givenUp: Kit["givenUp"] = [];
   const deps: Partial<CallDeps> = {
-    giveUp() {
-      const types = kit.events.map(({ type }: CallEvent) => type);
-      givenUp.push({ types, isOpen: kit.streams.at(-1)?.log.at(-1)?.type !== "closed" });
-      return giveUp();
+    handOver: {
+      flush,
+      release() {
+        const types = kit.events.map(({ type }: CallEvent) => type);
+        givenUp.push({ types, isOpen: kit.streams.at(-1)?.log.at(-1)?.type !== "closed" });
+        return release();
+      },
     },
   };
   const kit: CallKit = callKit({ ...options, deps });
@@ -92,6 +99,23 @@ Deno.test("between turns: a caller who has just begun to speak is heard out", as
   const { types = [] } = kit.givenUp[0] ?? {};
   const last = types.filter((type) => /_said$|^leg_/.test(type)).slice(-3);
   assert.deepEqual(last, ["caller_said", "agent_said", "leg_lost"]);
+  await kit.close();
+});
+
+Deno.test("between turns: who begins to speak while all is being recorded, is on record as cut off", async () => {
+  const kit: Kit = setUp(undefined, { flush: () => sleep(kit.kit.clock, 150) });
+  const { clock } = kit.kit;
+  const stream = await kit.connect();
+  await clock.advance(6_000); // the greeting is over
+  kit.leave("betweenTurns");
+  await clock.advance(20);
+  void stream.say(speak("I have a toothache.").audio);
+  await clock.advance(400);
+  const { types = [] } = kit.givenUp[0] ?? {};
+  assert.deepEqual(types.slice(-2), ["leg_lost", "caller_began"]);
+  assert.ok(isClosed(kit));
+  const { brokeOff } = rebuild(kit.events, parseGraph(demoAgent)).dialogue;
+  assert.equal(brokeOff, "caller", "whoever goes on asks for it");
   await kit.close();
 });
 

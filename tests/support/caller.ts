@@ -65,8 +65,9 @@ export function newCaller(options: CallerOptions): Caller {
     const spokeUntil = lines.at(-1)?.endsAtMs ?? stream.startedAtMs;
     if (now < spokeUntil) return;
     const silentFor = now - Math.max(heardUntil, spokeUntil);
-    if (mayHaveMore() && isMyTurn(now, silentFor)) say(now);
-    if (!mayHaveMore() && silentFor >= Math.max(LINGER_MS, options.patienceMs ?? 0)) finish();
+    if (mayHaveMore()) {
+      if (isMyTurn(now, silentFor)) say(now);
+    } else if (silentFor >= Math.max(LINGER_MS, options.patienceMs ?? 0)) finish();
   }
 
   function mayHaveMore(): boolean {

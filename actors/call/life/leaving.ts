@@ -3,10 +3,12 @@
  * whichever machine gets the question goes on with it, from the events.
  */
 
-import type { Context } from "@/actors/runtime/actor.ts";
+import type { Context, Outcome, Ref } from "@/actors/runtime/actor.ts";
 import type { CallMessage } from "@/actors/call/call.ts";
 import type { Dialogue } from "@/actors/call/dialogue.ts";
+import type { ListenerMessage } from "@/actors/call/listener.ts";
 import type { CallFacts } from "./facts.ts";
+import { record } from "./record.ts";
 import { goOnTaping } from "./recorded.ts";
 import type { CallState, MessageOf } from "./state.ts";
 import { loseLeg } from "./stream.ts";
@@ -40,12 +42,12 @@ export function leaveIfDue(
   if (phase === "connecting") return depart(call, state, ctx);
   // Who has just begun to speak is not known to the recogniser yet, and would be cut off.
   const { listener } = state.children;
-  ctx.run(
-    "sounding",
-    () => listener.ask<boolean>((reply) => ({ type: "isSounding", reply }), { timeoutMs: EAR_MS }),
-    (outcome) => ({ type: "sounding", outcome }),
-  );
+  ctx.run("sounding", () => isSounding(listener), (outcome) => ({ type: "sounding", outcome }));
   return { ...state, leaving: "ifQuiet" };
+}
+
+function isSounding(listener: Ref<ListenerMessage>): Promise<boolean> {
+  return listener.ask((reply) => ({ type: "isSounding", reply }), { timeoutMs: EAR_MS });
 }
 
 /** The caller is silent, and it goes; or it waits for the next time that it is told to. */
@@ -61,22 +63,46 @@ export function sounding(
 }
 
 function depart(call: CallFacts, state: CallState, ctx: Context<CallMessage>): CallState {
-  const { giveUp } = call.deps;
-  if (giveUp === undefined) return state;
-  const { leg } = state.children;
-  const lost = state.phase === "live" ? loseLeg(call, state, ctx) : state;
+  const { handOver } = call.deps;
+  if (handOver === undefined) return state;
+  const { leg, listener } = state.children;
+  const wasLive = state.phase === "live";
+  const lost = wasLive ? loseLeg(call, state, ctx) : state;
   const still: CallState = { ...lost, leaving: "never", children: { ...lost.children, leg } };
   leg?.send({ type: "tape", running: null, isPaused: false });
-  // The socket is closed last: who is asked next must find all that has happened, and nobody's.
-  ctx.hold("give up", giveUp, (outcome) => ({ type: "givenUp", outcome }));
+  const written = async (): Promise<boolean> => {
+    await handOver.flush();
+    return wasLive && await isSounding(listener);
+  };
+  ctx.hold("flush", written, (outcome) => ({ type: "onRecord", outcome }));
   return still;
+}
+
+/** Whoever has begun to speak in the meantime is asked to say it again by the machine that goes on. */
+export function onRecord(
+  call: CallFacts,
+  state: CallState,
+  { outcome }: MessageOf<"onRecord">,
+  ctx: Context<CallMessage>,
+): CallState | void {
+  const { handOver } = call.deps;
+  if (handOver === undefined || !outcome.ok) return givenUp(call, state, { outcome }, ctx);
+  const began = outcome.value;
+  const told = began ? record(call, state, { type: "caller_began" }, ctx) : state;
+  const release = async (): Promise<void> => {
+    if (began) await handOver.flush();
+    await handOver.release();
+  };
+  // The socket is closed last: who is asked next must find all that has happened, and nobody's.
+  ctx.hold("release", release, (outcome) => ({ type: "givenUp", outcome }));
+  return told;
 }
 
 /** Nobody's any more: it ends here, and its socket with it. Else it stays, and the carrier is given another stream. */
 export function givenUp(
   call: CallFacts,
   state: CallState,
-  { outcome }: MessageOf<"givenUp">,
+  { outcome }: { readonly outcome: Outcome<unknown> },
   ctx: Context<CallMessage>,
 ): CallState | void {
   const { callId } = call.settings;

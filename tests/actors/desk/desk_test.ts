@@ -116,6 +116,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       leave: ignored,
       givenUp: ignored,
       sounding: ignored,
+      onRecord: ignored,
     },
   };
 }

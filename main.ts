@@ -215,7 +215,11 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       roster: house.roster,
       gate: house.gate,
       desk: house.desk,
-      pressure: () => ({ ...house.gauge.view(), tokens: house.tokens.view() }),
+      pressure: () => ({
+        ...house.gauge.view(),
+        tokens: house.tokens.view(),
+        waiting: house.queue.length,
+      }),
       metrics: () =>
         prometheusText(system.metrics()) + limiterText(house.limiterMetrics()) +
         breakersText(house.breakers.view()) + house.meter.text() + way.text() + house.linksText() +

@@ -63,6 +63,7 @@ import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
 import { newOrphans } from "@/actors/call/orphans.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { type Gauge, newGauge } from "@/actors/admission/gauge.ts";
+import { newQueue, type Queue } from "@/actors/admission/queue.ts";
 import { newTokens, type Tokens } from "@/actors/admission/tokens.ts";
 import { ELSEWHERE, newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newPieces } from "@/actors/call/pieces.ts";
@@ -142,6 +143,7 @@ export interface House {
   /** How hard pressed this machine is, and what it has left. */
   readonly gauge: Gauge;
   readonly tokens: Tokens;
+  readonly queue: Queue;
   /** Can this caller have no line, and is that to be said before anything is asked? It is counted. */
   refuses(ring: { readonly carrierCallId: string; readonly to: string }): boolean;
   /** The machine that holds a call; null: nobody does. */
@@ -312,9 +314,11 @@ export function openHouse(options: HouseOptions): House {
     now: () => clock.now(),
     isShed: gauge.isShed,
   });
+  const queue = newQueue({ clock, heldBy: tokens.heldBy });
   const switchboard = newSwitchboard({
     system,
     tokens,
+    queue,
     clock,
     log,
     store(settings) {
@@ -535,7 +539,10 @@ export function openHouse(options: HouseOptions): House {
         return plan;
       },
       release: (callId) => slots.ended(tenantId, callId),
-      takeLine: (work) => switchboard.takeLine(work, tenantId),
+      takeLine: (work, carrierCallId) => switchboard.takeLine(work, tenantId, carrierCallId),
+      wait: (caller) => switchboard.wait({ tenantId, ...caller }),
+      leaveQueue: switchboard.leaveQueue,
+      wallMs: () => clock.date().getTime(),
       startCall: switchboard.start,
       findCall: (callId) => switchboard.find(tenantId, callId),
       findAnnounced: (carrierCallId) => switchboard.announced(tenantId, carrierCallId),
@@ -570,6 +577,7 @@ export function openHouse(options: HouseOptions): House {
     links: neighbours.links,
     gauge,
     tokens,
+    queue,
     refuses({ carrierCallId, to }) {
       if (!isAlone() || switchboard.isAnnounced(carrierCallId)) return false; // it may live already
       const owner = owners.lately(to);
@@ -578,7 +586,8 @@ export function openHouse(options: HouseOptions): House {
         if (isShed) tokens.refuse("inbound");
         return isShed;
       }
-      const grant = tokens.take("inbound", owner.tenantId);
+      if (owner.whenFull !== "busy" && !gauge.isShed("inbound")) return false;
+      const grant = tokens.take("inbound", owner.tenantId, queue.before(owner.tenantId, null));
       grant?.release(); // it is taken when it is known who answers
       return grant === null;
     },

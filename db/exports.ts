@@ -54,7 +54,7 @@ export const EXPORT_FILES = {
   ),
   phone_numbers: file(
     "phone_number",
-    "id number agent_id leg created_at",
+    "id number agent_id leg when_full created_at",
     { id: "number", agent_id: "agent" },
   ),
   clips: file("clip", "id name text store bytes created_at", { id: "clip" }),

@@ -1,12 +1,15 @@
 /** The look-ups: what finds a tenant before one is known. In `Database.lookup`, and ids are all they return. */
 
 import { uuidOf } from "@/lib/ids.ts";
+import type { WhenFull } from "@/lib/workflow/when_full.ts";
 import type { Sql } from "./client.ts";
 
 export interface NumberOwner {
   readonly tenantId: string;
   /** Null while no agent answers it. */
   readonly agentId: string | null;
+  /** What its callers are offered while no line is free. */
+  readonly whenFull: WhenFull;
   /** The tenant's: what is cached of it under an older one is stale. */
   readonly configVersion: number;
 }
@@ -14,13 +17,26 @@ export interface NumberOwner {
 /** A person may be a member of so many tenants. */
 const TENANTS_MAX = 100;
 
+/** Null: there is no such number. */
+interface Flags {
+  readonly isWaited: boolean | null;
+  readonly isCalledBack: boolean | null;
+}
+
+function whenFullOf({ isWaited, isCalledBack }: Flags): WhenFull {
+  if (isCalledBack === true) return "callback";
+  return isWaited === true ? "wait" : "busy";
+}
+
 /** Whose number this is (E.164), and the agent that answers it; null when it is nobody's here. */
 export async function numberOwner(sql: Sql, number: string): Promise<NumberOwner | null> {
-  const [owner] = await sql<NumberOwner[]>`
+  const [owner] = await sql<(Omit<NumberOwner, "whenFull"> & Flags)[]>`
     select 'tenant_' || tenant_id as tenant_id, 'agent_' || agent_id as agent_id,
-      config_version::int as config_version
+      config_version::int as config_version, is_waited, is_called_back
     from number_route(${number})`;
-  return owner ?? null;
+  if (owner === undefined) return null;
+  const { isWaited, isCalledBack, ...rest } = owner;
+  return { ...rest, whenFull: whenFullOf({ isWaited, isCalledBack }) };
 }
 
 export interface TenantRoute {
@@ -28,6 +44,8 @@ export interface TenantRoute {
   readonly isOwn: boolean;
   /** Null while no agent answers it, or it is not the tenant's. */
   readonly agentId: string | null;
+  /** As of a `NumberOwner`; null: it is not the tenant's. */
+  readonly whenFull: WhenFull | null;
 }
 
 /** A tenant by its id, and whether a number is its own; null when there is no such tenant. */
@@ -36,10 +54,13 @@ export async function tenantRoute(
   tenantId: string,
   number: string,
 ): Promise<TenantRoute | null> {
-  const [route] = await sql<TenantRoute[]>`
-    select config_version::int as config_version, is_own, 'agent_' || agent_id as agent_id
+  const [route] = await sql<(Omit<TenantRoute, "whenFull"> & Flags)[]>`
+    select config_version::int as config_version, is_own, 'agent_' || agent_id as agent_id,
+      is_waited, is_called_back
     from tenant_route(${uuidOf("tenant", tenantId)}, ${number})`;
-  return route ?? null;
+  if (route === undefined) return null;
+  const { isWaited, isCalledBack, ...rest } = route;
+  return { ...rest, whenFull: rest.isOwn ? whenFullOf({ isWaited, isCalledBack }) : null };
 }
 
 /** Tenants with a data key that the key-encryption key of this name does not wrap, by id from after `after`. */

@@ -2,6 +2,7 @@
 
 import { uuidOf } from "@/lib/ids.ts";
 import type { NumberLeg } from "@/lib/workflow/leg.ts";
+import type { WhenFull } from "@/lib/workflow/when_full.ts";
 import type { Sql } from "./client.ts";
 
 export interface NewPhoneNumber {
@@ -12,16 +13,20 @@ export interface NewPhoneNumber {
   readonly agentId: string | null;
   /** How its calls are held; null or absent: as the agent says. */
   readonly leg?: NumberLeg | null;
+  /** What its callers are offered while no line is free; absent: the busy tone. */
+  readonly whenFull?: WhenFull;
 }
 
 /** What is not named stays as it is. */
 export interface NumberChange {
   readonly agentId?: string | null | undefined;
   readonly leg?: NumberLeg | null | undefined;
+  readonly whenFull?: WhenFull | undefined;
 }
 
 export interface PhoneNumber extends NewPhoneNumber {
   readonly leg: NumberLeg | null;
+  readonly whenFull: WhenFull;
   readonly createdAt: Date;
 }
 
@@ -31,11 +36,11 @@ export async function insertPhoneNumber(
   tenantId: string,
   phoneNumber: NewPhoneNumber,
 ): Promise<boolean> {
-  const { id, number, agentId, leg = null } = phoneNumber;
+  const { id, number, agentId, leg = null, whenFull = "busy" } = phoneNumber;
   const rows = await sql`
-    insert into phone_number (tenant_id, id, number, agent_id, leg)
+    insert into phone_number (tenant_id, id, number, agent_id, leg, when_full)
     values (${uuidOf("tenant", tenantId)}, ${uuidOf("number", id)}, ${number},
-      ${agentId === null ? null : uuidOf("agent", agentId)}, ${leg})
+      ${agentId === null ? null : uuidOf("agent", agentId)}, ${leg}, ${whenFull})
     on conflict do nothing`;
   return rows.count === 1;
 }
@@ -95,13 +100,14 @@ export async function updatePhoneNumber(
   sql: Sql,
   tenantId: string,
   numberId: string,
-  { agentId, leg }: NumberChange,
+  { agentId, leg, whenFull }: NumberChange,
 ): Promise<boolean> {
   const answeredBy = agentId === null ? null : uuidOf("agent", agentId ?? "");
   const rows = await sql`
     update phone_number
     set agent_id = ${agentId === undefined ? sql`agent_id` : sql`${answeredBy}`},
-      leg = ${leg === undefined ? sql`leg` : sql`${leg}`}
+      leg = ${leg === undefined ? sql`leg` : sql`${leg}`},
+      when_full = coalesce(${whenFull ?? null}, when_full)
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("number", numberId)}`;
   return rows.count === 1;
 }
@@ -121,5 +127,5 @@ export async function deletePhoneNumber(
 
 function columns(sql: Sql): ReturnType<Sql> {
   return sql`'number_' || phone_number.id as id, number, 'agent_' || agent_id as agent_id,
-    leg, created_at`;
+    leg, when_full, created_at`;
 }

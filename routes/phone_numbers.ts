@@ -2,6 +2,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi";
 import { LEGS } from "@/lib/workflow/leg.ts";
+import { WHEN_FULL } from "@/lib/workflow/when_full.ts";
 import { answer, body, id, idField, listOf, newRoutes, PageQuery, Phone } from "./openapi.ts";
 import { SIGNED_IN, Time } from "./openapi.ts";
 
@@ -13,6 +14,11 @@ const PhoneNumber = z.object({
     description: "How its calls are held: over a media stream, or by the carrier's own speech " +
       "(ConversationRelay); null: as the agent says. An agent that records is always on a stream",
   }),
+  whenFull: z.enum(WHEN_FULL).meta({
+    description:
+      "What callers are offered while no line is free: the busy tone, unanswered; or to " +
+      "wait, at most two minutes, and to be told their place in line; or that and to be called back",
+  }),
   createdAt: Time,
 }).openapi("PhoneNumber");
 
@@ -20,10 +26,11 @@ const Claim = z.strictObject({
   number: Phone,
   agentId: idField("agent").nullable().optional(),
   leg: z.enum(LEGS).nullable().optional(),
+  whenFull: z.enum(WHEN_FULL).optional(),
 });
 const Assignment = Claim.omit({ number: true }).refine(
-  ({ agentId, leg }) => agentId !== undefined || leg !== undefined,
-  { message: "Names neither agentId nor leg" },
+  (change) => Object.values(change).some((value) => value !== undefined),
+  { message: "Names neither agentId nor leg nor whenFull" },
 );
 const NumbersQuery = PageQuery.extend({ agentId: idField("agent").optional() });
 const params = z.object({ id: id("number") });
@@ -61,7 +68,8 @@ const assign = createRoute({
   ...common,
   method: "patch",
   path: "/{id}",
-  summary: "Say which agent answers a number, and how its calls are held",
+  summary:
+    "Say which agent answers a number, how its calls are held, and what callers hear while no line is free",
   request: { params, body: body(Assignment) },
   responses: { 200: answer(PhoneNumber, "The phone number as it is now") },
 });

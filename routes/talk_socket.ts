@@ -215,6 +215,7 @@ async function takeIn(
   secret: string,
 ): Promise<UpgradeAnswer> {
   switch (answer.type) {
+    case "wait": // phones do that
     case "busy":
       throw new AppError("busy", "All lines are taken", { retryable: true });
     case "refused":

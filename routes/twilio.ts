@@ -25,6 +25,10 @@ export const SENTENCES = {
   unknownNumber: "Sorry, this number is not in service.",
   unknownAgent: "Sorry, nobody is here to take this call.",
   notConfigured: "Sorry, this line is not set up yet.",
+  wait: (position: number): string =>
+    position === 1
+      ? "All our lines are busy. You are next in line. Please hold."
+      : `All our lines are busy. You are number ${position} in line. Please hold.`,
   busy: "Sorry, all our lines are busy. Please call again later.",
   unreachable: "Sorry, nobody could be reached. Please call again later.",
   failed: "Sorry, something went wrong. Please call again later.",
@@ -64,7 +68,11 @@ const VoiceQuery = z.strictObject({
   agentId: z.string().refine((id) => uuidOf("agent", id) !== null, "Not an agent's id").optional(),
   /** Over what the call is held; absent: as its number or its agent says. */
   leg: z.enum(LEGS).optional(),
+  /** Of a caller who waits for a line: since when, as we have told the carrier. */
+  waitingSince: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
 });
+/** A caller who waits asks again after so long. */
+const WAIT_S = 4;
 /** By a trunk of its own over SIP, or as a media stream. */
 const LiveKitQuery = z.strictObject({ by: z.enum(["sip", "stream"]).default("sip") });
 /** Values of `DialCallStatus`. */
@@ -101,8 +109,12 @@ export function twilio(deps: AppDeps): Hono<Env> {
     .use(passOn(deps))
     .on("POST", ["/voice", `${OWN}/voice`], async (c) => {
       const { CallSid, ...webhook } = readForm(c.var.signedForm, Form);
-      const { agentId, leg } = check(c.req.query(), VoiceQuery);
-      if (deps.refusesCaller({ carrierCallId: CallSid, to: webhook[ours(webhook.Direction)] })) {
+      const { agentId, leg, waitingSince } = check(c.req.query(), VoiceQuery);
+      const ringing = waitingSince === undefined;
+      if (
+        ringing &&
+        deps.refusesCaller({ carrierCallId: CallSid, to: webhook[ours(webhook.Direction)] })
+      ) {
         return speak(c, { type: "rejectBusy" });
       }
       const deadline = deps.clock.now() + ASK_MS;
@@ -114,13 +126,20 @@ export function twilio(deps: AppDeps): Hono<Env> {
         agentId: agentId ?? owner.agentId,
         account: c.var.signedBy === null ? "house" : "tenant",
         configVersion: owner.configVersion,
+        whenFull: owner.whenFull,
+        ...(ringing ? {} : { waitingSinceMs: waitingSince }),
         ...(leg === undefined ? {} : { leg }),
       } as const;
       const answer = await deps.desk(owner.tenantId).ask<CallAnswer>(
         (reply) => ({ type: "ring", ring, reply }),
         { deadline },
       );
-      return speak(c, ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing: true }));
+      const query = new URLSearchParams(c.req.query());
+      const waitPath = (sinceMs: number): string => {
+        query.set("waitingSince", String(sinceMs));
+        return `${c.req.path}?${query}`;
+      };
+      return speak(c, ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing, waitPath }));
     })
     .on("POST", ["/livekit", `${OWN}/livekit`], visiting(deps), async (c) => {
       const { DialCallStatus: dialed, ...webhook } = readForm(c.var.signedForm, Resume);
@@ -272,11 +291,13 @@ function sentenceFor({ code, field }: AppError): string {
 /** Only a ringing call can be given the busy tone; one that was answered is told in words. */
 function toVerbs(
   answer: CallAnswer,
-  { publicUrl, resumePath, ringing }: {
+  { publicUrl, resumePath, ringing, waitPath = () => resumePath }: {
     readonly publicUrl: string;
     /** Of this request: where the carrier asks again. */
     readonly resumePath: string;
     readonly ringing: boolean;
+    /** Where a caller asks who waits since then. */
+    readonly waitPath?: (sinceMs: number) => string;
   },
 ): Verb[] {
   switch (answer.type) {
@@ -295,6 +316,14 @@ function toVerbs(
     case "busy":
       if (ringing) return [{ type: "rejectBusy" }];
       return [{ type: "say", sentence: SENTENCES.busy }, { type: "hangUp" }];
+    case "wait":
+      return [
+        ...(answer.isTold
+          ? [{ type: "say", sentence: SENTENCES.wait(answer.position) } as const]
+          : []),
+        { type: "pause", seconds: WAIT_S },
+        { type: "redirect", url: publicUrl + waitPath(answer.sinceMs) },
+      ];
     case "refused":
       return [{ type: "say", sentence: answer.sentence }, { type: "hangUp" }];
     case "transfer": // the carrier tells at the resume URL how that came out

@@ -9,8 +9,10 @@ export interface Grant {
 }
 
 export interface Tokens {
-  /** Null: refused. */
-  take(work: Work, tenantId: string): Grant | null;
+  /** Null: refused. `leaving`: so many are to be left to others, who wait. */
+  take(work: Work, tenantId: string, leaving?: number): Grant | null;
+  /** What a tenant has of them. */
+  heldBy(tenantId: string): number;
   /** Could no caller have one, whoever's they are? */
   isFull(): boolean;
   /** Counts a refusal that was made without asking. */
@@ -61,18 +63,19 @@ export function newTokens({ capacity, keptPercent, now, isShed }: TokensOptions)
     return (held.get(tenantId) ?? 0) + weight > Math.max(capacity / tenants, weight);
   }
 
-  function mayTake(work: Work, tenantId: string): boolean {
+  function mayTake(work: Work, tenantId: string, leaving: number): boolean {
     const weight = WEIGHT[work];
     if (taken + weight > capacity) return false;
     if (work === "goingOn") return true;
+    if (taken + weight + leaving > capacity) return false;
     if (work !== "inbound" && byOthers + weight > capacity - kept) return false;
     return !isOverShare(tenantId, weight);
   }
 
   return {
-    take(work, tenantId) {
+    take(work, tenantId, leaving = 0) {
       const shed = work !== "goingOn" && isShed(work);
-      if (shed || !mayTake(work, tenantId)) {
+      if (shed || !mayTake(work, tenantId, leaving)) {
         refused[work]++;
         const tenants = new Set([...held.keys(), tenantId]).size;
         const isBelow = (held.get(tenantId) ?? 0) + WEIGHT[work] <= capacity / tenants;
@@ -98,6 +101,7 @@ export function newTokens({ capacity, keptPercent, now, isShed }: TokensOptions)
         },
       };
     },
+    heldBy: (tenantId) => held.get(tenantId) ?? 0,
     isFull: () => isShed("inbound") || taken + WEIGHT.inbound > capacity,
     refuse: (work) => void refused[work]++,
     view: () => ({ capacity, taken, keptForInbound: kept, refused: { ...refused } }),

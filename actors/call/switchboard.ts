@@ -9,6 +9,7 @@ import type { MessageSocket } from "@/lib/socket.ts";
 import type { Account, Outfit } from "@/actors/desk/equipment.ts";
 import { call, type CallDeps, callKind, type CallMessage, type CallSettings } from "./call.ts";
 import type { LeavingWhen } from "@/actors/call/life/leaving.ts";
+import type { Place, Queue, Waiting } from "@/actors/admission/queue.ts";
 import type { Grant, Tokens, Work } from "@/actors/admission/tokens.ts";
 import type { Attachment } from "./link.ts";
 import type { CallStore } from "./store.ts";
@@ -17,8 +18,15 @@ import type { CallStore } from "./store.ts";
 export type Line = Grant;
 
 export interface Switchboard {
-  /** Takes a line, synchronously, so that no two calls get the last one. Null: all are taken, or we drain. */
-  takeLine(work: Work, tenantId: string): Line | null;
+  /**
+   * Takes a line, synchronously, so that no two calls get the last one. Null: all are taken, or left to those who
+   * wait, or we drain. `carrierCallId`: of a caller, who may be one of those.
+   */
+  takeLine(work: Work, tenantId: string, carrierCallId?: string): Line | null;
+  /** A caller who cannot be taken waits, or goes on waiting. Null: they may not. */
+  wait(caller: Waiting): Place | null;
+  /** A caller who waited is gone. */
+  leaveQueue(carrierCallId: string): void;
   /** Starts a call on a line, which is released when it has ended. Null: we have begun to drain. */
   start(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
   /** The live calls of a tenant. */
@@ -55,6 +63,7 @@ export interface Switchboard {
 export interface SwitchboardOptions {
   readonly system: System;
   readonly tokens: Tokens;
+  readonly queue: Queue;
   readonly clock: Clock;
   readonly log: Log;
   readonly store: (settings: CallSettings) => CallStore;
@@ -76,7 +85,7 @@ const POLL_MS = 50;
 export const ELSEWHERE = "another machine owns it";
 
 export function newSwitchboard(options: SwitchboardOptions): Switchboard {
-  const { system, clock, log } = options;
+  const { system, queue, clock, log } = options;
   /** Whose the live calls are: nobody finds one but its tenant. */
   const live = new Map<string, { readonly tenantId: string; readonly account: Account }>();
   /** Live calls that the carrier announced, by its ids. */
@@ -92,13 +101,25 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
     }
   }
 
+  /** Callers who wait come before what we place and before pages, and in their order before other callers. */
+  function leavingTo(work: Work, tenantId: string, carrierCallId: string | undefined): number {
+    if (work === "goingOn") return 0;
+    return work === "inbound" ? queue.before(tenantId, carrierCallId ?? null) : queue.lacking;
+  }
+
   function find(tenantId: string, callId: string): Ref<CallMessage> | null {
     return live.get(callId)?.tenantId === tenantId ? system.find(callKind, callId) : null;
   }
 
   return {
-    takeLine: (work, tenantId) =>
-      system.phase === "running" ? options.tokens.take(work, tenantId) : null,
+    takeLine(work, tenantId, carrierCallId) {
+      if (system.phase !== "running") return null;
+      const line = options.tokens.take(work, tenantId, leavingTo(work, tenantId, carrierCallId));
+      if (line !== null && carrierCallId !== undefined) queue.leave(carrierCallId);
+      return line;
+    },
+    wait: (caller) => system.phase === "running" ? queue.wait(caller) : null,
+    leaveQueue: queue.leave,
     start(settings, line, outfit) {
       if (system.phase !== "running") return null;
       const { callId, tenantId, carrierCallId, direction } = settings;

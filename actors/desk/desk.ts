@@ -3,10 +3,11 @@
 import type { Command } from "@/actors/call/control.ts";
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallMessage, CallSettings, Channel, Loss } from "@/actors/call/call.ts";
+import type { Place, Waiting } from "@/actors/admission/queue.ts";
 import type { Work as LineWork } from "@/actors/admission/tokens.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
-import { AppError } from "@/lib/errors.ts";
+import { AppError, type ErrorCode } from "@/lib/errors.ts";
 import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import { isFinal } from "@/lib/providers/carrier/progress.ts";
 import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
@@ -15,6 +16,7 @@ import type { Owned } from "@/db/cluster.ts";
 import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
 import type { NumberLeg } from "@/lib/workflow/leg.ts";
+import type { WhenFull } from "@/lib/workflow/when_full.ts";
 import type { ClipRef } from "@/lib/clip_library.ts";
 import { type Graph, withDefaults } from "@/lib/workflow/graph.ts";
 import type { Account, Outfit } from "./equipment.ts";
@@ -34,6 +36,10 @@ export interface Ring {
   readonly channel?: Channel;
   /** Over what it is held, whatever number and agent say; absent: as they say. */
   readonly leg?: NumberLeg;
+  /** What its number offers while no line is free; absent: the busy tone. */
+  readonly whenFull?: WhenFull;
+  /** Of a caller who has been told to wait, since when, of the wall clock; absent: they have just rung. */
+  readonly waitingSinceMs?: number;
   /** Of the tenant, as the gate has just read it. */
   readonly configVersion: number;
 }
@@ -53,6 +59,8 @@ export type CallAnswer =
     readonly relay?: RelaySetup;
   }
   | { readonly type: "busy" }
+  /** No line is free yet: they are to ask again with `sinceMs`, and be told their place in line if `isTold`. */
+  | { readonly type: "wait"; readonly sinceMs: number } & Place
   | { readonly type: "refused"; readonly sentence: string }
   /** Dials another number for the caller, E.164, and is done with the call. */
   | { readonly type: "transfer"; readonly to: string }
@@ -228,7 +236,13 @@ export interface DeskDeps {
     wishes: AgentWishes | null,
   ): Promise<Outfit | AppError>;
   /** Takes one of the machine's lines, synchronously; null when none is to be had for such work. */
-  takeLine(work: LineWork): Line | null;
+  takeLine(work: LineWork, carrierCallId?: string): Line | null;
+  /** A caller who cannot be taken waits, or goes on waiting. Null: they may not. */
+  wait(caller: Omit<Waiting, "tenantId">): Place | null;
+  /** A caller who may have waited is gone. */
+  leaveQueue(carrierCallId: string): void;
+  /** Milliseconds of the wall clock. */
+  wallMs(): number;
   /** Null when this machine has begun to drain. The line is released when the call has ended. */
   startCall(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
   /** A live call of this tenant, on this machine. */
@@ -365,7 +379,8 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         return await answering(ring, line, reply)(signal);
       } catch (error) {
         if (!isRefusal(error)) throw error;
-        const repeated = await repeating(ring, reply)(signal);
+        const lacks = isCode(error, "busy") ? "slot" : null;
+        const repeated = await repeating(ring, reply, lacks)(signal);
         return () => {
           line.release();
           repeated();
@@ -628,8 +643,20 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     return state;
   }
 
+  /** What a caller who cannot be taken is told. Null: no waiting would help. */
+  function untaken(
+    { carrierCallId, whenFull = "busy", waitingSinceMs: sinceMs = deps.wallMs() }: Ring,
+    lacks: Waiting["lacks"] | null,
+  ): CallAnswer {
+    const place = whenFull === "busy" || lacks === null
+      ? null
+      : deps.wait({ carrierCallId, sinceMs, lacks });
+    return place === null ? { type: "busy" } : { type: "wait", sinceMs, ...place };
+  }
+
   /** All lines are taken; one of them may be this very call, which the carrier announces again. */
-  function repeating({ carrierCallId }: Ring, reply: Reply<CallAnswer>): Work {
+  function repeating(ring: Ring, reply: Reply<CallAnswer>, lacks: Waiting["lacks"] | null): Work {
+    const { carrierCallId } = ring;
     return async (signal) => {
       const callId = await deps.callOfCarrier(carrierCallId, signal);
       const isHere = callId === null || deps.findCall(callId) !== null;
@@ -640,7 +667,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       return () => {
         const live = callId === null ? null : deps.findCall(callId);
         if (live !== null) handOver(live, carrierCallId, reply);
-        else reply(answer ?? { type: "busy" });
+        else reply(answer ?? untaken(ring, lacks));
       };
     };
   }
@@ -696,14 +723,16 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       ring(state, { ring, reply: asked }, ctx) {
         const reply = join(ring.carrierCallId, asked);
         if (reply === null) return state;
-        const line = deps.takeLine((ring.channel ?? "phone") === "phone" ? "inbound" : "talk");
+        const line = (ring.channel ?? "phone") === "phone"
+          ? deps.takeLine("inbound", ring.carrierCallId)
+          : deps.takeLine("talk");
         if (line === null) { // at once where that can be: a refusal costs next to nothing
           const here = deps.findAnnounced(ring.carrierCallId);
-          if (here !== null) handOver(here, ring.carrierCallId, reply);
-          else if (deps.isAlone()) reply({ type: "busy" });
-          if (here !== null || deps.isAlone()) return state;
+          if (here !== null) return void handOver(here, ring.carrierCallId, reply);
+          const isNowhere = deps.isAlone() || ring.waitingSinceMs !== undefined;
+          if (isNowhere) return reply(untaken(ring, "line"));
           const failed = (): void => reply({ type: "busy" });
-          return enter(state, { work: repeating(ring, reply), failed }, ctx);
+          return enter(state, { work: repeating(ring, reply, "line"), failed }, ctx);
         }
         const failed = (error: AppError): void => {
           line.release();
@@ -728,6 +757,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       },
       progressed(state, { callId, carrierCallId, report }, ctx) {
         const { progress } = report;
+        if (progress === "completed") deps.leaveQueue(carrierCallId);
         const live = callId === null ? null : deps.findCall(callId);
         if (live !== null) {
           live.send({ type: "progressed", carrierCallId, progress });
@@ -834,7 +864,11 @@ function wentDown(callId: string): AppError {
 
 /** What a tenant's own limits say no with. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof AppError && (error.code === "busy" || error.code === "quota_exceeded");
+  return isCode(error, "busy") || isCode(error, "quota_exceeded");
+}
+
+function isCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof AppError && error.code === code;
 }
 
 function clipsOf({ clips }: Agent): { readonly clips?: readonly ClipRef[] } {

@@ -14,6 +14,7 @@ import {
 import { AppError } from "@/lib/errors.ts";
 import { newId } from "@/lib/ids.ts";
 import type { NumberLeg } from "@/lib/workflow/leg.ts";
+import type { WhenFull } from "@/lib/workflow/when_full.ts";
 import { errand } from "./errand.ts";
 
 export interface PhoneNumberView {
@@ -24,6 +25,8 @@ export interface PhoneNumberView {
   readonly agentId: string | null;
   /** How its calls are held; null: as the agent says. */
   readonly leg: NumberLeg | null;
+  /** What callers are offered while no line is free. */
+  readonly whenFull: WhenFull;
   readonly createdAt: string;
 }
 
@@ -57,19 +60,21 @@ export const phoneNumberErrands = {
 
   claimPhoneNumber: errand("numbers:write", async (
     { act, tenantId },
-    { number, agentId = null, leg = null }: {
+    { number, agentId = null, leg = null, whenFull = "busy" }: {
       readonly number: string;
       readonly agentId?: string | null | undefined;
       readonly leg?: NumberLeg | null | undefined;
+      readonly whenFull?: WhenFull | undefined;
     },
   ): Promise<PhoneNumberView> =>
     await act(async ({ sql, audit }) => {
       await mayAnswer(sql, tenantId, agentId);
       const id = newId("number");
-      if (!await insertPhoneNumber(sql, tenantId, { id, number, agentId, leg })) {
+      if (!await insertPhoneNumber(sql, tenantId, { id, number, agentId, leg, whenFull })) {
         throw new AppError("conflict", "The number is taken", { field: "number" });
       }
-      await audit({ action: "number.claimed", subjectId: id, details: { number, agentId, leg } });
+      const details = { number, agentId, leg, whenFull };
+      await audit({ action: "number.claimed", subjectId: id, details });
       return toView(await found(sql, tenantId, id));
     })),
 
@@ -82,8 +87,9 @@ export const phoneNumberErrands = {
       await mayAnswer(sql, tenantId, change.agentId ?? null);
       if (!await updatePhoneNumber(sql, tenantId, numberId, change)) throw noNumber();
       const number = await found(sql, tenantId, numberId);
-      const { agentId, leg } = number;
-      await audit({ action: "number.assigned", subjectId: numberId, details: { agentId, leg } });
+      const { agentId, leg, whenFull } = number;
+      const details = { agentId, leg, whenFull };
+      await audit({ action: "number.assigned", subjectId: numberId, details });
       return toView(number);
     })),
 
@@ -118,6 +124,6 @@ function noNumber(): AppError {
   return new AppError("not_found", "No such phone number");
 }
 
-function toView({ id, number, agentId, leg, createdAt }: PhoneNumber): PhoneNumberView {
-  return { id, number, agentId, leg, createdAt: createdAt.toISOString() };
+function toView({ createdAt, ...number }: PhoneNumber): PhoneNumberView {
+  return { ...number, createdAt: createdAt.toISOString() };
 }

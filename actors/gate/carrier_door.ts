@@ -38,6 +38,6 @@ export async function ownerOfWebhook(
   if (!isSigned || route === null) {
     throw new AppError("forbidden", "Wrong signature", { field: "X-Twilio-Signature" });
   }
-  const { isOwn, agentId, configVersion } = route;
-  return isOwn ? { tenantId, agentId, configVersion } : null;
+  const { isOwn, agentId, configVersion, whenFull } = route;
+  return isOwn ? { tenantId, agentId, configVersion, whenFull: whenFull ?? "busy" } : null;
 }

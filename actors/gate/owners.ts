@@ -8,7 +8,7 @@ import { newRecent } from "./recent.ts";
 const LOOKUP_MS = 1_000;
 /** As of all that the gate has found. */
 const AGAIN_MS = 1_000;
-/** Long enough to refuse by: whoever is refused by it would be refused as well by what has changed since. */
+/** Old answers refuse as well: whoever is refused by one has it looked up again for the next. */
 const LATELY_MS = 60_000;
 const HELD_MAX = 10_000;
 
@@ -44,38 +44,39 @@ export function newOwners({ database, clock, isFull }: {
     known.set(number, { owner, atMs: clock.now() });
   }
 
-  async function look<T>(
+  function again<T>(
     recent: ReturnType<typeof newRecent<Found<T>>>,
     name: string,
     find: () => Promise<T>,
-  ): Promise<T> {
-    if (!isFull()) return await find();
-    const answer = await recent.ask(name, async () => ({
-      value: { found: await find() },
-      untilMs: null,
-    }));
-    return answer.found;
+  ): Found<T> | Promise<Found<T>> {
+    return recent.ask(name, async () => ({ value: { found: await find() }, untilMs: null }));
+  }
+
+  async function find(number: string): Promise<NumberOwner | null> {
+    const found = await database.lookup("calls", LOOKUP_MS, (sql) => numberOwner(sql, number));
+    learn(number, found);
+    return found;
   }
 
   return {
     async ofNumber(number) {
-      const found = await look(
-        owners,
-        number,
-        () => database.lookup("calls", LOOKUP_MS, (sql) => numberOwner(sql, number)),
-      );
-      learn(number, found);
-      return found;
+      if (!isFull()) return await find(number);
+      return (await again(owners, number, () => find(number))).found;
     },
     lately(number) {
       const found = known.get(number);
-      return found === undefined || clock.now() - found.atMs > LATELY_MS ? null : found.owner;
+      const ageMs = found === undefined ? Infinity : clock.now() - found.atMs;
+      if (found === undefined || ageMs > LATELY_MS) return null;
+      if (ageMs >= AGAIN_MS) {
+        void Promise.resolve(again(owners, number, () => find(number))).catch(() => {}); // it is asked again, and told then
+      }
+      return found.owner;
     },
-    routeOf: (tenantId, number) =>
-      look(
-        routes,
-        `${tenantId} ${number}`,
-        () => database.lookup("calls", LOOKUP_MS, (sql) => tenantRoute(sql, tenantId, number)),
-      ),
+    async routeOf(tenantId, number) {
+      const find = () =>
+        database.lookup("calls", LOOKUP_MS, (sql) => tenantRoute(sql, tenantId, number));
+      if (!isFull()) return await find();
+      return (await again(routes, `${tenantId} ${number}`, find)).found;
+    },
   };
 }

@@ -19,7 +19,10 @@ Deno.test("a number leads to its tenant and agent, also while no agent is assign
       number: "+15550100111",
       agentId,
     });
-    const unassigned = { id: newId("number"), number: "+15550100112", agentId: null };
+    const unassigned = {
+      ...{ id: newId("number"), number: "+15550100112", agentId: null },
+      whenFull: "wait",
+    } as const;
     await insertPhoneNumber(sql, tenantId, unassigned);
   });
   const owners = await database.lookup("calls", DEADLINE_MS, async (sql) => [
@@ -29,8 +32,8 @@ Deno.test("a number leads to its tenant and agent, also while no agent is assign
     await numberOwner(sql, "' or true --"),
   ]);
   assert.deepEqual(owners, [
-    { tenantId, agentId, configVersion: 1 },
-    { tenantId, agentId: null, configVersion: 1 },
+    { tenantId, agentId, configVersion: 1, whenFull: "busy" },
+    { tenantId, agentId: null, configVersion: 1, whenFull: "wait" },
     null,
     null,
   ]);
@@ -51,9 +54,9 @@ Deno.test("a tenant's route tells its version, and of a number only whether it i
     await tenantRoute(sql, other.tenantId, "+15550100131"),
     await tenantRoute(sql, newId("tenant"), "+15550100131"),
   ]);
-  const foreign = { isOwn: false, agentId: null };
+  const foreign = { isOwn: false, agentId: null, whenFull: null };
   assert.deepEqual(routes, [
-    { configVersion: 2, isOwn: true, agentId },
+    { configVersion: 2, isOwn: true, agentId, whenFull: "busy" },
     { configVersion: 2, ...foreign },
     { configVersion: 1, ...foreign },
     null,

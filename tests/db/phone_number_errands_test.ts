@@ -69,6 +69,22 @@ Deno.test("a number says how its calls are held, and its agent is held so", asyn
   assert.deepEqual([left.agentId, left.leg], [null, "stream"]);
 });
 
+Deno.test("a number says what its callers are offered while no line is free: the busy tone unless it says else", async () => {
+  await using database = await open();
+  const { tenantId, agentId } = await newStaffedTenant(database);
+  const { run } = errandRunner(database, tenantId);
+  const plain = await run("claimPhoneNumber", { number: "+15550100306", agentId });
+  const patient = await run("claimPhoneNumber", {
+    ...{ number: "+15550100307", agentId },
+    whenFull: "wait",
+  });
+  assert.deepEqual([plain.whenFull, patient.whenFull], ["busy", "wait"]);
+  const changed = await run("assignPhoneNumber", { numberId: plain.id, whenFull: "wait" });
+  assert.deepEqual([changed.whenFull, changed.agentId], ["wait", agentId]);
+  const left = await run("assignPhoneNumber", { numberId: plain.id, leg: "relay" });
+  assert.deepEqual([left.whenFull, left.leg], ["wait", "relay"]);
+});
+
 Deno.test("a number that anyone has is refused, and the rush for one has one winner", async () => {
   await using database = await open();
   const tenants = await Promise.all(Array.from({ length: 4 }, () => newTenant(database)));

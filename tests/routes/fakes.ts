@@ -87,7 +87,7 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
   const shown: Webhook[] = [];
   const sent: Fakes["sent"] = [];
   const {
-    owner = { tenantId: TENANT, agentId: AGENT, configVersion: 7 },
+    owner = { tenantId: TENANT, agentId: AGENT, configVersion: 7, whenFull: "busy" },
     answer = { type: "hangUp" },
   } = answers;
 

@@ -18,7 +18,7 @@ const FORM = {
   To: "+15550100",
 };
 /** What the gate says of the number's tenant, and that the house's account rings. */
-const BY_HOUSE = { account: "house", configVersion: 7 } as const;
+const BY_HOUSE = { account: "house", configVersion: 7, whenFull: "busy" } as const;
 const CONNECT = {
   type: "connect",
   callId: CALL,
@@ -236,7 +236,7 @@ Deno.test("the actors are given one and a half seconds, both together", async ()
 });
 
 Deno.test("a webhook of a tenant's own account is verified by the gate, as it came", async () => {
-  const owner = { tenantId: TENANT, agentId: AGENT, configVersion: 9 };
+  const owner = { tenantId: TENANT, agentId: AGENT, configVersion: 9, whenFull: "busy" } as const;
   const { app, sent, shown, asked } = setUp({ answer: CONNECT, webhook: { owner } });
   const path = `/twilio/${TENANT}/voice`;
   const { status, body } = await post(app, path, FORM, { token: "theirs" });
@@ -251,13 +251,43 @@ Deno.test("a webhook of a tenant's own account is verified by the gate, as it ca
     body: form.toString(),
   }]);
   assert.deepEqual(asked, []); // the gate has told whose the number is
-  const account = { account: "tenant", configVersion: 9 };
+  const account = { account: "tenant", configVersion: 9, whenFull: "busy" };
   const ring = { from: FORM.From, to: FORM.To, carrierCallId: SID, agentId: AGENT, ...account };
   assert.deepEqual(sent, [{ tenantId: TENANT, type: "ring", ring }]);
 });
 
+Deno.test("a caller who waits is told their place when it is news, and asks again with the time they came", async () => {
+  const waiting = { type: "wait", sinceMs: 1_000, position: 2, isTold: true } as const;
+  const first = setUp({ answer: waiting });
+  const path = `/twilio/voice?agentId=${AGENT}`;
+  const again = `${PUBLIC_URL}${path}&waitingSince=1000`;
+  assert.deepEqual(parseTwiml((await post(first.app, path)).body), [
+    { type: "Say", sentence: SENTENCES.wait(2) },
+    { type: "Pause", seconds: 4 },
+    { type: "Redirect", url: again },
+  ]);
+  const second = setUp({
+    answer: { ...waiting, isTold: false },
+    deps: { refusesCaller: () => true }, // which is asked of who rings, not of who waits
+  });
+  const verbs = parseTwiml((await post(second.app, `${path}&waitingSince=1000`)).body);
+  assert.deepEqual(verbs, [{ type: "Pause", seconds: 4 }, { type: "Redirect", url: again }]);
+  assert.equal(Object(second.sent[0]?.ring).waitingSinceMs, 1_000);
+  assert.equal(parseTwiml((await post(second.app, path)).body)[0]?.type, "Reject");
+});
+
+Deno.test("a caller who has waited is told in words that no line came free", async () => {
+  const { app } = setUp({ answer: { type: "busy" } });
+  const { body } = await post(app, "/twilio/voice?waitingSince=1000");
+  assert.deepEqual(parseTwiml(body), [
+    { type: "Say", sentence: SENTENCES.busy },
+    { type: "Hangup" },
+  ]);
+  assert.equal((await post(app, "/twilio/voice?waitingSince=soon")).status, 400);
+});
+
 Deno.test("resume and status of a tenant's own account go to that tenant", async () => {
-  const owner = { tenantId: TENANT, agentId: AGENT, configVersion: 9 };
+  const owner = { tenantId: TENANT, agentId: AGENT, configVersion: 9, whenFull: "busy" } as const;
   const { app, sent, shown } = setUp({ answer: CONNECT, webhook: { owner } });
   const outbound = { ...FORM, Direction: "outbound-api", CallStatus: "completed" };
   const of = `/twilio/${TENANT}`;

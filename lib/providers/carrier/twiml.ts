@@ -28,6 +28,8 @@ export type Verb =
   /** Hands the call to a media socket that is not ours. */
   | { readonly type: "stream"; readonly url: string }
   | { readonly type: "say"; readonly sentence: string }
+  /** Whole seconds of silence. https://www.twilio.com/docs/voice/twiml/pause */
+  | { readonly type: "pause"; readonly seconds: number }
   | { readonly type: "hangUp" };
 
 /** A whole TwiML document. Without verbs it is the empty one, which ends the call. */
@@ -65,6 +67,8 @@ function element(verb: Verb): string {
       return `<Connect><Stream url="${escape(verb.url)}"/></Connect>`;
     case "say":
       return `<Say>${escape(verb.sentence)}</Say>`;
+    case "pause":
+      return `<Pause length="${verb.seconds}"/>`;
     case "hangUp":
       return `<Hangup/>`;
   }

@@ -11,6 +11,7 @@ import {
   deskKind,
   IN_FLIGHT_MAX,
   type NewCall,
+  type Ring,
   type TakenCall,
   WAITING_MAX,
 } from "@/actors/desk/desk.ts";
@@ -195,6 +196,9 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
       });
     },
     findCall: (callId) => system.find(callKind, callId),
+    wait: () => null,
+    leaveQueue: () => {},
+    wallMs: () => clock.date().getTime(),
     findAnnounced: () => null,
     isAlone: () => false,
     findElsewhere: () => Promise.resolve(null),
@@ -211,7 +215,11 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     return await question;
   }
 
-  const ring = (carrierCallId: string, agentId: string | null = AGENT.agentId) =>
+  const ring = (
+    carrierCallId: string,
+    agentId: string | null = AGENT.agentId,
+    more: Pick<Ring, "whenFull" | "waitingSinceMs"> = {},
+  ) =>
     ref.ask<CallAnswer>((reply) => ({
       type: "ring",
       ring: {
@@ -221,6 +229,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
         agentId,
         account: "house",
         configVersion: 1,
+        ...more,
       },
       reply,
     }), { timeoutMs: 60_000 });
@@ -383,6 +392,64 @@ Deno.test("a ring when all lines are taken asks no database, on a machine that i
   assert.deepEqual(await ask(ring("CA2")), { type: "busy" });
   assert.deepEqual(await ask(ring("CA2")), { type: "busy" });
   assert.deepEqual(await ask(ring("CA1")), first, "one that lives and is announced again");
+});
+
+Deno.test("a caller of a number that has them wait gets a place, keeps it, and then the line", async () => {
+  const waits: unknown[] = [];
+  const { ask, ring, machine, system, settle } = setUp({
+    lines: 1,
+    deps: {
+      isAlone: () => true,
+      wait(caller) {
+        waits.push(caller);
+        return { position: 1, isTold: waits.length === 1 };
+      },
+    },
+  });
+  await ask(ring("CA1"));
+  assert.deepEqual(await ask(ring("CA2")), { type: "busy" }, "its number does not offer it");
+  const first = await ask(ring("CA2", AGENT.agentId, { whenFull: "wait" }));
+  const sinceMs = Object(first).sinceMs;
+  assert.deepEqual(first, { type: "wait", sinceMs, position: 1, isTold: true });
+  const patient = { whenFull: "wait", waitingSinceMs: sinceMs } as const;
+  const again = await ask(ring("CA2", AGENT.agentId, patient));
+  assert.deepEqual(again, { type: "wait", sinceMs, position: 1, isTold: false });
+  const caller = { carrierCallId: "CA2", sinceMs, lacks: "line" };
+  assert.deepEqual(waits, [caller, caller]);
+  system.find(callKind, "call_1")?.send({ type: "hangUp" });
+  await settle();
+  assert.equal((await ask(ring("CA2", AGENT.agentId, patient))).type, "connect");
+  assert.equal(machine.taken, 1);
+});
+
+for (const [code, lacks] of [["busy", "slot"], ["quota_exceeded", null]] as const) {
+  Deno.test(`a caller whom the tenant's limits refuse as ${code} waits only where that helps`, async () => {
+    const waits: unknown[] = [];
+    const refused = new AppError(code, "Full");
+    const { ask, ring, machine } = setUp({
+      deps: {
+        admit: () => Promise.reject(refused),
+        wait(caller) {
+          waits.push(caller.lacks);
+          return { position: 1, isTold: true };
+        },
+      },
+    });
+    const { type } = await ask(ring("CA1", AGENT.agentId, { whenFull: "wait" }));
+    assert.equal(type, lacks === null ? "busy" : "wait");
+    assert.deepEqual([waits, machine.taken], [lacks === null ? [] : [lacks], 0]);
+  });
+}
+
+Deno.test("a caller who hangs up while waiting leaves the line, when the carrier tells", async () => {
+  const left: string[] = [];
+  const { ref, settle } = setUp({ deps: { leaveQueue: (id) => void left.push(id) } });
+  for (const progress of ["in_progress", "completed"] as const) {
+    const report = { progress, at: null };
+    ref.send({ type: "progressed", callId: null, carrierCallId: "CA1", report });
+  }
+  await settle();
+  assert.deepEqual(left, ["CA1"]);
 });
 
 Deno.test("a ring on a machine that drains is busy", async () => {

@@ -6,7 +6,12 @@ import { AppError } from "@/lib/errors.ts";
 import { silentLog } from "@/lib/log.ts";
 import { actorKit } from "@/tests/support/actor_kit.ts";
 
-const OWNER: NumberOwner = { tenantId: "tenant_1", agentId: "agent_1", configVersion: 1 };
+const OWNER: NumberOwner = {
+  tenantId: "tenant_1",
+  agentId: "agent_1",
+  configVersion: 1,
+  whenFull: "busy",
+};
 
 function setUp(numberOwner: GateDeps["numberOwner"]) {
   const { system, settle, clock } = actorKit();

@@ -19,7 +19,7 @@ export interface Fault {
   readonly atMs: number;
   /** When the callers of a machine begin to hear nothing: its streams end, or stay and are silent from then on. */
   readonly silentFrom: "streamEnd" | "fault";
-  /** What was said just before is on record: nobody says it again. */
+  /** What was said to its end before a stream ended is on record: nobody says it again. */
   readonly isOrderly: boolean;
 }
 
@@ -81,7 +81,9 @@ export async function ring(
     if (before !== undefined) faults.push(fault());
     const { atMs, isOrderly } = fault();
     const last = before?.lines.at(-1);
-    const isUntaken = !isOrderly && last !== undefined && last.endsAtMs > atMs - UNTAKEN_MS;
+    const ended = phoned?.log.findLast(({ type }) => type === "streamEnded")?.atMs ?? Infinity;
+    const takenUntil = isOrderly ? ended : Math.min(ended, atMs - UNTAKEN_MS);
+    const isUntaken = last !== undefined && last.endsAtMs > takenUntil;
     if (isUntaken) said--;
     const isTheirTurn = isUntaken || (before?.isTheirTurn ?? false);
     before?.stop();

@@ -1,5 +1,6 @@
 /** The house: every actor of one machine, wired to the database and to the providers. */
 
+import { act } from "@/db/act.ts";
 import { updateApiKeyUsed } from "@/db/api_keys.ts";
 import type { Database } from "@/db/client.ts";
 import type { Boot, NewNode } from "@/db/cluster.ts";
@@ -64,6 +65,7 @@ import { newOrphans } from "@/actors/call/orphans.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { type Gauge, newGauge } from "@/actors/admission/gauge.ts";
 import { newQueue, type Queue } from "@/actors/admission/queue.ts";
+import { newRefusals } from "@/actors/admission/refusals.ts";
 import { newTokens, type Tokens } from "@/actors/admission/tokens.ts";
 import { ELSEWHERE, newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newPieces } from "@/actors/call/pieces.ts";
@@ -314,6 +316,16 @@ export function openHouse(options: HouseOptions): House {
     now: () => clock.now(),
     isShed: gauge.isShed,
   });
+  const refusals = newRefusals({
+    clock,
+    log,
+    tell: (tenantId, told) =>
+      act({
+        ...{ database, clock, tenantId, pool: "jobs", deadlineMs: LOOKUP_MS },
+        committed: services,
+        actor: { actorKind: "system", actorId: "admission", requestId: null, address: null },
+      }, ({ emit }) => emit("capacity.refused", told)),
+  });
   const queue = newQueue({ clock, heldBy: tokens.heldBy });
   const switchboard = newSwitchboard({
     system,
@@ -542,6 +554,7 @@ export function openHouse(options: HouseOptions): House {
       takeLine: (work, carrierCallId) => switchboard.takeLine(work, tenantId, carrierCallId),
       wait: (caller) => switchboard.wait({ tenantId, ...caller }),
       leaveQueue: switchboard.leaveQueue,
+      refused: (who) => refusals.count(tenantId, who),
       wallMs: () => clock.date().getTime(),
       startCall: switchboard.start,
       findCall: (callId) => switchboard.find(tenantId, callId),
@@ -589,6 +602,7 @@ export function openHouse(options: HouseOptions): House {
       if (owner.whenFull !== "busy" && !gauge.isShed("inbound")) return false;
       const grant = tokens.take("inbound", owner.tenantId, queue.before(owner.tenantId, null));
       grant?.release(); // it is taken when it is known who answers
+      if (grant === null) refusals.count(owner.tenantId, "callers");
       return grant === null;
     },
     places,
@@ -608,6 +622,7 @@ export function openHouse(options: HouseOptions): House {
     async close() {
       drain.stop();
       gauge.stop();
+      await refusals.close();
       feed.close();
       switchboard.hangUpAll();
       await switchboard.emptied(STOP_MS);

@@ -30,6 +30,17 @@ export interface EventPayloads {
     readonly durationMs: number;
     readonly endedAt: string;
   };
+  /**
+   * Calls were refused since no line was free, or no slot of the tenant's plan: callers, people at pages, calls that
+   * were to be placed. From the first one on, once a minute at the most from each machine.
+   */
+  readonly "capacity.refused": {
+    readonly callers: number;
+    readonly pages: number;
+    readonly placed: number;
+    readonly from: string;
+    readonly until: string;
+  };
   readonly "agent.published": {
     readonly agentId: string;
     readonly version: number;
@@ -68,6 +79,12 @@ export type EventType = keyof EventPayloads;
 
 export const EVENT_TYPES = [
   ...["call.started", "call.answered", "call.ended", "call.analyzed", "call.slow"] as const,
-  ...["transcript.ready", "recording.ended", "agent.published", "member.invited"] as const,
+  ...[
+    "transcript.ready",
+    "recording.ended",
+    "capacity.refused",
+    "agent.published",
+    "member.invited",
+  ] as const,
   ...["livekit.egress_ended", "webhook.test"] as const,
 ] as const satisfies readonly EventType[];

@@ -4,6 +4,7 @@ import type { Command } from "@/actors/call/control.ts";
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { CallMessage, CallSettings, Channel, Loss } from "@/actors/call/call.ts";
 import type { Place, Waiting } from "@/actors/admission/queue.ts";
+import type { Refused } from "@/actors/admission/refusals.ts";
 import type { Work as LineWork } from "@/actors/admission/tokens.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
@@ -241,6 +242,8 @@ export interface DeskDeps {
   wait(caller: Omit<Waiting, "tenantId">): Place | null;
   /** A caller who may have waited is gone. */
   leaveQueue(carrierCallId: string): void;
+  /** Counts a call that was refused for want of a line or a slot. */
+  refused(who: Refused): void;
   /** Milliseconds of the wall clock. */
   wallMs(): number;
   /** Null when this machine has begun to drain. The line is released when the call has ended. */
@@ -645,13 +648,16 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
 
   /** What a caller who cannot be taken is told. Null: no waiting would help. */
   function untaken(
-    { carrierCallId, whenFull = "busy", waitingSinceMs: sinceMs = deps.wallMs() }: Ring,
+    ring: Ring,
     lacks: Waiting["lacks"] | null,
   ): CallAnswer {
+    const { carrierCallId, whenFull = "busy", waitingSinceMs: sinceMs = deps.wallMs() } = ring;
     const place = whenFull === "busy" || lacks === null
       ? null
       : deps.wait({ carrierCallId, sinceMs, lacks });
-    return place === null ? { type: "busy" } : { type: "wait", sinceMs, ...place };
+    if (place !== null) return { type: "wait", sinceMs, ...place };
+    deps.refused((ring.channel ?? "phone") === "phone" ? "callers" : "pages");
+    return { type: "busy" };
   }
 
   /** All lines are taken; one of them may be this very call, which the carrier announces again. */
@@ -805,6 +811,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
       placeCall(state, { type: _, reply, ...request }, ctx) {
         const line = deps.takeLine("outbound");
         if (line === null) {
+          deps.refused("placed");
           return reply.fail(
             new AppError("busy", "Cannot place a call: no line is free for it", {
               retryable: true,

@@ -54,6 +54,7 @@ async function setUp() {
       startCall: () => null,
       findCall: () => null,
       wait: () => null,
+      refused: () => {},
       leaveQueue: () => {},
       wallMs: () => 0,
       findAnnounced: () => null,

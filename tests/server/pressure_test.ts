@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import type { EventView } from "@/actors/desk/calls.ts";
-import { DEMO_AGENT_ID, DEMO_NUMBER } from "@/db/demo.ts";
+import { DEMO_AGENT_ID, DEMO_NUMBER, DEMO_TENANT_ID } from "@/db/demo.ts";
 import { speak } from "@/lib/audio/modem.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { demoCaller } from "@/lib/workflow/demo.ts";
 import { testDatabase } from "@/tests/support/database.ts";
+import { DEADLINE_MS } from "@/tests/support/rows.ts";
 import { type ServerKit, serverKit } from "@/tests/support/server.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
 
@@ -76,4 +77,14 @@ Deno.test("at level 5 a caller gets the busy tone unanswered, and the call that 
     live.hangUp();
     await kit.close();
   }
+  const told = await database.asTenant(
+    "rest",
+    DEMO_TENANT_ID,
+    DEADLINE_MS,
+    (sql) => sql`select payload from outbox where type = 'capacity.refused'`,
+  );
+  const [event, ...others] = told.map(({ payload }) => Object(payload));
+  assert.equal(others.length, 0);
+  assert.deepEqual([event.callers, event.pages, event.placed], [1, 0, 0]);
+  assert.ok(event.from <= event.until);
 });

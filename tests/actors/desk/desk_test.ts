@@ -130,6 +130,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
   const got: string[] = [];
   /** Calls that have a slot of the tenant. */
   const slots = new Set<string>();
+  const refused: string[] = [];
   let ids = 0;
 
   function takeLine(): Line | null {
@@ -197,6 +198,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     },
     findCall: (callId) => system.find(callKind, callId),
     wait: () => null,
+    refused: (who) => void refused.push(who),
     leaveQueue: () => {},
     wallMs: () => clock.date().getTime(),
     findAnnounced: () => null,
@@ -242,6 +244,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     rows,
     got,
     slots,
+    refused,
     ask,
     ring,
     resume: (callId: string) =>
@@ -369,10 +372,11 @@ Deno.test("a ring while a provider has no key is told which, and takes no line",
 });
 
 Deno.test("a ring when all lines are taken is busy, and one that follows the end of a call is not", async () => {
-  const { ask, ring, place, machine, system, settle } = setUp({ lines: 1 });
+  const { ask, ring, place, machine, system, settle, refused } = setUp({ lines: 1 });
   await ask(ring("CA1"));
   assert.deepEqual(await ask(ring("CA2")), { type: "busy" });
   await assert.rejects(ask(place()), { code: "busy", retryable: true });
+  assert.deepEqual(refused, ["callers", "placed"]);
   system.find(callKind, "call_1")?.send({ type: "hangUp" });
   await settle();
   assert.equal(machine.taken, 0);

@@ -2,28 +2,23 @@
 
 import type { Command } from "@/actors/call/control.ts";
 import type { Actor, Context, Kind, Ref, Reply } from "@/actors/runtime/actor.ts";
-import type { CallMessage, CallSettings, Channel, Loss } from "@/actors/call/call.ts";
-import type { Place, Waiting } from "@/actors/admission/queue.ts";
-import type { Refused } from "@/actors/admission/refusals.ts";
-import type { Work as LineWork } from "@/actors/admission/tokens.ts";
+import type { CallMessage, Channel } from "@/actors/call/call.ts";
+import type { Place } from "@/actors/admission/queue.ts";
 import type { Line } from "@/actors/call/switchboard.ts";
 import type { Principal } from "@/lib/access.ts";
-import { AppError, type ErrorCode } from "@/lib/errors.ts";
+import { AppError } from "@/lib/errors.ts";
 import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import { isFinal } from "@/lib/providers/carrier/progress.ts";
 import type { RelaySetup } from "@/lib/providers/carrier/relay.ts";
-import type { TenantPlan } from "@/lib/limits/plan.ts";
-import type { Owned } from "@/db/cluster.ts";
-import type { Log } from "@/lib/log.ts";
 import type { Report } from "@/actors/call/standing.ts";
 import type { NumberLeg } from "@/lib/workflow/leg.ts";
 import type { WhenFull } from "@/lib/workflow/when_full.ts";
-import type { ClipRef } from "@/lib/clip_library.ts";
-import { type Graph, withDefaults } from "@/lib/workflow/graph.ts";
-import type { Account, Outfit } from "./equipment.ts";
-import type { AgentWishes } from "./speech_of.ts";
+import type { DeskDeps, Work } from "./desk_deps.ts";
+import type { Account } from "./equipment.ts";
 import type { Errand } from "./errand.ts";
+import { newGoingOn, wentDown } from "./going_on.ts";
 import { once } from "./idempotency.ts";
+import { newCalls } from "./new_calls.ts";
 import type { Office, RequestFacts, Visit } from "./office.ts";
 
 /** An inbound call as the carrier announces it. Numbers are E.164; a null agent: nobody answers it. */
@@ -130,140 +125,6 @@ export const IN_FLIGHT_MAX = 16;
 export const WAITING_MAX = 256;
 /** A carrier repeats an announcement five times at most (Twilio's connection overrides). */
 const REPEATS_MAX = 16;
-/** The machine that holds a call is asked for so long before it is taken from it: the caller hears nothing. */
-export const OWNER_MS = 300;
-
-/** The agent that leads a call: its published version. */
-export interface Agent {
-  readonly agentId: string;
-  readonly version: number;
-  readonly graph: Graph;
-  /** Those that it plays; their words stand in the graph. Absent: none. */
-  readonly clips?: readonly ClipRef[];
-}
-
-export interface NewCall {
-  readonly callId: string;
-  readonly agent: Agent;
-  readonly direction: "inbound" | "outbound";
-  readonly from: string;
-  readonly to: string;
-  readonly carrierCallId: string | null;
-  /** Null: nobody of the tenant did. */
-  readonly placedBy: string | null;
-  readonly account: Account;
-  /** Absent: by phone. */
-  readonly channel?: Channel;
-}
-
-/** The row of a call that rings; one that is not new may have ended. */
-export interface InsertedCall {
-  readonly callId: string;
-  readonly isNew: boolean;
-  readonly isEnded: boolean;
-}
-
-export interface StandingCall {
-  readonly status: "ringing" | "live" | "ended";
-  /** Null until it has ended. */
-  readonly outcome: string | null;
-  /** Null: the carrier has not taken it yet, or its answer was not written down. */
-  readonly carrierCallId: string | null;
-}
-
-/** A call that this machine has taken, to go on with. */
-export interface TakenCall
-  extends Pick<CallSettings, "graph" | "direction" | "carrierCallId" | "numbers"> {
-  readonly clips: readonly ClipRef[];
-  readonly channel: Channel;
-  /** Null: nobody has written it down. */
-  readonly account: Account | null;
-  readonly after: Loss;
-}
-
-/** Everything here is bound to the desk's tenant. */
-export interface DeskDeps {
-  readonly tenantId: string;
-  readonly errands: Readonly<Record<string, Errand<never, unknown>>>;
-  office(visit: Visit): Office;
-  readonly log: Log;
-  readonly newCallId: () => string;
-  /** The published version; null when there is no such agent here, or none is published. */
-  agent(
-    wanted: {
-      readonly agentId: string;
-      /** Our end of a call by phone, whose settings hold as well; null: it is none. */
-      readonly number: string | null;
-      readonly leg?: NumberLeg | undefined;
-    },
-    signal: AbortSignal,
-  ): Promise<Agent | null>;
-  /**
-   * Takes a slot of the tenant for a new call, under what its plan allows at this version or a newer one. Fails
-   * with busy, quota_exceeded or tenant_suspended. The slot is given back when the call has ended.
-   */
-  admit(
-    call: { readonly callId: string; readonly configVersion: number | null },
-    signal: AbortSignal,
-  ): Promise<TenantPlan>;
-  /** Gives back the slot of a call that never began. */
-  release(callId: string): void;
-  /**
-   * Writes the call's row and counts it; a null plan does not count it. A carrier's call that is known already keeps the id it has: that one comes
-   * back. Fails with quota_exceeded.
-   */
-  insertCall(call: NewCall, plan: TenantPlan | null, signal: AbortSignal): Promise<InsertedCall>;
-  /** Ends the row of a call that was not taken: it failed, for this reason. */
-  endCall(callId: string, reason: string, signal: AbortSignal): Promise<void>;
-  /** How a call of the tenant stands; null when there is none. */
-  call(callId: string, signal: AbortSignal): Promise<StandingCall | null>;
-  /** The call that the carrier knows by this id. */
-  callOfCarrier(carrierCallId: string, signal: AbortSignal): Promise<string | null>;
-  /**
-   * What the carrier says of a call that is not live here. One that has not ended may end by it, and is this
-   * machine's to end if it is still as it was `seen`; null: if nobody else can have it.
-   */
-  reported(
-    callId: string,
-    carrierCallId: string,
-    report: Report,
-    seen: Owned | null,
-    signal: AbortSignal,
-  ): Promise<void>;
-  /** As `Equipment.outfit`. */
-  outfit(
-    account: Account | null,
-    version: number | null,
-    wishes: AgentWishes | null,
-  ): Promise<Outfit | AppError>;
-  /** Takes one of the machine's lines, synchronously; null when none is to be had for such work. */
-  takeLine(work: LineWork, carrierCallId?: string): Line | null;
-  /** A caller who cannot be taken waits, or goes on waiting. Null: they may not. */
-  wait(caller: Omit<Waiting, "tenantId">): Place | null;
-  /** A caller who may have waited is gone. */
-  leaveQueue(carrierCallId: string): void;
-  /** Counts a call that was refused for want of a line or a slot. */
-  refused(who: Refused): void;
-  /** Milliseconds of the wall clock. */
-  wallMs(): number;
-  /** Null when this machine has begun to drain. The line is released when the call has ended. */
-  startCall(settings: CallSettings, line: Line, outfit: Outfit): Ref<CallMessage> | null;
-  /** A live call of this tenant, on this machine. */
-  findCall(callId: string): Ref<CallMessage> | null;
-  /** As `findCall`, by the carrier's id of a call that it announced. */
-  findAnnounced(carrierCallId: string): Ref<CallMessage> | null;
-  /** Whether no other machine can hold a call. */
-  isAlone(): boolean;
-  /** A call of this tenant that another machine holds; null: none that lives does. */
-  findElsewhere(callId: string): Promise<Ref<CallMessage> | null>;
-  /** Who has a call, living or not; null: nobody ever had it, or it has ended. */
-  ownerOf(callId: string, signal: AbortSignal): Promise<Owned | null>;
-  /** From now on it is this machine's, if it is still as it was seen. Null: it is not, or may not be had. */
-  takeCall(callId: string, seen: Owned | null, signal: AbortSignal): Promise<TakenCall | null>;
-}
-
-/** What is to be done beside the mailbox; then what follows, in it. */
-type Work = (signal: AbortSignal) => Promise<() => void>;
 
 interface Job {
   readonly work: Work;
@@ -283,8 +144,9 @@ interface State {
 export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   /** Who awaits the answer to a ring, by the carrier's call id. Changed in place, by this life alone. */
   const asking = new Map<string, Reply<CallAnswer>[]>();
-  /** Calls that are just being taken over. As above. */
-  const taking = new Map<string, Promise<TakenCall | null>>();
+
+  const { goingOn, resuming, toldElsewhere } = newGoingOn(deps);
+  const { ringing, repeating, untaken, placing } = newCalls(deps, { goingOn, handOver });
 
   /** A carrier that repeats its announcement gets the answer to the first; null: that is on its way. */
   function join(carrierCallId: string, reply: Reply<CallAnswer>): Reply<CallAnswer> | null {
@@ -375,245 +237,6 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     }
   }
 
-  /** A call that the tenant's limits refuse is busy, unless it is one that lives and is announced again. */
-  function ringing(ring: Ring, line: Line, reply: Reply<CallAnswer>): Work {
-    return async (signal) => {
-      try {
-        return await answering(ring, line, reply)(signal);
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        const lacks = isCode(error, "busy") ? "slot" : null;
-        const repeated = await repeating(ring, reply, lacks)(signal);
-        return () => {
-          line.release();
-          repeated();
-        };
-      }
-    };
-  }
-
-  /** The agent, a slot and the row of a new call, then its actor. */
-  function answering(ring: Ring, line: Line, reply: Reply<CallAnswer>): Work {
-    return async (signal) => {
-      const number = (ring.channel ?? "phone") === "phone" ? ring.to : null;
-      const agent = ring.agentId === null
-        ? null
-        : await deps.agent({ agentId: ring.agentId, number, leg: ring.leg }, signal);
-      const outfit = await deps.outfit(ring.account, ring.configVersion, agent?.graph ?? null);
-      if (outfit instanceof AppError) {
-        if (agent !== null) await recordRefusal(ring, agent, outfit, signal);
-        throw outfit;
-      }
-      if (agent === null) {
-        const message = ring.agentId === null
-          ? "No agent is assigned to the number"
-          : `No agent answers: "${ring.agentId}" is not one that is published`;
-        throw new AppError("not_found", message, { field: "agentId" });
-      }
-      const { carrierCallId, from, to, account, channel = "phone" } = ring;
-      const { callId, isNew, isEnded } = await admitted(
-        ring.configVersion,
-        { agent, direction: "inbound", from, to, carrierCallId, placedBy: null, account, channel },
-        signal,
-      );
-      if (isEnded) { // the carrier repeats an old announcement
-        return () => {
-          line.release();
-          reply({ type: "hangUp" });
-        };
-      }
-      if (!isNew && deps.findCall(callId) === null) {
-        const question = (reply: Reply<CallAnswer>): CallMessage => ({ type: "answer", reply });
-        const goOn = await goingOn(callId, { question, line, reply }, signal);
-        if (goOn !== null) return goOn;
-        await deps.endCall(callId, "crashed", signal);
-        throw wentDown(callId);
-      }
-      return () => {
-        const found = deps.findCall(callId); // a repetition of a call that is live
-        if (found !== null) line.release();
-        const live = found ?? deps.startCall(
-          {
-            callId,
-            tenantId: deps.tenantId,
-            direction: "inbound",
-            carrierCallId,
-            channel,
-            graph: withDefaults(agent.graph, outfit.defaults),
-            ...clipsOf(agent),
-            numbers: [from, to],
-          },
-          line,
-          outfit,
-        );
-        if (live !== null) return handOver(live, carrierCallId, reply);
-        line.release();
-        deps.release(callId);
-        reply({ type: "busy" });
-      };
-    };
-  }
-
-  /**
-   * A call that lives and not here: asks the machine that holds it, and takes it where that one is not to be had.
-   * Null: it may not be taken.
-   */
-  async function goingOn(
-    callId: string,
-    { question, line, reply }: {
-      readonly question: (reply: Reply<CallAnswer>) => CallMessage;
-      readonly line: Line;
-      readonly reply: Reply<CallAnswer>;
-    },
-    signal: AbortSignal,
-  ): Promise<(() => void) | null> {
-    const seen = await deps.ownerOf(callId, signal); // what changes while it is asked, is not taken
-    const answer = await askElsewhere(callId, question, signal);
-    if (answer !== null) {
-      return () => {
-        line.release();
-        reply(answer);
-      };
-    }
-    const taken = await takenOnce(callId, seen, signal);
-    if (taken === null) return null;
-    const outfit = await deps.outfit(taken.account, null, taken.graph);
-    if (outfit instanceof AppError) {
-      await deps.endCall(callId, outfit.code, signal);
-      throw outfit;
-    }
-    return () => {
-      const found = deps.findCall(callId); // asked twice at once
-      if (found !== null) line.release();
-      const { account: _, graph, ...settings } = taken;
-      const live = found ?? deps.startCall(
-        {
-          ...settings,
-          callId,
-          tenantId: deps.tenantId,
-          graph: withDefaults(graph, outfit.defaults),
-        },
-        line,
-        outfit,
-      );
-      if (live !== null) return void live.send(question(reply));
-      line.release();
-      reply({ type: "busy" });
-    };
-  }
-
-  /** Null: it does not answer in time, or nobody else has the call. */
-  async function askElsewhere(
-    callId: string,
-    question: (reply: Reply<CallAnswer>) => CallMessage,
-    signal: AbortSignal,
-  ): Promise<CallAnswer | null> {
-    const elsewhere = await deps.findElsewhere(callId);
-    if (elsewhere === null) return null;
-    try {
-      return await elsewhere.ask<CallAnswer>(question, { timeoutMs: OWNER_MS, signal });
-    } catch (error) {
-      signal.throwIfAborted();
-      deps.log.warn("the machine of a call does not answer: it is taken", { callId, error });
-      return null;
-    }
-  }
-
-  /** Whether the machine that has the call knows; that it is over, only if it says so in time. */
-  async function toldElsewhere(
-    callId: string,
-    news: Extract<CallMessage, { type: "progressed" }>,
-    { isOver, signal }: { readonly isOver: boolean; readonly signal: AbortSignal },
-  ): Promise<boolean> {
-    const elsewhere = await deps.findElsewhere(callId);
-    if (elsewhere === null) return false;
-    if (!isOver) {
-      elsewhere.send(news);
-      return true;
-    }
-    try {
-      const telling = (reply: Reply<void>): CallMessage => ({ ...news, reply });
-      await elsewhere.ask<void>(telling, { timeoutMs: OWNER_MS, signal });
-      return true;
-    } catch (error) {
-      signal.throwIfAborted();
-      deps.log.warn("the machine of a call does not answer: it is ended here", { callId, error });
-      return false;
-    }
-  }
-
-  /** Two that ask for a call at once get the same. */
-  function takenOnce(
-    callId: string,
-    seen: Owned | null,
-    signal: AbortSignal,
-  ): Promise<TakenCall | null> {
-    const before = taking.get(callId);
-    if (before !== undefined) return before;
-    const taken = deps.takeCall(callId, seen, signal).finally(() => taking.delete(callId));
-    taking.set(callId, taken);
-    return taken;
-  }
-
-  /** The stream of a call that is not here has ended, the carrier says. */
-  function resuming(
-    { callId, carrierCallId }: { readonly callId: string; readonly carrierCallId: string },
-    line: Line,
-    reply: Reply<CallAnswer>,
-  ): Work {
-    return async (signal) => {
-      const call = await deps.call(callId, signal);
-      const isOther = (call?.carrierCallId ?? carrierCallId) !== carrierCallId;
-      if (call === null || call.status === "ended" || isOther) {
-        return () => {
-          line.release();
-          if (call?.outcome === "failed" && !isOther) reply.fail(wentDown(callId));
-          else reply({ type: "hangUp" });
-        };
-      }
-      const question = (reply: Reply<CallAnswer>): CallMessage => ({
-        type: "resume",
-        carrierCallId,
-        reply,
-      });
-      const goOn = await goingOn(callId, { question, line, reply }, signal);
-      if (goOn === null) throw wentDown(callId);
-      return goOn;
-    };
-  }
-
-  /** A slot, then the row: of a call that is not written, or has been before, no slot is kept. */
-  async function admitted(
-    configVersion: number | null,
-    call: Omit<NewCall, "callId">,
-    signal: AbortSignal,
-  ): Promise<InsertedCall> {
-    const callId = deps.newCallId();
-    let isKept = false;
-    try {
-      const plan = await deps.admit({ callId, configVersion }, signal);
-      const inserted = await deps.insertCall({ callId, ...call }, plan, signal);
-      isKept = inserted.callId === callId;
-      return inserted;
-    } finally {
-      if (!isKept) deps.release(callId);
-    }
-  }
-
-  /** A call that cannot be held is on record all the same, with the reason. It has no slot, and does not count. */
-  async function recordRefusal(
-    { from, to, carrierCallId, account, channel = "phone" }: Ring,
-    agent: Agent,
-    refusal: AppError,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const callId = deps.newCallId();
-    const direction = "inbound" as const;
-    const call = { agent, direction, from, to, carrierCallId, placedBy: null, account, channel };
-    const inserted = await deps.insertCall({ callId, ...call }, null, signal);
-    if (!inserted.isEnded) await deps.endCall(inserted.callId, refusal.code, signal);
-  }
-
   /** Of a call that does not live here: asks the machine that holds it, or says why nothing can be done to it. */
   function elsewhere<T>(
     callId: string,
@@ -644,83 +267,6 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
     if (live === null) return enter(state, elsewhere(callId, reply, question), ctx);
     live.send(question(reply));
     return state;
-  }
-
-  /** What a caller who cannot be taken is told. Null: no waiting would help. */
-  function untaken(
-    ring: Ring,
-    lacks: Waiting["lacks"] | null,
-  ): CallAnswer {
-    const { carrierCallId, whenFull = "busy", waitingSinceMs: sinceMs = deps.wallMs() } = ring;
-    const place = whenFull === "busy" || lacks === null
-      ? null
-      : deps.wait({ carrierCallId, sinceMs, lacks });
-    if (place !== null) return { type: "wait", sinceMs, ...place };
-    deps.refused((ring.channel ?? "phone") === "phone" ? "callers" : "pages");
-    return { type: "busy" };
-  }
-
-  /** All lines are taken; one of them may be this very call, which the carrier announces again. */
-  function repeating(ring: Ring, reply: Reply<CallAnswer>, lacks: Waiting["lacks"] | null): Work {
-    const { carrierCallId } = ring;
-    return async (signal) => {
-      const callId = await deps.callOfCarrier(carrierCallId, signal);
-      const isHere = callId === null || deps.findCall(callId) !== null;
-      const elsewhere = isHere ? null : await deps.findElsewhere(callId);
-      const answer = await elsewhere?.ask<CallAnswer>((reply) => ({ type: "answer", reply }), {
-        signal,
-      });
-      return () => {
-        const live = callId === null ? null : deps.findCall(callId);
-        if (live !== null) handOver(live, carrierCallId, reply);
-        else reply(answer ?? untaken(ring, lacks));
-      };
-    };
-  }
-
-  /** The row first, so that the call is known before the phone rings; the call dials for itself. */
-  function placing(
-    request: Omit<Extract<DeskMessage, { type: "placeCall" }>, "type" | "reply">,
-    line: Line,
-    reply: Reply<{ callId: string }>,
-  ): Work {
-    return async (signal) => {
-      const { agentId, from: number } = request;
-      const agent = await deps.agent({ agentId, number }, signal);
-      const outfit = await deps.outfit(null, request.configVersion, agent?.graph ?? null);
-      if (outfit instanceof AppError) throw outfit;
-      if (agent === null) {
-        const message = `Cannot place a call: there is no agent "${request.agentId}"`;
-        throw new AppError("not_found", message, { field: "agentId" });
-      }
-      const { from, to, placedBy } = request;
-      const { account } = outfit;
-      const direction = "outbound" as const;
-      const { callId } = await admitted(
-        request.configVersion,
-        { agent, direction, from, to, carrierCallId: null, placedBy, account },
-        signal,
-      );
-      return () => {
-        const call = deps.startCall(
-          {
-            callId,
-            tenantId: deps.tenantId,
-            direction,
-            carrierCallId: null,
-            graph: withDefaults(agent.graph, outfit.defaults),
-            ...clipsOf(agent),
-            numbers: [to, from],
-          },
-          line,
-          outfit,
-        );
-        if (call !== null) return void call.send({ type: "dial", from, to, reply });
-        line.release();
-        deps.release(callId);
-        reply.fail(new AppError("draining", "Cannot place a call: this machine is draining"));
-      };
-    };
   }
 
   return {
@@ -863,21 +409,3 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
 
 /** Of a call that goes on here though all lines are taken: this machine held fewer when it was full. */
 const NO_LINE: Line = { release() {} };
-
-/** A call that was live, and whose actor is no more. */
-function wentDown(callId: string): AppError {
-  return new AppError("actor_stopped", `Call "${callId}" went with another process`);
-}
-
-/** What a tenant's own limits say no with. */
-function isRefusal(error: unknown): boolean {
-  return isCode(error, "busy") || isCode(error, "quota_exceeded");
-}
-
-function isCode(error: unknown, code: ErrorCode): boolean {
-  return error instanceof AppError && error.code === code;
-}
-
-function clipsOf({ clips }: Agent): { readonly clips?: readonly ClipRef[] } {
-  return clips === undefined ? {} : { clips };
-}

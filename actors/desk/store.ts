@@ -14,7 +14,7 @@ import { parseGraph } from "@/lib/workflow/graph.ts";
 import { type NumberLeg, onLeg } from "@/lib/workflow/leg.ts";
 import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
-import type { DeskDeps, NewCall } from "./desk.ts";
+import type { DeskDeps, NewCall } from "./desk_deps.ts";
 import type { Channel, Loss } from "@/actors/call/call.ts";
 
 /** A caller waits for an answer to the ring: the carrier's limit is far, the caller's patience is not. */

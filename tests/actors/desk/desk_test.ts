@@ -4,17 +4,14 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { callKind, type CallMessage } from "@/actors/call/call.ts";
 import {
-  type Agent,
   type CallAnswer,
   desk,
-  type DeskDeps,
   deskKind,
   IN_FLIGHT_MAX,
-  type NewCall,
   type Ring,
-  type TakenCall,
   WAITING_MAX,
 } from "@/actors/desk/desk.ts";
+import type { Agent, DeskDeps, NewCall, TakenCall } from "@/actors/desk/desk_deps.ts";
 import type { CallView } from "@/actors/desk/calls.ts";
 import type { Outfit } from "@/actors/desk/equipment.ts";
 import { errand } from "@/actors/desk/errand.ts";

@@ -196,6 +196,17 @@ export async function publicTalkOwner(sql: Sql, agentId: string): Promise<string
   return owner?.id ?? null;
 }
 
+/** Whose a page's call is that goes on, by what only that page can show; null: there is none. */
+export async function webCallOwner(
+  sql: Sql,
+  { callId, carrierCallId }: { readonly callId: string; readonly carrierCallId: string },
+): Promise<string | null> {
+  const [owner] = await sql<{ id: string }[]>`
+    select 'tenant_' || tenant_id as id
+    from web_call_owner(${uuidOf("call", callId)}, ${carrierCallId})`;
+  return owner?.id ?? null;
+}
+
 /** A call that no machine holds. */
 export interface LeftCall {
   /** Null: it has ended, and only its owner's row is left. */

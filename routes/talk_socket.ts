@@ -75,7 +75,7 @@ async function answer(
     if (shown === null || uuidOf("agent", agentId) === null) {
       throw new AppError("not_found", "No such socket");
     }
-    if (shown.type === "resume") return await comeBack(deps, shown);
+    if (shown.type === "resume") return await comeBack(deps, shown, { requestId, address });
     return await comeIn(deps, {
       ...{ agentId, origin, host, address, requestId },
       ticket: shown.ticket,
@@ -146,23 +146,9 @@ interface Coming {
 
 /** The ticket is spent, whatever comes of it. */
 async function comeIn(deps: TalkSocketDeps, coming: Coming): Promise<UpgradeAnswer> {
-  const { agentId, ticket, address, requestId } = coming;
-  const talker = await deps.gate.ask<Talker>(
-    (reply) => ({
-      type: "entry",
-      name: "redeemTalkTicket",
-      input: { ticket, agentId },
-      visitor: {
-        by: null,
-        person: null,
-        operator: null,
-        request: { requestId, address, idempotencyKey: null },
-        userAgent: "",
-      },
-      reply: reply as Reply<unknown>,
-    }),
-    { timeoutMs: ASK_MS },
-  );
+  const { agentId, ticket } = coming;
+  const redeemed = { name: "redeemTalkTicket", input: { ticket, agentId } } as const;
+  const talker = await enter<Talker>(deps, redeemed, coming);
   checkOrigin(deps, coming, talker.origin);
   const secret = newToken();
   const ring = {
@@ -181,14 +167,39 @@ async function comeIn(deps: TalkSocketDeps, coming: Coming): Promise<UpgradeAnsw
   return await takeIn(deps, answer, secret);
 }
 
-/** The page's socket was lost, and its call waits. */
+/** Asks the gate for a page. */
+async function enter<T>(
+  deps: TalkSocketDeps,
+  { name, input }: { readonly name: string; readonly input: unknown },
+  { requestId, address }: Pick<Coming, "requestId" | "address">,
+): Promise<T> {
+  return await deps.gate.ask<T>(
+    (reply) => ({
+      type: "entry",
+      ...{ name, input },
+      visitor: {
+        by: null,
+        person: null,
+        operator: null,
+        request: { requestId, address, idempotencyKey: null },
+        userAgent: "",
+      },
+      reply: reply as Reply<unknown>,
+    }),
+    { timeoutMs: ASK_MS },
+  );
+}
+
+/** The page's socket was lost, and its call waits; or its machine is gone, and the call goes on here. */
 async function comeBack(
   deps: TalkSocketDeps,
   { callId, secret }: Extract<Shown, { type: "resume" }>,
+  from: Pick<Coming, "requestId" | "address">,
 ): Promise<UpgradeAnswer> {
-  const tenantId = deps.tenantOf(callId);
-  if (tenantId === null) throw new AppError("not_found", "The call has ended");
   const carrierCallId = webCallId(secret);
+  const here = deps.tenantOf(callId);
+  const found = { name: "talkedCall", input: { callId, carrierCallId } } as const;
+  const tenantId = here ?? (await enter<{ tenantId: string }>(deps, found, from)).tenantId;
   const answer = await deps.desk(tenantId).ask<CallAnswer>(
     (reply) => ({ type: "resume", callId, carrierCallId, reply }),
     { timeoutMs: ASK_MS },

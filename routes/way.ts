@@ -27,6 +27,8 @@ import { resumedCall } from "./talk_socket.ts";
 
 /** https://fly.io/docs/networking/dynamic-request-routing/: the proxy tries for so long, then comes back. */
 const REPLAY = "timeout=2s;fallback=prefer_self";
+/** Pages come again within a second. */
+const UNREACHED_MAX = 1_000;
 /** What a machine that carries a socket adds: its name, and the proof that it is one of ours. */
 const CARRIED = "x-ringmaster-carried";
 
@@ -62,6 +64,8 @@ export function newWay(deps: WayDeps): Way {
   const { nodeId, pepper, edge, tunnels, log } = deps;
   let replayed = 0;
   let returned = 0;
+  /** Calls of pages whose machine could not be reached: who comes for one again is answered here, once. */
+  const unreached = new Set<string>();
 
   function proofOf(by: string, url: string): string {
     if (pepper === null) return "";
@@ -86,6 +90,7 @@ export function newWay(deps: WayDeps): Way {
     const named = namedBy(request);
     if (named === null || deps.isHere(named.callId)) return null;
     if (named.node !== null) return named.node === nodeId ? null : named.node;
+    if (unreached.delete(named.callId)) return null;
     if (!mayOpen(request)) return null; // it is refused here
     const holder = await deps.holderOf(named.callId);
     return holder === null || holder.nodeId === nodeId ? null : holder.nodeId;
@@ -110,6 +115,8 @@ export function newWay(deps: WayDeps): Way {
           return null;
         } catch (error) {
           if (!(error instanceof AppError)) throw error;
+          const page = resumedCall(request);
+          if (page !== null && unreached.size < UNREACHED_MAX) unreached.add(page);
           const requestId = newId("request");
           log.warn("socket not carried", { requestId, to, address, code: error.code, error });
           return { type: "refuse", status: STATUS_OF[error.code], body: problem(error, requestId) };

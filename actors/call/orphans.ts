@@ -83,8 +83,8 @@ export function newOrphans(deps: OrphansDeps): Orphans {
       );
       if (call === null || call.status === "ended") return "left";
       const { carrierCallId } = call;
-      const isPhone = call.carrier !== WEB_CARRIER && call.carrier !== ROOM_CARRIER;
-      if (!isPhone || carrierCallId === null) return await wrapUp(orphan); // nobody comes back for it
+      if (call.carrier === WEB_CARRIER) return "asked"; // its page comes back by itself
+      if (call.carrier === ROOM_CARRIER || carrierCallId === null) return await wrapUp(orphan);
       const account = way?.account ?? "house";
       const outfit = await equipment.outfit(tenantId, account, null);
       const redirect = outfit instanceof AppError ? undefined : outfit.carrier.redirect;

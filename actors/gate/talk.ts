@@ -1,6 +1,6 @@
 /** Entries of pages that come to talk: a ticket to an agent that anyone may talk to, and a ticket shown. */
 
-import { publicTalkOwner, talkTicketOwner } from "@/db/lookups.ts";
+import { publicTalkOwner, talkTicketOwner, webCallOwner } from "@/db/lookups.ts";
 import { insertTalkTicket, takeTalkTicket } from "@/db/talk_tickets.ts";
 import { getTenant } from "@/db/tenants.ts";
 import { isServed } from "@/lib/access.ts";
@@ -40,6 +40,17 @@ export const talkEntries = {
       await insertTalkTicket(sql, owner, { hash, agentId, origin: null, expiresAt, now });
     });
     return { ticket };
+  }),
+
+  /** Whose the call is that a page comes back to, wherever it was held. Throws not_found. */
+  talkedCall: entry(async (
+    lobby,
+    shown: { readonly callId: string; readonly carrierCallId: string },
+  ): Promise<{ tenantId: string }> => {
+    const { database } = lobby;
+    const owner = await database.lookup("calls", ENTRY_MS, (sql) => webCallOwner(sql, shown));
+    if (owner === null) throw new AppError("not_found", "The call has ended");
+    return { tenantId: owner };
   }),
 
   /** Spends the ticket. Throws forbidden for one that is none, was used, has expired or is for another agent. */

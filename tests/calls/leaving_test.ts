@@ -160,11 +160,23 @@ Deno.test("it stays when it is told so, before it is answered, and where nobody 
   assert.deepEqual([kit.givenUp, isClosed(kit)], [[], false]);
   await kit.close();
 
+  const room = setUp(undefined, { channel: "room" });
+  await room.connect();
+  room.leave("now");
+  await room.kit.clock.advance(1_000);
+  assert.deepEqual(room.givenUp, []);
+  await room.close();
+});
+
+Deno.test("a page's call leaves as one by phone: the page comes back by itself", async () => {
   const web = setUp(undefined, { channel: "web" });
-  await web.openPage(await web.answer());
+  const page = await web.openPage(await web.answer());
+  await web.kit.clock.advance(1_700);
   web.leave("now");
-  await web.kit.clock.advance(1_000);
-  assert.deepEqual(web.givenUp, []);
+  await web.kit.clock.advance(100);
+  assert.deepEqual(web.givenUp.map(({ types }) => types.at(-1)), ["leg_lost"]);
+  assert.equal(page.closed()?.[0], 1000, "which no page takes as a refusal");
+  assert.equal(page.of("over").length, 0, "it is not told that the call is over");
   await web.close();
 });
 

@@ -1,11 +1,22 @@
 /** A page's door, over real sockets: tickets let in once, from the right page, and a lost page comes back. */
 
 import assert from "node:assert/strict";
-import { DEMO_AGENT_ID } from "@/db/demo.ts";
+import type { CallEvent } from "@/actors/call/events.ts";
+import { storeAnswered } from "@/db/call_news.ts";
+import { insertCall } from "@/db/calls.ts";
+import { claimActor, insertNode } from "@/db/cluster.ts";
+import { DEMO_AGENT_ID, DEMO_TENANT_ID } from "@/db/demo.ts";
+import { appendEvents } from "@/db/events.ts";
+import { systemClock } from "@/lib/clock.ts";
 import { openSocket } from "@/lib/socket.ts";
 import { newToken } from "@/lib/ids.ts";
+import { webCallId } from "@/lib/talk.ts";
+import { demoAgent } from "@/lib/workflow/demo.ts";
+import { begin } from "@/lib/workflow/engine.ts";
+import { parseGraph } from "@/lib/workflow/graph.ts";
 import { CLOSE_CODES, TALK_PROTOCOL } from "@/routes/talk_socket.ts";
 import { testDatabase } from "@/tests/support/database.ts";
+import { DEADLINE_MS, newCall } from "@/tests/support/rows.ts";
 import { serverKit } from "@/tests/support/server.ts";
 
 const { open } = await testDatabase();
@@ -51,6 +62,7 @@ async function setUp() {
   }
 
   return {
+    database,
     kit,
     ticket,
     enter,
@@ -136,4 +148,62 @@ Deno.test("the page and its files are served with a policy that runs nothing but
     await response.body?.cancel();
     assert.equal(response.status, 200, file);
   }
+});
+
+Deno.test("a page whose machine is gone comes back to another, and hears the rest of the sentence", async () => {
+  await using it = await setUp();
+  const { database, kit } = it;
+  const lookup = <T>(work: Parameters<typeof database.lookup<T>>[2]): Promise<T> =>
+    database.lookup("rest", DEADLINE_MS, work);
+  const at = { address: "127.0.0.1:1", region: "local", version: "1", weight: 10 };
+  const boot = await lookup(async (sql) => ({
+    nodeId: "killed",
+    incarnation: await insertNode(sql, { nodeId: "killed", ...at }),
+  }));
+  const secret = newToken();
+  const call = newCall(DEMO_AGENT_ID, { carrier: "web", carrierCallId: webCallId(secret) });
+  const now = systemClock.date();
+  const told: readonly CallEvent[] = [
+    { type: "call_started", direction: "inbound" },
+    { type: "leg_started", epoch: 1 },
+    { type: "workflow_moved", workflow: begin(parseGraph(demoAgent)).state },
+    { type: "speech_given", turn: 1, text: "How can I help you today?", isOpen: false },
+    { type: "speech_heard", turn: 1, words: 4 },
+  ];
+  await database.asTenant("rest", DEMO_TENANT_ID, DEADLINE_MS, async (sql) => {
+    await insertCall(sql, DEMO_TENANT_ID, call);
+    await storeAnswered(sql, DEMO_TENANT_ID, call.id, now);
+    const rows = told.map(({ type, ...payload }, nth) => ({
+      ...{ tenantId: DEMO_TENANT_ID, conversationId: call.id, seq: nth + 1, type, payload },
+      at: now,
+    }));
+    await appendEvents(sql, rows);
+  });
+  await lookup((sql) => claimActor(sql, { kind: "call", id: call.id }, boot));
+
+  const url = `ws://127.0.0.1:${kit.server.port}/talk/${DEMO_AGENT_ID}/socket`;
+  const come = (with_: string) =>
+    openSocket(url, { protocols: [TALK_PROTOCOL, `resume.${call.id}.${with_}`] });
+  await assert.rejects(come(secret), "its machine was thought to be there");
+  assert.equal(await it.enter(`resume.${call.id}.${newToken()}`), CLOSE_CODES.not_found);
+  await assert.rejects(come(secret), "each time once");
+  const page = await come(secret);
+  const words = await new Promise<string>((resolve) => {
+    let heard = "";
+    page.listen({
+      message(data) {
+        if (typeof data !== "string") return;
+        const message = JSON.parse(data);
+        if (message.type === "admitted") {
+          assert.deepEqual([message.callId, message.resume], [call.id, secret]);
+          page.send(JSON.stringify({ type: "start", version: 1 }));
+        }
+        if (message.type === "words") heard += `${message.words.join(" ")} `;
+        if (heard.includes("?")) resolve(heard.trim());
+      },
+      closed: (code, why) => resolve(`${code} ${why}`),
+    });
+  });
+  assert.equal(words, "you today?");
+  page.close(1000, "");
 });

@@ -6,6 +6,7 @@ import {
   callKind,
   type CallMessage,
   type CallSettings,
+  type Channel,
   type EndedCall,
   type Loss,
 } from "@/actors/call/call.ts";
@@ -42,7 +43,7 @@ export interface CallKitOptions {
   readonly nth?: number;
   readonly direction?: "inbound" | "outbound";
   /** `web`: `openPage` opens its socket. */
-  readonly channel?: "phone" | "web";
+  readonly channel?: Channel;
   /** Why the call goes on here, from its events. Absent: it begins here. */
   readonly after?: Loss;
   /** Seeds the scheduler; first come, first served when absent. */

@@ -117,9 +117,12 @@ export function givenUp(
   return state.taping === null ? stays : goOnTaping(call, stays, state.taping.pauses, ctx);
 }
 
-/** Somebody asks what is next, and there is something to go on with: not before it was answered, nor at its end. */
-function mayLeave({ isAsked }: CallFacts, { phase, answeredAt, ending }: CallState): boolean {
-  return isAsked && answeredAt !== null && ending === null &&
+/** A carrier or a page comes back for it, and there is something to go on with: not before it was answered, nor at its end. */
+function mayLeave(
+  { isAsked, isWeb }: CallFacts,
+  { phase, answeredAt, ending }: CallState,
+): boolean {
+  return (isAsked || isWeb) && answeredAt !== null && ending === null &&
     (phase === "live" || phase === "connecting");
 }
 

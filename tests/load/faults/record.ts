@@ -4,7 +4,7 @@ import type { Database } from "@/db/client.ts";
 import { asJson } from "@/db/json.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { uuidOf } from "@/lib/ids.ts";
-import { playedWords } from "@/tests/support/heard.ts";
+import { compareHeard, playedWords, type StoredUtterance } from "@/tests/support/heard.ts";
 import { type Fallen, plain } from "./calls.ts";
 import { countWrites, type StaleWrite, staleWrites } from "@/tests/support/write_witness.ts";
 
@@ -32,7 +32,7 @@ export interface Verdict {
   readonly staleFrames: number;
   /** Gaps in the order of events, and what the caller said that is not on record. */
   readonly eventsLost: number;
-  /** Calls in whose transcript stands more than was heard. */
+  /** Words of the agent's on record that the caller did not hear. */
   readonly unheard: number;
   /** Calls that have ended, and that a machine which is not dead owns still. */
   readonly owned: number;
@@ -67,8 +67,9 @@ export async function judge(database: Database, all: readonly Fallen[]): Promise
     const missed = untaken(fallen, record);
     for (const line of missed) count(why, `"${line}" not in ${JSON.stringify(record.taken)}`);
     eventsLost += record.lastSeq - record.events + missed.length;
-    const heard = phoned.streams.flatMap(playedWords).length;
-    if (record.said.split(/\s+/).length > heard) unheard++;
+    const { extra } = compareHeard(record.said, phoned.streams.flatMap(playedWords), []);
+    unheard += extra.length;
+    if (extra.length > 0) count(why, `on record, and not heard: ${extra.join(" ")}`);
   }
   const stale = await staleWrites(database);
   for (const write of stale) count(why, told(write));
@@ -122,8 +123,8 @@ interface OnRecord {
   /** Events `call_ended`, and `call.ended` that went to who listens. */
   readonly ends: number;
   readonly told: number;
-  /** The agent's words that the transcript holds. */
-  readonly said: string;
+  /** What the agent said. */
+  readonly said: readonly StoredUtterance[];
   /** What the caller said, a turn each. */
   readonly taken: readonly string[];
   readonly isOwned: boolean;
@@ -154,8 +155,8 @@ async function read(database: Database, ids: readonly string[]): Promise<readonl
         (count(*) filter (where e.type = 'call_ended'))::int as ends,
         (select count(*)::int from outbox o
           where o.type = 'call.ended' and o.payload ->> 'id' = 'call_' || c.id) as told,
-        coalesce(string_agg(e.payload ->> 'text', ' ')
-          filter (where e.type = 'agent_said'), '') as said,
+        coalesce(jsonb_agg(e.payload order by e.seq)
+          filter (where e.type = 'agent_said'), '[]') as said,
         coalesce(jsonb_agg(e.payload ->> 'text' order by e.seq)
           filter (where e.type = 'caller_said'), '[]') as taken,
         exists (select 1 from actor_owner o join node n using (node_id, incarnation)

@@ -5,6 +5,7 @@ import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { DEMO_NUMBER } from "@/db/demo.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
+import { repeatOf } from "@/lib/workflow/phrases.ts";
 import { type Caller, newCaller } from "@/tests/support/caller.ts";
 import { playedWords } from "@/tests/support/heard.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
@@ -21,6 +22,8 @@ export interface Fault {
   readonly silentFrom: "streamEnd" | "fault";
   /** What was said to its end before a stream ended is on record: nobody says it again. */
   readonly isOrderly: boolean;
+  /** What is said after the fault, on a stream that goes on, is on no record. */
+  readonly isForgotten?: true;
 }
 
 export const NO_FAULT: Fault = { atMs: Infinity, silentFrom: "streamEnd", isOrderly: true };
@@ -71,9 +74,13 @@ export async function ring(
   { graph, lines, fault }: Script & { readonly fault: () => Fault },
 ): Promise<Fallen> {
   const callers: Caller[] = []; // one a stream
-  const questions = questionsOf(graph).map(plain);
+  const asks = questionsOf(graph);
+  const toRepeat = asks.length; // its number among the questions
+  const again = graph.language === null ? null : repeatOf(graph.language);
+  const questions = [...asks, ...(again === null ? [] : [again])].map(lastSentence).map(plain);
   const faults: Fault[] = []; // the last one when the stream after the first, second, … began
   let said = 0;
+  let lastLine = 0;
   let spokeUntil = -Infinity;
 
   function streamed(stream: MediaStream): void {
@@ -91,12 +98,17 @@ export async function ring(
       clock: systemClock,
       stream,
       lines: [],
-      next: () => lines[askedLast(stream, questions, spokeUntil) ?? said] ?? null,
+      next() {
+        const asked = askedLast(stream, questions, spokeUntil);
+        const nth = asked === toRepeat ? lastLine : asked ?? said;
+        return lines[nth] ?? null;
+      },
       patienceMs: PATIENCE_MS,
       isTheirTurn,
       hangUp: () => phoned?.hangUp(),
       said({ text, endsAtMs }) {
-        said = lines.indexOf(text) + 1;
+        lastLine = lines.indexOf(text);
+        said = lastLine + 1;
         spokeUntil = endsAtMs;
       },
     }));
@@ -123,20 +135,20 @@ export async function ring(
   return {
     phoned: up,
     callId: callIdOf(up),
-    finished: callers.flatMap((caller, nth) =>
-      caller.lines.filter(({ endsAtMs }) => endsAtMs < (until[nth] ?? -Infinity) - NEWS_MS)
-        .map(({ text }) => text)
-    ),
+    finished: finishedOf(callers, until, faults),
     silencesMs: silencesOf(up, callers, until),
     staleFrames: staleFramesOf(up.streams),
   };
 }
 
-/** The last sentence of each question of the graph, in its order. */
 function questionsOf({ nodes }: Graph): string[] {
   return nodes.flatMap((node) => "variables" in node ? node.variables : []).flatMap(({ ask }) =>
-    ask?.split(/(?<=[.?!])\s+/).slice(-1) ?? []
+    ask ?? []
   );
+}
+
+function lastSentence(text: string): string {
+  return text.split(/(?<=[.?!])\s+/).at(-1) ?? text;
 }
 
 /** The number of the question that the caller heard last since then; null: none. */
@@ -168,6 +180,19 @@ function carriedUntil({ log }: FakeCall, faults: readonly Fault[]): number[] {
   return ends.map(({ atMs: ended }, nth) => {
     const { silentFrom, atMs } = faults[nth] ?? NO_FAULT;
     return silentFrom === "fault" ? Math.min(ended, atMs) : ended;
+  });
+}
+
+/** What the caller said to its end, so that it was to be recorded. */
+function finishedOf(
+  callers: readonly Caller[],
+  until: readonly number[],
+  faults: readonly Fault[],
+): string[] {
+  return callers.flatMap(({ lines }, nth) => {
+    const { isForgotten, atMs } = faults[nth] ?? NO_FAULT;
+    const last = Math.min(until[nth] ?? -Infinity, isForgotten ? atMs : Infinity) - NEWS_MS;
+    return lines.filter(({ endsAtMs }) => endsAtMs < last).map(({ text }) => text);
   });
 }
 

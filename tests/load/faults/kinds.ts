@@ -15,7 +15,7 @@ export interface StrikeOptions {
   readonly awayMs: number;
 }
 
-export interface KindOfFault extends Pick<Fault, "silentFrom" | "isOrderly"> {
+export interface KindOfFault extends Omit<Fault, "atMs"> {
   readonly needs?: GroundNeeds;
   /** New calls come while it lasts. */
   readonly ringsOn?: true;
@@ -68,9 +68,10 @@ export const KINDS = {
       await ground.hosts.comeBack(victim);
     },
   },
-  /** One machine, and it alone, does not reach the database. */
+  /** One machine, and it alone, does not reach the database. It talks on until others have its calls. */
   cutoff: {
     ...ONE_DIES,
+    isForgotten: true,
     needs: { wires: true },
     async strike({ ground }, { victim, leases }) {
       const wire = await ground.wireOf(victim);

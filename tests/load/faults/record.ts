@@ -4,7 +4,7 @@ import type { Database } from "@/db/client.ts";
 import { asJson } from "@/db/json.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { uuidOf } from "@/lib/ids.ts";
-import { compareHeard, playedWords, type StoredUtterance } from "@/tests/support/heard.ts";
+import { type PlayedWord, playedWords } from "@/tests/support/heard.ts";
 import { type Fallen, plain } from "./calls.ts";
 import { countWrites, type StaleWrite, staleWrites } from "@/tests/support/write_witness.ts";
 
@@ -67,7 +67,7 @@ export async function judge(database: Database, all: readonly Fallen[]): Promise
     const missed = untaken(fallen, record);
     for (const line of missed) count(why, `"${line}" not in ${JSON.stringify(record.taken)}`);
     eventsLost += record.lastSeq - record.events + missed.length;
-    const { extra } = compareHeard(record.said, phoned.streams.flatMap(playedWords), []);
+    const extra = unheardOf(record.said, phoned.streams.flatMap(playedWords));
     unheard += extra.length;
     if (extra.length > 0) count(why, `on record, and not heard: ${extra.join(" ")}`);
   }
@@ -114,6 +114,17 @@ function untaken({ finished }: Fallen, record: OnRecord): readonly string[] {
   return [...new Set(finished)].filter((text) => !taken.includes(beginning(text)));
 }
 
+/** Words on record that were not heard, in this order; what was heard and is not on record does not matter. */
+function unheardOf(said: string, played: readonly PlayedWord[]): readonly string[] {
+  let at = 0;
+  return said.split(/\s+/).filter((word) => {
+    if (word === "") return false;
+    const found = played.findIndex(({ text }, nth) => nth >= at && text === word);
+    if (found !== -1) at = found + 1;
+    return found === -1;
+  });
+}
+
 interface OnRecord {
   readonly id: string;
   readonly outcome: string | null;
@@ -123,8 +134,8 @@ interface OnRecord {
   /** Events `call_ended`, and `call.ended` that went to who listens. */
   readonly ends: number;
   readonly told: number;
-  /** What the agent said. */
-  readonly said: readonly StoredUtterance[];
+  /** The agent's words that the transcript holds. */
+  readonly said: string;
   /** What the caller said, a turn each. */
   readonly taken: readonly string[];
   readonly isOwned: boolean;
@@ -155,8 +166,8 @@ async function read(database: Database, ids: readonly string[]): Promise<readonl
         (count(*) filter (where e.type = 'call_ended'))::int as ends,
         (select count(*)::int from outbox o
           where o.type = 'call.ended' and o.payload ->> 'id' = 'call_' || c.id) as told,
-        coalesce(jsonb_agg(e.payload order by e.seq)
-          filter (where e.type = 'agent_said'), '[]') as said,
+        coalesce(string_agg(e.payload ->> 'text', ' ' order by e.seq)
+          filter (where e.type = 'agent_said'), '') as said,
         coalesce(jsonb_agg(e.payload ->> 'text' order by e.seq)
           filter (where e.type = 'caller_said'), '[]') as taken,
         exists (select 1 from actor_owner o join node n using (node_id, incarnation)

@@ -113,6 +113,17 @@ const SERVED_IN_DRAIN = [
 const STOP_MS = 5_000;
 const FLUSH_MS = 10_000;
 const LOOKUP_MS = 1_000;
+/** A carrier takes its time over a call that is to be placed. */
+const PLACE_MS = 20_000;
+/** Who wants to be called back hangs up first. */
+const CALL_BACK_MS = 10_000;
+/** Whose acts those are that follow from full lines. */
+const ADMISSION = {
+  actorKind: "system",
+  actorId: "admission",
+  requestId: null,
+  address: null,
+} as const;
 /** The rest of the start waits for it, and goes on without it. */
 const JOIN_MS = 5_000;
 /** Whoever saves a credential waits for its provider. OpenAI's list of models is the longest answer. */
@@ -247,6 +258,13 @@ export function openHouse(options: HouseOptions): House {
     askProvider: askProviderOf(options),
     livekit: (tenantId, version) => equipment.livekit(tenantId, version),
     houseLiveKit: () => equipment.houseLiveKit(),
+    async placeCall(tenantId, { callId, agentId, from, to }, signal) {
+      const call = { callId, agentId, from, to, configVersion: null, placedBy: null };
+      await system.at(deskKind, tenantId).ask<{ callId: string }>(
+        (reply) => ({ type: "placeCall", ...call, reply }),
+        { timeoutMs: PLACE_MS, signal },
+      );
+    },
     rooms: newRooms({
       ...roomsProcessOf(config, clock),
       livekit: (tenantId, version) => equipment.livekit(tenantId, version),
@@ -323,7 +341,7 @@ export function openHouse(options: HouseOptions): House {
       act({
         ...{ database, clock, tenantId, pool: "jobs", deadlineMs: LOOKUP_MS },
         committed: services,
-        actor: { actorKind: "system", actorId: "admission", requestId: null, address: null },
+        actor: ADMISSION,
       }, ({ emit }) => emit("capacity.refused", told)),
   });
   const queue = newQueue({ clock, heldBy: tokens.heldBy });
@@ -554,6 +572,22 @@ export function openHouse(options: HouseOptions): House {
       takeLine: (work, carrierCallId) => switchboard.takeLine(work, tenantId, carrierCallId),
       wait: (caller) => switchboard.wait({ tenantId, ...caller }),
       leaveQueue: switchboard.leaveQueue,
+      async wantCallback({ carrierCallId, agentId, from, to }) {
+        const wantedAt = clock.date();
+        const payload = {
+          callId: newId("call"),
+          agentId,
+          from,
+          to,
+          wantedAt: wantedAt.toISOString(),
+        };
+        const runAt = new Date(wantedAt.getTime() + CALL_BACK_MS);
+        await act({
+          ...{ database, clock, tenantId, pool: "calls", deadlineMs: LOOKUP_MS },
+          committed: services,
+          actor: ADMISSION,
+        }, ({ enqueue }) => enqueue({ kind: "callback", key: carrierCallId, payload, runAt }));
+      },
       refused: (who) => refusals.count(tenantId, who),
       wallMs: () => clock.date().getTime(),
       startCall: switchboard.start,

@@ -80,6 +80,28 @@ export async function getCall(sql: Sql, tenantId: string, callId: string): Promi
   return call ?? null;
 }
 
+/** Has there been a call between two numbers since then, either way, but for this one, that was taken? */
+export async function hasTalkedSince(
+  sql: Sql,
+  tenantId: string,
+  { ours, theirs, exceptId }: {
+    readonly ours: string;
+    readonly theirs: string;
+    readonly exceptId: string;
+  },
+  since: Date,
+): Promise<boolean> {
+  const tenant = uuidOf("tenant", tenantId);
+  const [row] = await sql`
+    select 1 from call
+    where tenant_id = ${tenant} and started_at > ${since} and id <> ${uuidOf("call", exceptId)}
+      and ((from_number = ${theirs} and to_number = ${ours})
+        or (from_number = ${ours} and to_number = ${theirs}))
+      and (status <> 'ended' or answered_at is not null)
+    limit 1`;
+  return row !== undefined;
+}
+
 /** Null: no such call. */
 export async function getCallWay(
   sql: Sql,

@@ -41,6 +41,17 @@ export interface EventPayloads {
     readonly from: string;
     readonly until: string;
   };
+  /** A caller who wanted to be called back was (`callId`), or has called again, or no line came free in an hour. */
+  readonly "callback.ended": {
+    /** Ours. */
+    readonly from: string;
+    /** The caller's. */
+    readonly to: string;
+    readonly wantedAt: string;
+    readonly outcome: "placed" | "called_again" | "expired";
+    /** Null: none was placed. */
+    readonly callId: string | null;
+  };
   readonly "agent.published": {
     readonly agentId: string;
     readonly version: number;
@@ -83,6 +94,7 @@ export const EVENT_TYPES = [
     "transcript.ready",
     "recording.ended",
     "capacity.refused",
+    "callback.ended",
     "agent.published",
     "member.invited",
   ] as const,

@@ -29,6 +29,8 @@ export const SENTENCES = {
     position === 1
       ? "All our lines are busy. You are next in line. Please hold."
       : `All our lines are busy. You are number ${position} in line. Please hold.`,
+  callBackOffered: "Or press 1, and we call you back.",
+  callBackWanted: "We will call you back as soon as a line is free. Goodbye.",
   busy: "Sorry, all our lines are busy. Please call again later.",
   unreachable: "Sorry, nobody could be reached. Please call again later.",
   failed: "Sorry, something went wrong. Please call again later.",
@@ -44,6 +46,8 @@ const Form = z.object({
   /** `inbound`, `outbound-api`, `outbound-dial`. */
   Direction: z.string().max(32).default("inbound"),
 });
+/** `Digits`: the key that a caller who waits has pressed. */
+const Voice = Form.extend({ Digits: z.string().max(32).optional() });
 /**
  * `DialCallStatus` is there when a number that we had dialed for the caller is done. `SessionId`: of a relay,
  * whose socket does not say that the caller has hung up; `CallStatus` does.
@@ -71,6 +75,8 @@ const VoiceQuery = z.strictObject({
   /** Of a caller who waits for a line: since when, as we have told the carrier. */
   waitingSince: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
 });
+/** As the offer says. */
+const CALL_BACK_KEY = "1";
 /** A caller who waits asks again after so long. */
 const WAIT_S = 4;
 /** By a trunk of its own over SIP, or as a media stream. */
@@ -108,7 +114,7 @@ export function twilio(deps: AppDeps): Hono<Env> {
     .use(signed(deps))
     .use(passOn(deps))
     .on("POST", ["/voice", `${OWN}/voice`], async (c) => {
-      const { CallSid, ...webhook } = readForm(c.var.signedForm, Form);
+      const { CallSid, Digits, ...webhook } = readForm(c.var.signedForm, Voice);
       const { agentId, leg, waitingSince } = check(c.req.query(), VoiceQuery);
       const ringing = waitingSince === undefined;
       if (
@@ -130,7 +136,12 @@ export function twilio(deps: AppDeps): Hono<Env> {
         ...(ringing ? {} : { waitingSinceMs: waitingSince }),
         ...(leg === undefined ? {} : { leg }),
       } as const;
-      const answer = await deps.desk(owner.tenantId).ask<CallAnswer>(
+      const desk = deps.desk(owner.tenantId);
+      if (!ringing && Digits === CALL_BACK_KEY && owner.whenFull === "callback") {
+        await desk.ask<void>((reply) => ({ type: "callBack", ring, reply }), { deadline });
+        return speak(c, { type: "say", sentence: SENTENCES.callBackWanted }, { type: "hangUp" });
+      }
+      const answer = await desk.ask<CallAnswer>(
         (reply) => ({ type: "ring", ring, reply }),
         { deadline },
       );
@@ -317,13 +328,7 @@ function toVerbs(
       if (ringing) return [{ type: "rejectBusy" }];
       return [{ type: "say", sentence: SENTENCES.busy }, { type: "hangUp" }];
     case "wait":
-      return [
-        ...(answer.isTold
-          ? [{ type: "say", sentence: SENTENCES.wait(answer.position) } as const]
-          : []),
-        { type: "pause", seconds: WAIT_S },
-        { type: "redirect", url: publicUrl + waitPath(answer.sinceMs) },
-      ];
+      return toHold(answer, publicUrl + waitPath(answer.sinceMs));
     case "refused":
       return [{ type: "say", sentence: answer.sentence }, { type: "hangUp" }];
     case "transfer": // the carrier tells at the resume URL how that came out
@@ -331,6 +336,21 @@ function toVerbs(
     case "hangUp":
       return [{ type: "hangUp" }];
   }
+}
+
+/** Waits, and asks again; who may be called back is told so, and heard, meanwhile. */
+function toHold(
+  { position, isTold, mayBeCalledBack }: Extract<CallAnswer, { type: "wait" }>,
+  url: string,
+): Verb[] {
+  const place = SENTENCES.wait(position);
+  const again = { type: "redirect", url } as const;
+  if (mayBeCalledBack) {
+    const sentence = isTold ? `${place} ${SENTENCES.callBackOffered}` : null;
+    return [{ type: "gatherKey", sentence, seconds: WAIT_S, actionUrl: url }, again];
+  }
+  const said = isTold ? [{ type: "say", sentence: place } as const] : [];
+  return [...said, { type: "pause", seconds: WAIT_S }, again];
 }
 
 function speak(c: Context<Env>, ...verbs: readonly Verb[]): Response {

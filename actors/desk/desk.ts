@@ -56,7 +56,7 @@ export type CallAnswer =
   }
   | { readonly type: "busy" }
   /** No line is free yet: they are to ask again with `sinceMs`, and be told their place in line if `isTold`. */
-  | { readonly type: "wait"; readonly sinceMs: number } & Place
+  | { readonly type: "wait"; readonly sinceMs: number; readonly mayBeCalledBack: boolean } & Place
   | { readonly type: "refused"; readonly sentence: string }
   /** Dials another number for the caller, E.164, and is done with the call. */
   | { readonly type: "transfer"; readonly to: string }
@@ -79,6 +79,8 @@ export type DeskMessage =
   }
   /** The carrier says who has answered a call of ours; nobody, where the call is no more. */
   | { type: "carrierJudged"; callId: string; carrierCallId: string; by: CarrierAnswerer }
+  /** A caller who waits wants to be called back instead: durable when it is answered. */
+  | { type: "callBack"; ring: Ring; reply: Reply<void> }
   /** End a live call. Fails with not_found, or with conflict when it has ended. */
   | { type: "hangUp"; callId: string; reply: Reply<void> }
   /** As `hangUp`, for what may be done to a live call. */
@@ -91,6 +93,8 @@ export type DeskMessage =
    */
   | {
     type: "placeCall";
+    /** One that is there already is not placed again. Absent: a new one. */
+    callId?: string;
     configVersion: number | null;
     placedBy: string | null;
     agentId: string;
@@ -146,7 +150,10 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   const asking = new Map<string, Reply<CallAnswer>[]>();
 
   const { goingOn, resuming, toldElsewhere } = newGoingOn(deps);
-  const { ringing, repeating, untaken, placing } = newCalls(deps, { goingOn, handOver });
+  const { ringing, repeating, untaken, callingBack, placing } = newCalls(deps, {
+    goingOn,
+    handOver,
+  });
 
   /** A carrier that repeats its announcement gets the answer to the first; null: that is on its way. */
   function join(carrierCallId: string, reply: Reply<CallAnswer>): Reply<CallAnswer> | null {
@@ -343,6 +350,8 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
         };
         return enter(state, { work, failed: () => {} }, ctx);
       },
+      callBack: (state, { ring, reply }, ctx) =>
+        enter(state, { work: callingBack(ring, reply), failed: reply.fail }, ctx),
       hangUp: (state, { callId, reply: asked }, ctx) =>
         command(state, ctx, callId, asked, (reply) => ({ type: "hangUp", reply })),
       control: (state, { callId, command: given, by, reply: asked }, ctx) =>

@@ -67,6 +67,14 @@ export interface TakenCall
   readonly after: Loss;
 }
 
+/** A caller who is to be called back: from our number, to theirs. */
+export interface Back {
+  readonly carrierCallId: string;
+  readonly agentId: string;
+  readonly from: string;
+  readonly to: string;
+}
+
 /** Everything here is bound to the desk's tenant. */
 export interface DeskDeps {
   readonly tenantId: string;
@@ -128,6 +136,8 @@ export interface DeskDeps {
   wait(caller: Omit<Waiting, "tenantId">): Place | null;
   /** A caller who may have waited is gone. */
   leaveQueue(carrierCallId: string): void;
+  /** Has a caller called back once a line is free; the same carrier's call once. */
+  wantCallback(caller: Back, signal: AbortSignal): Promise<void>;
   /** Counts a call that was refused for want of a line or a slot. */
   refused(who: Refused): void;
   /** Milliseconds of the wall clock. */

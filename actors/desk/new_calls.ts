@@ -8,7 +8,7 @@ import type { ClipRef } from "@/lib/clip_library.ts";
 import { AppError, type ErrorCode } from "@/lib/errors.ts";
 import { withDefaults } from "@/lib/workflow/graph.ts";
 import type { CallAnswer, DeskMessage, Ring } from "./desk.ts";
-import type { Agent, DeskDeps, InsertedCall, NewCall, Work } from "./desk_deps.ts";
+import type { Agent, Back, DeskDeps, InsertedCall, NewCall, Work } from "./desk_deps.ts";
 import { type GoingOn, wentDown } from "./going_on.ts";
 
 export interface NewCalls {
@@ -17,6 +17,8 @@ export interface NewCalls {
   repeating(ring: Ring, reply: Reply<CallAnswer>, lacks: Waiting["lacks"] | null): Work;
   /** What a caller who cannot be taken is told. `lacks` null: no waiting would help. */
   untaken(ring: Ring, lacks: Waiting["lacks"] | null): CallAnswer;
+  /** Has a caller who waits called back instead: durable when it is answered. */
+  callingBack(ring: Ring, reply: Reply<void>): Work;
   placing(
     request: Omit<Extract<DeskMessage, { type: "placeCall" }>, "type" | "reply">,
     line: Line,
@@ -115,8 +117,8 @@ export function newCalls(
     configVersion: number | null,
     call: Omit<NewCall, "callId">,
     signal: AbortSignal,
+    callId = deps.newCallId(),
   ): Promise<InsertedCall> {
-    const callId = deps.newCallId();
     let isKept = false;
     try {
       const plan = await deps.admit({ callId, configVersion }, signal);
@@ -151,7 +153,8 @@ export function newCalls(
     const place = whenFull === "busy" || lacks === null
       ? null
       : deps.wait({ carrierCallId, sinceMs, lacks });
-    if (place !== null) return { type: "wait", sinceMs, ...place };
+    const mayBeCalledBack = whenFull === "callback" && backOf(ring) !== null;
+    if (place !== null) return { type: "wait", sinceMs, mayBeCalledBack, ...place };
     deps.refused((ring.channel ?? "phone") === "phone" ? "callers" : "pages");
     return { type: "busy" };
   }
@@ -181,7 +184,13 @@ export function newCalls(
     reply: Reply<{ callId: string }>,
   ): Work {
     return async (signal) => {
-      const { agentId, from: number } = request;
+      const { agentId, from: number, callId: known } = request;
+      if (known !== undefined && await deps.call(known, signal) !== null) {
+        return () => {
+          line.release();
+          reply({ callId: known });
+        };
+      }
       const agent = await deps.agent({ agentId, number }, signal);
       const outfit = await deps.outfit(null, request.configVersion, agent?.graph ?? null);
       if (outfit instanceof AppError) throw outfit;
@@ -192,11 +201,18 @@ export function newCalls(
       const { from, to, placedBy } = request;
       const { account } = outfit;
       const direction = "outbound" as const;
-      const { callId } = await admitted(
+      const { callId, isNew } = await admitted(
         request.configVersion,
         { agent, direction, from, to, carrierCallId: null, placedBy, account },
         signal,
+        known,
       );
+      if (!isNew) { // placed by another in this very moment
+        return () => {
+          line.release();
+          reply({ callId });
+        };
+      }
       return () => {
         const call = deps.startCall(
           {
@@ -219,7 +235,26 @@ export function newCalls(
     };
   }
 
-  return { ringing, repeating, untaken, placing };
+  function callingBack(ring: Ring, reply: Reply<void>): Work {
+    return async (signal) => {
+      const back = backOf(ring);
+      if (back === null) throw new AppError("conflict", "This caller cannot be called back");
+      await deps.wantCallback(back, signal);
+      return () => {
+        deps.leaveQueue(ring.carrierCallId);
+        reply();
+      };
+    };
+  }
+
+  return { ringing, repeating, untaken, callingBack, placing };
+}
+
+const E164 = /^\+[1-9]\d{6,14}$/;
+
+/** Null: their number is withheld, or nobody would call. */
+function backOf({ carrierCallId, agentId, from: to, to: from }: Ring): Back | null {
+  return agentId === null || !E164.test(to) ? null : { carrierCallId, agentId, from, to };
 }
 
 /** What a tenant's own limits say no with. */

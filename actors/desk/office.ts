@@ -63,6 +63,17 @@ export interface Services extends Committed {
   readonly askProvider: CheckCredential;
   /** The LiveKit project of a tenant, at least as new as this version of its configuration; as `Equipment.livekit`. */
   livekit(tenantId: string, configVersion: number | null): Promise<LiveKitProject>;
+  /** Has a tenant's desk place a call of this id, unless there is one: as `placeCall` of it, by the house. */
+  placeCall(
+    tenantId: string,
+    call: {
+      readonly callId: string;
+      readonly agentId: string;
+      readonly from: string;
+      readonly to: string;
+    },
+    signal: AbortSignal,
+  ): Promise<void>;
   /** The way of agents into LiveKit's rooms. */
   readonly rooms: Rooms;
   /** As `Equipment.houseLiveKit`. */

@@ -55,6 +55,7 @@ async function setUp() {
       findCall: () => null,
       wait: () => null,
       refused: () => {},
+      wantCallback: () => Promise.resolve(),
       leaveQueue: () => {},
       wallMs: () => 0,
       findAnnounced: () => null,

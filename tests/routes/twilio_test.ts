@@ -257,7 +257,8 @@ Deno.test("a webhook of a tenant's own account is verified by the gate, as it ca
 });
 
 Deno.test("a caller who waits is told their place when it is news, and asks again with the time they came", async () => {
-  const waiting = { type: "wait", sinceMs: 1_000, position: 2, isTold: true } as const;
+  const place = { sinceMs: 1_000, position: 2, isTold: true };
+  const waiting = { type: "wait", mayBeCalledBack: false, ...place } as const;
   const first = setUp({ answer: waiting });
   const path = `/twilio/voice?agentId=${AGENT}`;
   const again = `${PUBLIC_URL}${path}&waitingSince=1000`;
@@ -274,6 +275,44 @@ Deno.test("a caller who waits is told their place when it is news, and asks agai
   assert.deepEqual(verbs, [{ type: "Pause", seconds: 4 }, { type: "Redirect", url: again }]);
   assert.equal(Object(second.sent[0]?.ring).waitingSinceMs, 1_000);
   assert.equal(parseTwiml((await post(second.app, path)).body)[0]?.type, "Reject");
+});
+
+Deno.test("a caller who may be called back is offered it, and is when they press 1", async () => {
+  const owner = {
+    tenantId: TENANT,
+    agentId: AGENT,
+    configVersion: 7,
+    whenFull: "callback",
+  } as const;
+  const waiting = { type: "wait", sinceMs: 1_000, position: 1, mayBeCalledBack: true } as const;
+  const url = `${PUBLIC_URL}/twilio/voice?waitingSince=1000`;
+  const first = setUp({ owner, answer: { ...waiting, isTold: true } });
+  assert.deepEqual(parseTwiml((await post(first.app, "/twilio/voice")).body), [
+    {
+      ...{ type: "Gather", seconds: 4, actionUrl: url },
+      sentence: `${SENTENCES.wait(1)} ${SENTENCES.callBackOffered}`,
+    },
+    { type: "Redirect", url },
+  ]);
+  const path = "/twilio/voice?waitingSince=1000";
+  const asked: string[] = [];
+  const second = setUp({
+    owner,
+    desk(message) {
+      asked.push(message.type);
+      if (message.type === "callBack") message.reply();
+      if (message.type === "ring") message.reply({ ...waiting, isTold: false });
+    },
+  });
+  const [silent] = parseTwiml((await post(second.app, path)).body);
+  assert.equal(silent?.type === "Gather" && silent.sentence, null);
+  await post(second.app, path, { ...FORM, Digits: "2" });
+  const wanted = parseTwiml((await post(second.app, path, { ...FORM, Digits: "1" })).body);
+  assert.deepEqual(wanted, [
+    { type: "Say", sentence: SENTENCES.callBackWanted },
+    { type: "Hangup" },
+  ]);
+  assert.deepEqual(asked, ["ring", "ring", "callBack"]);
 });
 
 Deno.test("a caller who has waited is told in words that no line came free", async () => {

@@ -16,6 +16,8 @@ const { open } = await testDatabase();
 const KNOWN_MS = 1_000;
 /** Longer than the waits between two asks. */
 const WAITING_MS = 15_000;
+/** The job waits for ten seconds, and is looked for every few. */
+const CALLED_BACK_MS = 30_000;
 
 /** Resolves when it is put through, or over. */
 function dial(kit: ServerKit, from: string): Promise<FakeCall> {
@@ -105,6 +107,42 @@ Deno.test("a caller who hangs up while waiting keeps no place", async () => {
     await waiting(kit, 0);
     first.hangUp();
     await first.ended;
+  } finally {
+    await kit.close();
+  }
+});
+
+Deno.test("a caller who presses 1 is called back when the line is free, once", async () => {
+  await using database = await open();
+  const kit = await serverKit({ database, env: { MAX_CALLS: "1" } });
+  const jobs = async () =>
+    (await (await kit.rest("/api/v1/jobs?kind=callback")).json()).items as { status: string }[];
+  try {
+    await offer(kit, "callback");
+    const first = await dial(kit, "+15550199001");
+    const second = dial(kit, "+15550199002");
+    await waiting(kit, 1);
+    const waits = kit.twilio.calls.at(-1);
+    assert.ok(waits !== undefined);
+    waits.press("1");
+    const gone = await second;
+    await gone.ended;
+    assert.deepEqual(said(gone), [
+      `${SENTENCES.wait(1)} ${SENTENCES.callBackOffered}`,
+      SENTENCES.callBackWanted,
+    ]);
+    await waiting(kit, 0);
+    assert.deepEqual((await jobs()).map(({ status }) => status), ["queued"], "it is durable");
+    first.hangUp();
+    await first.ended;
+    const until = systemClock.now() + CALLED_BACK_MS;
+    while ((await jobs())[0]?.status !== "done") {
+      assert.ok(systemClock.now() < until, "nobody is called back");
+      await sleep(systemClock, 100);
+    }
+    const placed = kit.twilio.requests.filter(({ path }) => path.endsWith("/Calls.json"));
+    const forms = placed.map(({ form }) => Object.fromEntries(form));
+    assert.deepEqual(forms.map(({ To, From }) => [To, From]), [["+15550199002", DEMO_NUMBER]]);
   } finally {
     await kit.close();
   }

@@ -99,6 +99,8 @@ export interface FakeCall {
   say(audio: Uint8Array): Promise<number | null>;
   /** What the caller heard from the first stream's start on, over all streams, with the silence between. */
   played(): Uint8Array;
+  /** The caller presses a key that a `<Gather>` waits for; without one it does nothing. */
+  press(digit: string): void;
   /** The media socket breaks, without a `stop`; the call goes on as its TwiML says. */
   breakStream(): void;
   /** The caller hangs up. */
@@ -126,6 +128,9 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
   let answeredAtMs = clock.now();
   let statusCount = 0;
   let dialStatus: string | null = null;
+  /** Of the `<Gather>` that is waiting. */
+  let gathered: ((digit: string) => void) | null = null;
+  let digits: string | null = null;
   /** Where it is told over the API to ask next. */
   let redirected: string | null = null;
 
@@ -135,6 +140,7 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
       ...{ AccountSid: accountSid, ApiVersion: "2010-04-01", CallSid: callSid, CallStatus: status },
       ...{ Called: to, Caller: from, Direction: direction, From: from, To: to },
       ...(dialStatus === null ? {} : { DialCallStatus: dialStatus }),
+      ...(digits === null ? {} : { Digits: digits }),
       ...session,
     };
   }
@@ -246,10 +252,29 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
       case "Pause":
         await sleep(clock, verb.seconds * 1000, over.signal);
         return null;
+      case "Gather": {
+        const { sentence, seconds, actionUrl } = verb;
+        if (sentence !== null) log.push({ type: "said", sentence, atMs: clock.now() });
+        digits = await oneKey(seconds);
+        return digits === null ? null : actionUrl;
+      }
       case "Hangup":
         await end("agent", "hung up by TwiML");
         return null;
     }
+  }
+
+  /** Null: none was pressed in time. */
+  async function oneKey(seconds: number): Promise<string | null> {
+    const key = Promise.withResolvers<string>();
+    const waited = new AbortController();
+    gathered = key.resolve;
+    const signal = AbortSignal.any([over.signal, waited.signal]);
+    const silence = sleep(clock, seconds * 1000, signal).then(() => null, () => null);
+    const digit = await Promise.race([key.promise, silence]);
+    gathered = null;
+    waited.abort();
+    return digit;
   }
 
   /** Resolves when the stream has ended, whoever ended it. */
@@ -348,6 +373,7 @@ export function newFakeCall(options: FakeCallOptions): FakeCall {
     ended,
     say: (audio) => stream?.say(audio) ?? Promise.resolve(null),
     played: () => joinPlayed(streams),
+    press: (digit) => gathered?.(digit),
     breakStream() {
       stream?.drop();
       streamBroken();

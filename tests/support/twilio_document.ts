@@ -15,6 +15,13 @@ export type PlayedVerb =
   | { readonly type: "Dial"; readonly to: string; readonly actionUrl: string }
   | { readonly type: "Say"; readonly sentence: string }
   | { readonly type: "Pause"; readonly seconds: number }
+  /** Of one key. */
+  | {
+    readonly type: "Gather";
+    readonly sentence: string | null;
+    readonly seconds: number;
+    readonly actionUrl: string;
+  }
   | { readonly type: "Hangup" };
 
 /** Throws Error for what Twilio would not take: 12100, 12200 and their like. */
@@ -72,6 +79,18 @@ function toVerb(element: Element): PlayedVerb {
       return { type: "Say", sentence: text };
     case "Pause":
       return { type: "Pause", seconds: Number(attributes["length"] ?? "1") };
+    case "Gather": {
+      const [say, ...others] = children;
+      if ((say !== undefined && say.name !== "Say") || others.length > 0) {
+        throw new Error("<Gather> wants one <Say>, or nothing");
+      }
+      if (attributes["numDigits"] !== "1" || attributes["input"] !== "dtmf") {
+        throw new Error("<Gather> is not of one key");
+      }
+      const actionUrl = required(element, "action");
+      const sentence = say?.text ?? null;
+      return { type: "Gather", sentence, seconds: Number(attributes["timeout"] ?? "5"), actionUrl };
+    }
     case "Hangup":
       return { type: "Hangup" };
     default:

@@ -28,6 +28,13 @@ export type Verb =
   /** Hands the call to a media socket that is not ours. */
   | { readonly type: "stream"; readonly url: string }
   | { readonly type: "say"; readonly sentence: string }
+  /** Says a sentence, or nothing, and then asks `actionUrl` with the one key that is pressed; after so long the next verb follows. https://www.twilio.com/docs/voice/twiml/gather */
+  | {
+    readonly type: "gatherKey";
+    readonly sentence: string | null;
+    readonly seconds: number;
+    readonly actionUrl: string;
+  }
   /** Whole seconds of silence. https://www.twilio.com/docs/voice/twiml/pause */
   | { readonly type: "pause"; readonly seconds: number }
   | { readonly type: "hangUp" };
@@ -67,6 +74,14 @@ function element(verb: Verb): string {
       return `<Connect><Stream url="${escape(verb.url)}"/></Connect>`;
     case "say":
       return `<Say>${escape(verb.sentence)}</Say>`;
+    case "gatherKey": {
+      const said = verb.sentence === null ? "" : `<Say>${escape(verb.sentence)}</Say>`;
+      const { seconds, actionUrl } = verb;
+      return `<Gather input="dtmf" numDigits="1" timeout="${seconds}" action="${
+        escape(actionUrl)
+      }">` +
+        `${said}</Gather>`;
+    }
     case "pause":
       return `<Pause length="${verb.seconds}"/>`;
     case "hangUp":

@@ -195,6 +195,7 @@ function setUp(options: { readonly lines?: number; readonly deps?: Partial<DeskD
     },
     findCall: (callId) => system.find(callKind, callId),
     wait: () => null,
+    wantCallback: () => Promise.resolve(),
     refused: (who) => void refused.push(who),
     leaveQueue: () => {},
     wallMs: () => clock.date().getTime(),
@@ -411,10 +412,11 @@ Deno.test("a caller of a number that has them wait gets a place, keeps it, and t
   assert.deepEqual(await ask(ring("CA2")), { type: "busy" }, "its number does not offer it");
   const first = await ask(ring("CA2", AGENT.agentId, { whenFull: "wait" }));
   const sinceMs = Object(first).sinceMs;
-  assert.deepEqual(first, { type: "wait", sinceMs, position: 1, isTold: true });
+  const place = { type: "wait", sinceMs, mayBeCalledBack: false, position: 1 };
+  assert.deepEqual(first, { ...place, isTold: true });
   const patient = { whenFull: "wait", waitingSinceMs: sinceMs } as const;
   const again = await ask(ring("CA2", AGENT.agentId, patient));
-  assert.deepEqual(again, { type: "wait", sinceMs, position: 1, isTold: false });
+  assert.deepEqual(again, { ...place, isTold: false });
   const caller = { carrierCallId: "CA2", sinceMs, lacks: "line" };
   assert.deepEqual(waits, [caller, caller]);
   system.find(callKind, "call_1")?.send({ type: "hangUp" });
@@ -441,6 +443,43 @@ for (const [code, lacks] of [["busy", "slot"], ["quota_exceeded", null]] as cons
     assert.deepEqual([waits, machine.taken], [lacks === null ? [] : [lacks], 0]);
   });
 }
+
+Deno.test("a caller who wants to be called back is, once it is written down, and leaves the line", async () => {
+  const wanted: unknown[] = [];
+  const left: string[] = [];
+  const { ref, ask } = setUp({
+    deps: {
+      wantCallback: (back) => Promise.resolve(void wanted.push(back)),
+      leaveQueue: (id) => void left.push(id),
+    },
+  });
+  const callBack = (from: string) =>
+    ask(ref.ask<void>((reply) => ({
+      type: "callBack",
+      ring: {
+        ...{ from, to: "+15550002", carrierCallId: "CA1", agentId: AGENT.agentId },
+        ...{ account: "house", configVersion: 1 },
+      },
+      reply,
+    })));
+  await callBack("+15550001");
+  const back = { carrierCallId: "CA1", agentId: AGENT.agentId, from: "+15550002", to: "+15550001" };
+  assert.deepEqual([wanted, left], [[back], ["CA1"]]);
+  await assert.rejects(callBack("anonymous"), { code: "conflict" });
+});
+
+Deno.test("a call that is placed again under its id is the same call", async () => {
+  const { ref, ask, rows, machine, live } = setUp();
+  const place = () =>
+    ask(ref.ask<{ callId: string }>((reply) => ({
+      ...{ type: "placeCall", callId: "call_given", configVersion: null, placedBy: null },
+      ...{ agentId: AGENT.agentId, to: "+15550001", from: "+15550002" },
+      reply,
+    })));
+  assert.deepEqual(await place(), { callId: "call_given" });
+  assert.deepEqual(await place(), { callId: "call_given" });
+  assert.deepEqual([rows.size, live(), machine.taken], [1, 1, 1]);
+});
 
 Deno.test("a caller who hangs up while waiting leaves the line, when the carrier tells", async () => {
   const left: string[] = [];

@@ -12,7 +12,7 @@ export interface Timings {
   readonly guardMs: number;
   /** From one look at the others to the next. */
   readonly watchMs: number;
-  /** A longer gap between two looks that worked starts the watch anew: an outage of the database proves nothing. */
+  /** A longer gap between two looks that worked, or between beats, starts the watch anew: an outage proves nothing. */
   readonly gapMs: number;
   /** From a failed join to the next try. */
   readonly retryMs: number;
@@ -41,6 +41,8 @@ export interface Membership {
   readonly incarnation: number | null;
   /** Until then, and not a moment longer, movable actors of this boot may act. */
   readonly validUntilMs: number;
+  /** When the last beat that worked was sent. */
+  readonly beatenAtMs: number;
   /** The others, by incarnation. */
   readonly watched: ReadonlyMap<number, Watched>;
   /** When the last look at them was answered; null: there was none yet. */
@@ -82,6 +84,7 @@ export function newMembership(): Membership {
     phase: "joining",
     incarnation: null,
     validUntilMs: NEVER,
+    beatenAtMs: NEVER,
     watched: new Map(),
     lookedAtMs: null,
   };
@@ -126,19 +129,38 @@ export function left(state: Membership): Membership {
 }
 
 /** From before the question was sent: others see the beat after that, and count from later. */
-function extended(state: Membership, sentAtMs: number, { ttlMs, guardMs }: Timings): Membership {
-  return { ...state, validUntilMs: Math.max(state.validUntilMs, sentAtMs + ttlMs - guardMs) };
+function extended(state: Membership, sentAtMs: number, timings: Timings): Membership {
+  const { ttlMs, guardMs } = timings;
+  return {
+    ...state,
+    validUntilMs: Math.max(state.validUntilMs, sentAtMs + ttlMs - guardMs),
+    beatenAtMs: Math.max(state.beatenAtMs, sentAtMs),
+    watched: hasMissedBeats(state, sentAtMs, timings) ? new Map() : state.watched,
+  };
 }
 
-/** Only time in which our own looks worked counts, and only from when we saw the beat ourselves. */
+function hasMissedBeats(
+  { beatenAtMs }: Membership,
+  nowMs: number,
+  { beatMs, gapMs }: Timings,
+): boolean {
+  return nowMs - beatenAtMs > beatMs + gapMs;
+}
+
+/**
+ * Only time in which our own looks and beats worked counts, and only from when we saw the beat ourselves: in a
+ * database that takes no writes nobody's beat moves, our own as little as theirs.
+ */
 function look(
   state: Membership,
   { sentAtMs, answeredAtMs, nodes }: MembershipEvent & { readonly type: "looked" },
-  { ttlMs, gapMs }: Timings,
+  timings: Timings,
 ): Step {
+  const { ttlMs, gapMs } = timings;
   if (state.phase === "left") return stay(state);
   if (state.lookedAtMs !== null && answeredAtMs < state.lookedAtMs) return stay(state); // overtaken
-  const isBroken = answeredAtMs - (state.lookedAtMs ?? sentAtMs) > gapMs;
+  const isBroken = answeredAtMs - (state.lookedAtMs ?? sentAtMs) > gapMs ||
+    hasMissedBeats(state, answeredAtMs, timings);
   const watched = new Map<number, Watched>();
   const suspects: Suspect[] = [];
   for (const { nodeId, incarnation, beat } of nodes) {

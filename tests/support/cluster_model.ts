@@ -27,8 +27,8 @@ import {
 
 export interface ModelOptions {
   readonly seed: number;
-  /** `any`: all of them; `outage`: the database is away for all at once, and nothing else is wrong. */
-  readonly faults?: "any" | "outage";
+  /** `any`: all of them; the others: the database is away for all at once, or takes no writes, and nothing else is wrong. */
+  readonly faults?: "any" | "outage" | "readOnly";
   readonly rules?: Rules;
   readonly timings?: Timings;
   /** An outside effect has its row before it happens; without: it happens, and is written down. */
@@ -99,6 +99,7 @@ export function runHistory(options: ModelOptions): History {
   let now = 0;
   let trace = 0;
   let outageUntilMs = 0;
+  let readOnlyUntilMs = 0;
 
   const machines: Machine[] = Array.from({ length: 3 + seed % 3 }, (_, nth) => ({
     nodeId: `n${nth}`,
@@ -139,7 +140,7 @@ export function runHistory(options: ModelOptions): History {
     machine: Machine,
     statement: (seen: Snapshot) => T,
     answered: (answer: T | null) => void,
-    lagMs = 0,
+    { lagMs = 0, isRead = false }: { readonly lagMs?: number; readonly isRead?: boolean } = {},
   ): void {
     let isSettled = false;
     const settle = (answer: T | null): void => {
@@ -158,6 +159,9 @@ export function runHistory(options: ModelOptions): History {
       let seen: Snapshot = new Map();
       if (lagMs > 0) at(atMs, () => seen = tables.snapshot());
       at(atMs + lagMs, () => {
+        if (!isRead && now < readOnlyUntilMs) {
+          return onMachine(machine, now + between(0.1, 5), () => settle(null));
+        }
         const answer = statement(lagMs > 0 ? seen : tables.snapshot());
         const isAnswerCut = now < Math.max(machine.cutUntilMs, outageUntilMs);
         if (isAnswerLost || isAnswerCut) return;
@@ -187,7 +191,7 @@ export function runHistory(options: ModelOptions): History {
       const { epoch, owner } = owned;
       if (owner === null || owner.incarnation !== boot.incarnation) return;
       ask(machine, () => tables.release({ ...actor, epoch, ...owner }), () => {});
-    }, lagMs);
+    }, { lagMs });
   }
 
   function hear(machine: Machine, event: MembershipEvent): void {
@@ -211,7 +215,7 @@ export function runHistory(options: ModelOptions): History {
       isUp && membership.incarnation === boot.incarnation
     );
     if (victim === undefined) return;
-    if (faults === "outage") fault(`${boot.nodeId} was well, and buried`);
+    if (faults !== "any") fault(`${boot.nodeId} was well, and buried`);
     if (mayAct(victim.membership, local(victim))) fault(`${boot.nodeId} may act, and is buried`);
   }
 
@@ -247,7 +251,7 @@ export function runHistory(options: ModelOptions): History {
         hear(machine, { type: "looked", sentAtMs, answeredAtMs: local(machine), nodes });
       }
       after(machine, timings.watchMs, () => watch(machine));
-    });
+    }, { isRead: true });
   }
 
   /** What an actor does: it acts, writes, dials, is taken, is given up. */
@@ -428,7 +432,7 @@ export function runHistory(options: ModelOptions): History {
     at(now + between(0.2, 1.8) * FAULT_MS / machines.length, strike);
     const machine = pick(machines);
     const lengthMs = between(0.1, 1) * (random() < 0.2 ? 20 : 2) * TIMINGS.ttlMs;
-    const luck = faults === "outage" ? 1 : random();
+    const luck = faults === "any" ? random() : 1;
     if (luck < 0.25) {
       note(`crash ${machine.nodeId}`, "crashes");
       machine.isUp = false;
@@ -436,7 +440,11 @@ export function runHistory(options: ModelOptions): History {
     } else if (luck < 0.6) {
       machine.pausedUntilMs = Math.max(machine.pausedUntilMs, now + lengthMs);
     } else if (luck < 0.9) machine.cutUntilMs = Math.max(machine.cutUntilMs, now + lengthMs);
-    else if (random() < 0.3) outageUntilMs = Math.max(outageUntilMs, now + lengthMs);
+    else if (random() < 0.3) {
+      if (faults === "readOnly" || (faults === "any" && random() < 0.3)) {
+        readOnlyUntilMs = Math.max(readOnlyUntilMs, now + lengthMs);
+      } else outageUntilMs = Math.max(outageUntilMs, now + lengthMs);
+    }
   }
 
   for (const call of CALLS) at(between(5_000, 8_000), () => carry(call));

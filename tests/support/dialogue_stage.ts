@@ -17,6 +17,7 @@ import { wordsOf } from "@/actors/call/conversation.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import { markName, type MarkPlace, START_MARK_BYTE } from "@/actors/call/ledger.ts";
 import { scenarioOf } from "@/actors/call/life/facts.ts";
+import { rebuild } from "@/actors/call/rebuild.ts";
 import { deadlineOf, isSame, type TurnRules } from "@/actors/call/turns.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -93,6 +94,8 @@ export interface Stage {
   crashSpeaker(): void;
   loseLeg(): void;
   regainLeg(options?: { greetsLater: boolean }): void;
+  /** The machine is gone, and the leg with it: another one has the events, and nothing else. */
+  loseMachine(): void;
   /** The call is over: what is not settled is settled, and nothing else is done any more. */
   end(): void;
 }
@@ -458,6 +461,17 @@ export function newStage(graph: Graph, options: StageOptions = {}): Stage {
       cancel(deadline);
       deadline = after(rules.idleMs, () => tell({ type: "deadlinePassed" }));
       apply({ type: "legReady", greetsLater });
+    },
+    loseMachine() {
+      if (isOver) return;
+      for (const task of tasks) cancel(task);
+      const last = sayings.at(-1);
+      if (last?.isHeld) sayings.pop();
+      else if (last !== undefined && last.phase !== "over") last.phase = "silenced";
+      dialogue = rebuild(events, graph).dialogue;
+      isAway = true;
+      apply({ type: "legLost" });
+      cancel(deadline);
     },
     end() {
       isOver = true;

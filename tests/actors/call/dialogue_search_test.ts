@@ -368,3 +368,56 @@ Deno.test("a dialogue holds together under any history", () => {
     assert.ok(count > RUNS / share, `${what}: ${count}`);
   }
 });
+
+/** What a lost machine had not told yet is told to have been heard by nobody: it may be said again. */
+function checkTaken(stage: Stage): void {
+  const said = stage.events.filter((event) => event.type === "agent_said");
+  const texts = said.toSorted((a, b) => a.turn - b.turn).map(({ text }) => text);
+  stage.heard().forEach((heard, nth) => {
+    assert.ok(`${heard} `.startsWith(`${texts[nth]} `.trimStart()), `${texts[nth]} of ${heard}`);
+  });
+  assert.equal(texts.length, stage.heard().length);
+  const outputs = stage.events.flatMap((it) => it.type === "tool_called" ? [it.call.id] : []);
+  assert.equal(new Set(outputs).size, outputs.length, "one output a call");
+  const told = stage.events.flatMap((it) => it.type === "caller_said" ? [it.text] : []);
+  const lost = tally(stage.finals);
+  for (const word of told.flatMap(wordsOf)) lost.set(word, (lost.get(word) ?? 0) - 1);
+  lost.delete("mm-hm");
+  assert.deepEqual([...lost].filter(([, count]) => count > 0), [], "no final word is lost");
+  const turns = stage.events.flatMap((it) =>
+    it.type === "agent_said" || it.type === "caller_said" ? [it.turn] : []
+  );
+  assert.equal(new Set(turns).size, turns.length, "turns are numbered");
+}
+
+Deno.test("a dialogue holds together over lost machines, under any history", () => {
+  let takeovers = 0;
+  const lost = named(
+    "machine lost",
+    fc.constant((it) => {
+      takeovers++;
+      it.loseMachine();
+    }),
+  );
+  const some = fc.array(
+    fc.oneof({ weight: 8, arbitrary: happening }, { weight: 1, arbitrary: lost }),
+    { maxLength: 60 },
+  );
+  fc.assert(
+    fc.property(some, final, settings, (history, last, given) => {
+      const stage = stageWith({ ...given, consent: null });
+      stage.regainLeg({ greetsLater: given.answering?.greetsLater ?? false });
+      for (const happens of [...history, last]) {
+        happens(stage);
+        check(stage);
+      }
+      stage.regainLeg();
+      stage.advance(200_000); // deadlines alone bring it to its end
+      assert.equal(stage.effects.at(-1)?.type, "hangUp");
+      stage.end();
+      checkTaken(stage);
+    }),
+    { seed: SEED, numRuns: RUNS },
+  );
+  assert.ok(takeovers > RUNS / 2, `${takeovers}`);
+});

@@ -1,5 +1,6 @@
 /** What happened in conversations, in order. Append-only: transcripts and reports are views of it. */
 
+import { PROGRESS_TYPES } from "@/lib/conversation/transcript.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import type { Sql } from "./client.ts";
 import { asJson } from "./json.ts";
@@ -39,18 +40,22 @@ export async function appendEvents(sql: Sql, events: readonly NewEvent[]): Promi
     on conflict (tenant_id, conversation_id, seq) do nothing`;
 }
 
-/** Those after `after`, oldest first; 0 begins at the beginning. */
+/** Those after `after`, oldest first; 0 begins at the beginning. `isSettled`: without those of what was under way. */
 export async function listEvents(
   sql: Sql,
   tenantId: string,
   conversationId: string,
-  page: { readonly after: number; readonly limit: number },
+  page: { readonly after: number; readonly limit: number; readonly isSettled?: true },
 ): Promise<ConversationEvent[]> {
+  const settled = page.isSettled
+    ? sql`and type not in (select jsonb_array_elements_text(${asJson(sql, PROGRESS_TYPES)}))`
+    : sql``;
   return await sql<ConversationEvent[]>`
     select seq, type, payload, at
     from conversation_event
     where tenant_id = ${uuidOf("tenant", tenantId)}
       and conversation_id = ${uuidOf("call", conversationId)} and seq > ${page.after}
+      ${settled}
     order by seq
     limit ${page.limit}`;
 }

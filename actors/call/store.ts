@@ -15,8 +15,8 @@ import type { CallEvent } from "./events.ts";
 import { join, type Report } from "./standing.ts";
 
 const WRITE_MS = 2_000;
-/** A conversation of four hours has a few thousand events; more are not read back. */
-const EVENTS_MAX = 20_000;
+/** A conversation of four hours, the longest there is, has some 25,000 events; more are not read back. */
+const EVENTS_MAX = 60_000;
 const FLUSH_MS = 3_000;
 
 export interface CallStore

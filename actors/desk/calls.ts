@@ -279,7 +279,8 @@ async function transcript(
   callId: string,
 ): Promise<{ call: Call; turns: readonly TranscriptTurn[] }> {
   const call = await found(sql, asker, callId);
-  const events = await listEvents(sql, asker.tenantId, callId, { after: 0, limit: EVENTS_MAX });
+  const page = { after: 0, limit: EVENTS_MAX, isSettled: true } as const;
+  const events = await listEvents(sql, asker.tenantId, callId, page);
   return { call, turns: transcriptOf(events) };
 }
 

@@ -26,7 +26,8 @@ export const postCall = jobKind({
     await act(async ({ sql, emit }) => {
       const call = await getCall(sql, tenantId, callId);
       if (call === null || call.endedAt === null) return; // erased meanwhile
-      const events = await listEvents(sql, tenantId, callId, { after: 0, limit: EVENTS_MAX });
+      const page = { after: 0, limit: EVENTS_MAX, isSettled: true } as const;
+      const events = await listEvents(sql, tenantId, callId, page);
       const isWhole = events.length === 0 || events.some(({ type }) => type === "call_ended");
       if (!isWhole && +clock.date() - +call.endedAt < LATE_MS) {
         throw new AppError("conflict", "The last events of the call are on their way", {

@@ -35,6 +35,9 @@ export interface AgentSaid {
   readonly span?: Span;
 }
 
+/** Events that tell of what is under way: what came of it stands in others. They are most of a conversation's. */
+export const PROGRESS_TYPES = ["caller_began", "caller_heard", "speech_given", "speech_heard"];
+
 /** An event of a conversation as it is on record. */
 export interface RecordedEvent {
   readonly type: string;

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { appendEvents, listEvents, type NewEvent } from "@/db/events.ts";
+import { PROGRESS_TYPES } from "@/lib/conversation/transcript.ts";
 import { newId } from "@/lib/ids.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { plansOf } from "@/tests/support/explain.ts";
@@ -55,6 +56,21 @@ Deno.test("events are read page by page, of one conversation", async () => {
     return [await page(0), await page(2), await page(4), await page(5)];
   });
   assert.deepEqual(pages.map((page) => page.map(({ seq }) => seq)), [[1, 2], [3, 4], [5], []]);
+});
+
+Deno.test("what was under way is left out where only what came of it is read, and takes no room there", async () => {
+  await using database = await open();
+  const [tenantId, call] = [await newTenant(database), newId("call")];
+  const types = [...PROGRESS_TYPES, "agent_said", "speech_heard", "call_ended"];
+  const told = events(tenantId, call, types.map((_, nth) => nth + 1));
+  const listed = await database.asTenant("calls", tenantId, DEADLINE_MS, async (sql) => {
+    await appendEvents(sql, told.map((event, nth) => ({ ...event, type: types[nth] ?? "" })));
+    return await listEvents(sql, tenantId, call, { after: 0, limit: 2, isSettled: true });
+  });
+  assert.deepEqual(listed.map(({ seq, type }) => [seq, type]), [[5, "agent_said"], [
+    7,
+    "call_ended",
+  ]]);
 });
 
 Deno.test("one group holds events of many conversations and tenants", async () => {

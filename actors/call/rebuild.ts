@@ -4,6 +4,7 @@ import type { AgentSaid } from "@/lib/conversation/transcript.ts";
 import { PRESSED } from "@/lib/workflow/engine.ts";
 import { type Graph, startOf } from "@/lib/workflow/graph.ts";
 import { type Pulls, withPull } from "@/lib/workflow/hooks.ts";
+import type { Variables } from "@/lib/workflow/template.ts";
 import { addSaid, type Entry, saidOf, trimToHeard, wordsOf } from "./conversation.ts";
 import type { Controlled } from "./control.ts";
 import {
@@ -118,7 +119,8 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
       return { ...rebuilt, dialogue: control(dialogue, event), pulls, transferTo };
     }
     case "workflow_moved": {
-      const { workflow } = event;
+      const { variables } = event.workflow;
+      const workflow = { ...event.workflow, variables: keptOf(variables) };
       return { ...rebuilt, isOpened: true, dialogue: { ...dialogue, workflow } };
     }
     case "colleague_said":
@@ -152,6 +154,12 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
       return { ...rebuilt, dialogue: { ...called, brokeOff } };
     }
   }
+}
+
+/** What was not kept of them is not known any more. */
+function keptOf(variables: Variables): Variables {
+  const kept = Object.entries(variables).filter(([, value]) => !isWithheld(String(value)));
+  return Object.fromEntries(kept);
 }
 
 /** Until the caller has answered, what was asked is asked again. */

@@ -353,6 +353,21 @@ Deno.test("what colleagues gave the agent to say is said once, on one machine or
   assert.deepEqual(again.heard(), []);
 });
 
+Deno.test("what was not kept is not known any more, and no sentence says that", () => {
+  const { dialogue } = rebuild([...greeted().events, {
+    type: "workflow_moved",
+    workflow: {
+      ...{ node: "done", transitions: 2, turnCalls: 0, outcome: "done" },
+      variables: { name: "(not kept)", card: "•••• 1", day: "Thursday", first: true },
+    },
+  }], clinic);
+  assert.deepEqual(dialogue.workflow.variables, { day: "Thursday", first: true });
+  const stage = newStage(clinic, { from: dialogue });
+  stage.regainLeg();
+  stage.listen();
+  assert.deepEqual(stage.heard(), ["All done, . Goodbye!"]);
+});
+
 Deno.test("a transfer that was commanded is made, and what was not kept is not said again", () => {
   const commanded = rebuild([...greeted().events, {
     ...{ type: "controlled", action: "transfer", by: "key_1", text: null, to: "+15550100" },

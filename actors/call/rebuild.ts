@@ -203,7 +203,7 @@ function give(dialogue: Dialogue, event: SpeechGiven): Dialogue {
     ...given,
     entries: text === "" ? given.entries : addSaid(given.entries, turn, text, isFiller),
     utterances: isNew ? [...given.utterances, newUtterance(turn, turn)] : given.utterances,
-    given: given.given.filter((sentence) => !text.includes(sentence)),
+    given: given.given.filter((sentence) => !text.includes(sentence.trim())),
     ending: ending ?? given.ending,
     turn: { floor: "quiet", prompts },
     unsaid: null,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { heldFor } from "@/actors/call/life/restoring.ts";
 import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
-import { parseGraph } from "@/lib/workflow/graph.ts";
+import { type Graph, parseGraph } from "@/lib/workflow/graph.ts";
 import { repeatOf } from "@/lib/workflow/phrases.ts";
 import { prng } from "@/tests/support/actor_kit.ts";
 import { compareHeard } from "@/tests/support/heard.ts";
@@ -77,6 +77,14 @@ function checkTakeover(before: LostCall["events"], behind: LostCall["events"]): 
 const whole = await loseMachines({ lines: demoCaller, losses: [] });
 const words = (call: LostCall): readonly string[] => call.heard.map(({ text }) => text);
 
+const LONG = 60_000;
+const agentWith = (change: Record<string, unknown>) => parseGraph({ ...demoAgent, ...change });
+const hook = (name: string, afterMs: number) => ({
+  name,
+  on: { type: "elapsed", afterMs },
+  do: { type: "say", text: `This is ${name}.` },
+});
+
 Deno.test("a machine that is lost as the call makes its nth event", async (t) => {
   for (const lagMs of [0, 60]) {
     const step = lagMs === 0 ? 1 : Math.min(SHARE, 4);
@@ -115,7 +123,24 @@ Deno.test("a machine that is lost at any instant: a caller who spoke then is ask
   assert.ok(asked > 0);
 });
 
-Deno.test("a caller who barges in, and machines that are lost one after the other", async () => {
+/** Agents that take other ways through a call. */
+const AGENTS: readonly Graph[] = [
+  agentWith({}),
+  agentWith({ recording: { consent: "disclose" } }),
+  agentWith({ turns: { firstMessageDelayMs: 1_500 } }),
+  agentWith({ turns: { isEager: true, endpointing: "fixed" } }),
+  agentWith({ turns: { bargeIn: { isAllowed: false } } }),
+  agentWith({ limits: { ...demoAgent.limits, maxDurationMs: 25_000 } }),
+  agentWith({ hooks: [hook("first", 3_000), hook("second", 12_000)] }),
+  agentWith({
+    hooks: [{
+      ...hook("transfer", 15_000),
+      do: { type: "transfer", to: "+15550100199", sentence: "I hand you over." },
+    }],
+  }),
+];
+
+Deno.test("agents of all kinds, a caller who barges in, and machines that are lost one after the other", async () => {
   for (let seed = SEED; seed < SEED + RUNS; seed++) {
     const random = prng(seed);
     let at = 0;
@@ -123,25 +148,18 @@ Deno.test("a caller who barges in, and machines that are lost one after the othe
       at += 500 + random() * 12_000;
       return { atMs: at, lagMs: random() < 0.5 ? 0 : 60 };
     });
-    const call = await loseMachines({
-      ...{ lines: demoCaller, losses, seed },
-      ...(random() < 0.6 ? { bargeInAtMs: 200 + random() * 4_000 } : {}),
-      kit: { delayMs: { toCarrier: 60 * random(), toServer: 60 * random() } },
-    });
     try {
+      const call = await loseMachines({
+        ...{ lines: random() < 0.9 ? demoCaller : [], losses, seed },
+        graph: AGENTS[seed % AGENTS.length] ?? agentWith({}),
+        ...(random() < 0.6 ? { bargeInAtMs: 200 + random() * 4_000 } : {}),
+        kit: { delayMs: { toCarrier: 60 * random(), toServer: 60 * random() } },
+      });
       check(call);
     } catch (error) {
       throw new Error(`Seed ${seed}`, { cause: error });
     }
   }
-});
-
-const LONG = 60_000;
-const agentWith = (change: Record<string, unknown>) => parseGraph({ ...demoAgent, ...change });
-const hook = (name: string, afterMs: number) => ({
-  name,
-  on: { type: "elapsed", afterMs },
-  do: { type: "say", text: `This is ${name}.` },
 });
 
 Deno.test("the time of a call runs on: its limit and its hooks count from the answer", async () => {
@@ -158,6 +176,16 @@ Deno.test("the time of a call runs on: its limit and its hooks count from the an
     const heard = words(call).filter((word) => /^(early|meanwhile|late)\.$/.test(word));
     assert.deepEqual(heard, ["early.", "meanwhile.", "late."]);
   }
+});
+
+Deno.test("a machine that is lost while the time is up leaves its last words to the next", async () => {
+  const graph = agentWith({ limits: { ...demoAgent.limits, maxDurationMs: 20_000 } });
+  const losses = [{ atMs: 21_500, lagMs: 0 }];
+  const call = await loseMachines({ lines: [], losses, graph, patienceMs: LONG });
+  check(call);
+  assert.equal(call.ends[0]?.reason, "max_duration");
+  const said = call.events.flatMap((it) => it.type === "agent_said" ? [it.text] : []);
+  assert.equal(said.slice(-2).join(" "), graph.timeUpSentence);
 });
 
 Deno.test("clocks that are apart neither end a call nor let it run on", () => {

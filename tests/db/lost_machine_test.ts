@@ -18,8 +18,12 @@ async function run(seed: number): Promise<void> {
   await using database = await open();
   const random = prng(seed);
   const fates: WriteFate[] = ["lost", "replyLost"];
-  const fateOf = (): WriteFate =>
-    random() < 0.15 ? fates[Math.floor(random() * 2)] ?? "lost" : "stored";
+  let lostInARow = 0; // a history that cannot be read three times ends a call
+  const fateOf = (): WriteFate => {
+    const isLost = random() < 0.15 && lostInARow < 2;
+    lostInARow = isLost ? lostInARow + 1 : 0;
+    return isLost ? fates[Math.floor(random() * 2)] ?? "lost" : "stored";
+  };
   let atEvent = 0;
   const losses = Array.from({ length: 1 + Math.floor(random() * 2) }, (): Loss => {
     atEvent += 2 + Math.floor(random() * 25);

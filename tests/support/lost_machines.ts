@@ -5,7 +5,7 @@ import type { CallDeps, EndedCall } from "@/actors/call/call.ts";
 import type { CallEvent } from "@/actors/call/events.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import { actorKit } from "./actor_kit.ts";
-import { type CallKit, callKit, type CallKitOptions } from "./call_kit.ts";
+import { type CallKit, callKit, type CallKitOptions, CARRIER_CALL_ID } from "./call_kit.ts";
 import { type Caller, newCaller } from "./caller.ts";
 import { historyOf } from "./event_log.ts";
 import { type ManualClock, manualClock } from "./manual_clock.ts";
@@ -119,6 +119,7 @@ export async function loseMachines(options: LostCallOptions): Promise<LostCall> 
   const machines: CallKit[] = [];
   let hangUps = 0;
   let waiting = [...options.lines];
+  let hasHungUp = false;
 
   /** Lives through one machine. True: the call has ended. */
   async function live(nth: number): Promise<boolean> {
@@ -186,8 +187,13 @@ export async function loseMachines(options: LostCallOptions): Promise<LostCall> 
 
     async function connect(): Promise<void> {
       line.caller?.stop();
-      const answer = await (it.streams.length === 0 && nth === 0 ? it.answer() : it.resume());
-      if (answer.type !== "connect") return;
+      if (hasHungUp) { // nobody asks any more: the carrier tells that it is over
+        it.call.send({ type: "progressed", carrierCallId: CARRIER_CALL_ID, progress: "completed" });
+        return;
+      }
+      const asked = it.streams.length === 0 && nth === 0 ? it.answer() : it.resume();
+      const answer = await asked.catch(() => null); // it may end in the same instant
+      if (answer?.type !== "connect") return;
       const stream = await it.open(answer);
       line.stream = stream;
       line.caller = newCaller({
@@ -195,7 +201,10 @@ export async function loseMachines(options: LostCallOptions): Promise<LostCall> 
         stream,
         lines: waiting,
         said: () => void waiting.shift(),
-        hangUp: () => stream.stop(),
+        hangUp() {
+          hasHungUp = true;
+          stream.stop();
+        },
         patienceMs: options.patienceMs ?? PATIENCE_MS,
         ...(nth === 0 && options.bargeInAtMs !== undefined
           ? { bargeInAtMs: options.bargeInAtMs }

@@ -73,6 +73,7 @@ export function durationPassed(
   _message: MessageOf<"durationPassed">,
   ctx: Context<CallMessage>,
 ): CallState | void {
+  if (state.dialogue.ending !== null) return state; // its last words are being said, or wait for a leg
   const ending: Ending = { outcome: "answered", reason: "max_duration" };
   if (state.phase !== "live") return end(call, state, ending, null, ctx); // between two legs
   const sentence = rendered(call.graph.timeUpSentence, state);

@@ -23,7 +23,9 @@ const SHARE = Math.max(1, Math.round(1_000 / RUNS));
 /** What has to hold of a call, whatever was lost. */
 function check(call: LostCall): void {
   const { events, ends, kept, recorded, lostAtMs } = call;
-  assert.deepEqual(ends.length, 1, "it ends once");
+  // A machine that is lost as it stores the end has another store it again: the first stays (tests/db/).
+  assert.ok(ends.length >= 1);
+  assert.equal(new Set(ends.map(({ reason }) => reason)).size, 1, "it ends in one way");
   assert.equal(events.filter(({ type }) => type === "call_ended").length, 1);
   assert.equal(events.at(-1)?.type, "call_ended");
   const outputs = events.flatMap((it) => it.type === "tool_called" ? [it.call.id] : []);

@@ -671,6 +671,7 @@ export function openHouse(options: HouseOptions): House {
         sender.ask<void>((reply) => ({ type: "drain", reply }), within),
       ]).catch((error) => log.error("work not sent back: its leases will end", { error }));
       await system.shutdown();
+      neighbours.router.stop();
       await switchboard.settled();
       passwords.close();
       const { boot } = holdings;

@@ -27,6 +27,8 @@ export interface Router {
   at<M extends Message>(boot: Boot, kind: Kind<M>, id: string): Ref<M>;
   /** Another machine that lives and owns it; null: nobody does, or this one. */
   elsewhere(actor: ActorKey): Promise<Place | null>;
+  /** Lets go of the clock: nothing is asked any more. */
+  stop(): void;
 }
 
 /** What comes back over a link for messages that were sent through here. */
@@ -204,6 +206,7 @@ export function newRouter(deps: RouterDeps): Router & Returns {
       const found = await owners.find({ ...actor, tenantId: null }, null);
       return found === null || owners.isSelf(found.owner) ? null : found;
     },
+    stop: () => wheel.stop(),
     moved(ask, at, place) {
       ask.returned();
       const { address } = ask.parcel;

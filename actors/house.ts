@@ -344,7 +344,11 @@ export function openHouse(options: HouseOptions): House {
         actor: ADMISSION,
       }, ({ emit }) => emit("capacity.refused", told)),
   });
-  const queue = newQueue({ clock, heldBy: tokens.heldBy });
+  const queue = newQueue({
+    clock,
+    heldBy: tokens.heldBy,
+    isClosed: () => gauge.isShed("inbound"),
+  });
   const switchboard = newSwitchboard({
     system,
     tokens,
@@ -634,7 +638,10 @@ export function openHouse(options: HouseOptions): House {
         return isShed;
       }
       if (owner.whenFull !== "busy" && !gauge.isShed("inbound")) return false;
-      const grant = tokens.take("inbound", owner.tenantId, queue.before(owner.tenantId, null));
+      const grant = tokens.take("inbound", owner.tenantId, {
+        leaving: queue.before(owner.tenantId, null),
+        isAgain: false,
+      });
       grant?.release(); // it is taken when it is known who answers
       if (grant === null) refusals.count(owner.tenantId, "callers");
       return grant === null;

@@ -35,6 +35,7 @@ export interface Queue {
   leave(carrierCallId: string): void;
   /** How many lines are to be left to others before this one may have one; Infinity: somebody of the same tenant is first. */
   before(tenantId: string, carrierCallId: string | null): number;
+  has(carrierCallId: string): boolean;
   /** How many wait for a line. */
   readonly lacking: number;
   /** How many wait, for a line or for a slot of their tenant. */
@@ -46,10 +47,12 @@ interface Entry extends Waiting {
   readonly told: { readonly position: number; readonly atMs: number } | null;
 }
 
-export function newQueue({ clock, heldBy }: {
+export function newQueue({ clock, heldBy, isClosed }: {
   readonly clock: Pick<Clock, "now" | "date">;
   /** Lines that a tenant has. */
   heldBy(tenantId: string): number;
+  /** Nobody joins; who waits goes on waiting. */
+  isClosed(): boolean;
 }): Queue {
   const entries = new Map<string, Entry>();
   const wallMs = (): number => clock.date().getTime();
@@ -85,7 +88,7 @@ export function newQueue({ clock, heldBy }: {
       const before = entries.get(caller.carrierCallId);
       const sinceMs = Math.min(before?.sinceMs ?? caller.sinceMs, wallMs());
       const isOver = wallMs() - sinceMs >= WAIT_MAX_MS;
-      const isFull = entries.size >= WAITING_ALL_MAX ||
+      const isFull = isClosed() || entries.size >= WAITING_ALL_MAX ||
         lineOf(caller.tenantId).length >= WAITING_MAX;
       if (isOver || (before === undefined && isFull)) {
         entries.delete(caller.carrierCallId);
@@ -103,6 +106,7 @@ export function newQueue({ clock, heldBy }: {
       }
       return { position, isTold };
     },
+    has: (carrierCallId) => entries.has(carrierCallId),
     leave: (carrierCallId) => void entries.delete(carrierCallId),
     before(tenantId, carrierCallId) {
       if (entries.size === 0) return 0;

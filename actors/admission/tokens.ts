@@ -8,9 +8,17 @@ export interface Grant {
   release(): void;
 }
 
+/** Where callers wait. */
+export interface InLine {
+  /** So many tokens are to be left to those who come first. */
+  readonly leaving: number;
+  /** Of one who waits and asks again: they were counted as refused when they came. */
+  readonly isAgain: boolean;
+}
+
 export interface Tokens {
-  /** Null: refused. `leaving`: so many are to be left to others, who wait. */
-  take(work: Work, tenantId: string, leaving?: number): Grant | null;
+  /** Null: refused. */
+  take(work: Work, tenantId: string, line?: InLine): Grant | null;
   /** What a tenant has of them. */
   heldBy(tenantId: string): number;
   /** Could no caller have one, whoever's they are? */
@@ -44,6 +52,8 @@ const WEIGHT = { inbound: 1, outbound: 1, talk: 0.5, goingOn: 1 } as const satis
 /** A tenant that was refused below its share is left room for so long: its caller or its program tries again. */
 export const WANTS_MS = 10_000;
 
+const NO_LINE: InLine = { leaving: 0, isAgain: false };
+
 export function newTokens({ capacity, keptPercent, now, isShed }: TokensOptions): Tokens {
   const kept = Math.floor(capacity * keptPercent / 100);
   const held = new Map<string, number>();
@@ -73,10 +83,10 @@ export function newTokens({ capacity, keptPercent, now, isShed }: TokensOptions)
   }
 
   return {
-    take(work, tenantId, leaving = 0) {
+    take(work, tenantId, { leaving, isAgain } = NO_LINE) {
       const shed = work !== "goingOn" && isShed(work);
       if (shed || !mayTake(work, tenantId, leaving)) {
-        refused[work]++;
+        if (!isAgain) refused[work]++;
         const tenants = new Set([...held.keys(), tenantId]).size;
         const isBelow = (held.get(tenantId) ?? 0) + WEIGHT[work] <= capacity / tenants;
         if (!shed && isBelow) wanting.set(tenantId, now());

@@ -114,7 +114,10 @@ export function newSwitchboard(options: SwitchboardOptions): Switchboard {
   return {
     takeLine(work, tenantId, carrierCallId) {
       if (system.phase !== "running") return null;
-      const line = options.tokens.take(work, tenantId, leavingTo(work, tenantId, carrierCallId));
+      const line = options.tokens.take(work, tenantId, {
+        leaving: leavingTo(work, tenantId, carrierCallId),
+        isAgain: carrierCallId !== undefined && queue.has(carrierCallId),
+      });
       if (line !== null && carrierCallId !== undefined) queue.leave(carrierCallId);
       return line;
     },

@@ -20,13 +20,17 @@ function setUp(capacity = 2) {
     now: () => clock.now(),
     isShed: () => false,
   });
-  const queue = newQueue({ clock, heldBy: tokens.heldBy });
+  const door = { isClosed: false };
+  const queue = newQueue({ clock, heldBy: tokens.heldBy, isClosed: () => door.isClosed });
   const line = (tenantId: string, id: string | null = null): Grant | null => {
-    const grant = tokens.take("inbound", tenantId, queue.before(tenantId, id));
+    const grant = tokens.take("inbound", tenantId, {
+      leaving: queue.before(tenantId, id),
+      isAgain: id !== null && queue.has(id),
+    });
     if (grant !== null && id !== null) queue.leave(id);
     return grant;
   };
-  return { clock, tokens, queue, line, wait: waiting(clock, queue) };
+  return { clock, tokens, queue, door, line, wait: waiting(clock, queue) };
 }
 
 function waiting(clock: ManualClock, queue: Queue) {
@@ -98,6 +102,20 @@ Deno.test("the line is bounded, and nobody waits for longer than two minutes, wh
   assert.equal(queue.wait({ ...from, carrierCallId: "c1", sinceMs: Infinity })?.position, 1);
 });
 
+Deno.test("while callers are shed nobody joins, and who waits goes on waiting, counted as refused once", () => {
+  const { tokens, door, line, wait } = setUp(1);
+  line("a");
+  assert.equal(line("a", "one"), null);
+  wait("a", "one");
+  door.isClosed = true;
+  for (let ask = 0; ask < 3; ask++) {
+    assert.equal(line("a", "one"), null);
+    assert.equal(wait("a", "one")?.position, 1);
+  }
+  assert.equal(tokens.view().refused.inbound, 1);
+  assert.equal(wait("a", "two"), null);
+});
+
 Deno.test("whoever waits, leaves and ends: no line is given twice, and none stays idle while somebody waits", () => {
   const act = fc.record({
     tenant: fc.constantFrom("a", "b", "c"),
@@ -113,13 +131,13 @@ Deno.test("whoever waits, leaves and ends: no line is given twice, and none stay
       now: clock.now,
       isShed: () => false,
     });
-    const queue = newQueue({ clock, heldBy: tokens.heldBy });
+    const queue = newQueue({ clock, heldBy: tokens.heldBy, isClosed: () => false });
     const live: Grant[] = [];
     let there: { readonly tenantId: string; readonly carrierCallId: string }[] = [];
     const ask = (caller: typeof there[number]): void => {
       const { tenantId, carrierCallId } = caller;
-      const before = queue.before(tenantId, carrierCallId);
-      const grant = tokens.take("inbound", tenantId, before);
+      const leaving = queue.before(tenantId, carrierCallId);
+      const grant = tokens.take("inbound", tenantId, { leaving, isAgain: false });
       there = there.filter((it) => it.carrierCallId !== carrierCallId);
       if (grant !== null) {
         live.push(grant);

@@ -29,6 +29,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
       times: { type: "string", default: "1" },
       leases: { type: "string", default: "1.5" },
       seconds: { type: "string", default: "5" },
+      log: { type: "string", default: "error" },
     },
   });
   const { kind: name } = values;
@@ -43,7 +44,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   const awayMs = positive("--seconds", values.seconds, 3_600) * 1_000;
   const kind: KindOfFault = KINDS[name];
   const { needs = {} } = kind;
-  const env = { MAX_CALLS: String(2 * calls) };
+  const env = { MAX_CALLS: String(2 * calls), LOG_LEVEL: values.log };
   const machines = await startMachines({ nodes, port: 0, env, needs });
   const database = await connect({
     at: { url: machines.postgres.url },

@@ -22,6 +22,8 @@ import type { Target } from "./phone.ts";
 const CALLS_MAX = 1_000;
 const LIMIT_MS = 5_000;
 const START = ["run", "-q", "-A", "main.ts", "start"];
+/** While they start, one of these ends them; from then on that is for whoever started them. */
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const LOOK_MS = 2_000;
 const JOIN_POLL_MS = 100;
 /** A machine that has not joined by then does not. */
@@ -71,8 +73,8 @@ export interface Machines {
   whole(): Promise<void>;
   /** As an operator's listener of any machine that runs answers; null: none runs. */
   cluster(): Promise<ClusterView | null>;
-  /** Has all machines drain and end; told again, they end at once. What is left after so long is killed. */
-  close(withinMs?: number): Promise<void>;
+  /** Calls come to their ends, for so long, or until told again; then all machines leave. What does not is killed. */
+  close(callsMs?: number): Promise<void>;
 }
 
 interface Running extends Machine {
@@ -122,6 +124,7 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
   await database.close();
   let starts = 0;
   let closed: Promise<void> | null = null;
+  let toldAgain = (): void => {};
 
   async function start(number: number): Promise<Machine> {
     if (running.get(number)?.ended === null) {
@@ -199,6 +202,8 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     }
   }
 
+  const giveUp = (): void => void close(0).then(() => Deno.exit(1));
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, giveUp);
   try {
     const starts = Array.from({ length: options.nodes }, (_, nth) => start(nth + 1));
     await Promise.allSettled(starts);
@@ -206,6 +211,8 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
   } catch (error) {
     await close(0);
     throw error;
+  } finally {
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, giveUp);
   }
   return {
     url,
@@ -248,10 +255,17 @@ export async function startMachines(options: MachineOptions): Promise<Machines> 
     close,
   };
 
-  async function close(withinMs = LEAVE_MS): Promise<void> {
+  async function close(callsMs = 0): Promise<void> {
+    const waited = Promise.withResolvers<unknown>();
+    toldAgain();
+    toldAgain = () => waited.resolve(null);
+    // All leave at once: there is nobody to hand a call over to.
+    const cancelWait = systemClock.timer(callsMs, () => waited.resolve(null));
+    await Promise.race([Promise.all(twilio.calls.map(({ ended }) => ended)), waited.promise]);
+    cancelWait();
     signalAll("SIGCONT");
     signalAll("SIGTERM"); // a second one ends them at once
-    const cancel = systemClock.timer(withinMs, () => signalAll("SIGKILL"));
+    const cancel = systemClock.timer(LEAVE_MS, () => signalAll("SIGKILL"));
     await Promise.all([...live].map(({ status }) => status));
     cancel();
     await (closed ??= closeRest());

@@ -15,6 +15,8 @@ import type { Env } from "./env.ts";
 export const HEARTBEAT_MS = 15_000;
 /** What another machine has committed is seen so late. */
 export const LOOK_MS = 1_000;
+/** Between a call's last event and its row. */
+export const END_LOOK_MS = 100;
 /** Whether the reader may still read is asked so often; one who could not be asked about for a minute may not. */
 export const CHECK_MS = 15_000;
 const CHECKED_WITHIN_MS = 60_000;
@@ -79,6 +81,7 @@ export async function callStream(options: CallStreamOptions): Promise<ReadableSt
   let isClosed = false;
   let cancelStall: Cancel = () => {};
   let endedLooks = 0;
+  let hasSaidEnd = false;
   let checkedAt = clock.now();
   let askedAt = checkedAt;
   let lookedAt = -Infinity;
@@ -99,10 +102,15 @@ export async function callStream(options: CallStreamOptions): Promise<ReadableSt
     wake();
   }
 
+  /** The call's own row follows its last event, and nobody tells of it. */
+  function nextLookAt(): number {
+    return lookedAt + (hasSaidEnd ? END_LOOK_MS : LOOK_MS);
+  }
+
   /** Until there may be news, or the next look, comment or check is due. */
   function pause(): Promise<void> {
     return new Promise((resolve) => {
-      const dueAt = Math.min(lookedAt + LOOK_MS, sentAt + HEARTBEAT_MS);
+      const dueAt = Math.min(nextLookAt(), sentAt + HEARTBEAT_MS);
       const cancel = clock.timer(dueAt - clock.now(), () => wake());
       wake = () => {
         cancel();
@@ -138,7 +146,9 @@ export async function callStream(options: CallStreamOptions): Promise<ReadableSt
     if (last !== undefined) after = last.seq;
     if (events.length === EVENTS_MAX) isStale = true;
     endedLooks = hasEnded && last === undefined ? endedLooks + 1 : 0;
-    const isLast = last?.type === "call_ended" || endedLooks === ENDED_LOOKS;
+    hasSaidEnd ||= last?.type === "call_ended";
+    // Whoever has read to the end may ask for the call, and finds how it came out.
+    const isLast = hasEnded && hasSaidEnd || endedLooks === ENDED_LOOKS;
     if (last === undefined && !isLast) return null;
     return { text: events.map(toText).join("") + (isLast ? END : ""), isLast };
   }
@@ -147,8 +157,7 @@ export async function callStream(options: CallStreamOptions): Promise<ReadableSt
   async function piece(): Promise<{ text: string; isLast: boolean } | null> {
     for (;;) {
       if (isClosed || watch.signal.aborted || !await mayRead()) return null;
-      const now = clock.now();
-      if (isStale || now - lookedAt >= LOOK_MS) {
+      if (isStale || clock.now() >= nextLookAt()) {
         const news = await next();
         if (news !== null) return news;
       }

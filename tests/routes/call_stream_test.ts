@@ -7,6 +7,7 @@ import { AppError } from "@/lib/errors.ts";
 import {
   callStream,
   CHECK_MS,
+  END_LOOK_MS,
   HEARTBEAT_MS,
   LOOK_MS,
   type News,
@@ -87,8 +88,11 @@ Deno.test("an event is told as soon as it is committed, and the call's end ends 
   assert.deepEqual(test.ids(), [1, 2]);
   test.commit("call_ended");
   await test.clock.settle();
-  assert.ok(test.isDone());
   assert.deepEqual(test.ids(), [1, 2, 3]);
+  assert.ok(!test.isDone(), "who asks for the call now would not find how it came out");
+  test.call.hasEnded = true;
+  await test.clock.advance(END_LOOK_MS);
+  assert.ok(test.isDone());
   assert.match(test.text(), /^retry: 1000\n\nid: 1\nevent: call_started\ndata: \{"seq":1,/);
   assert.ok(test.text().endsWith("event: end\ndata: {}\n\n"));
   assert.equal(test.clock.armed, 0);

@@ -138,6 +138,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     log,
   });
   const { system, switchboard } = house;
+  const isHere = (callId: string): boolean => switchboard.whose(callId) !== null;
   await house.joined();
 
   async function notReady(): Promise<string[]> {
@@ -160,7 +161,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     others: {
       urls: house.otherUrls,
       send: limitedFetch({ provider: "another machine", clock, ...PASS_ON_LIMITS }),
-      isHere: (callId) => switchboard.whose(callId) !== null,
+      isHere,
     },
     isShed: house.gauge.isShed,
     refusesCaller: house.refuses,
@@ -178,7 +179,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     nodeId: machine.nodeId,
     edge: config.edge,
     pepper: keys.pepper,
-    isHere: (callId) => switchboard.whose(callId) !== null,
+    isHere,
     addressOf: house.places.addressOf,
     holderOf: house.holderOf,
     mayOpen: (address) => mayOpenSocket(house.addressLimiter, address),

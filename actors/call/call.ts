@@ -275,6 +275,8 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
         refusals: 0,
         link: offer(1, deps.newToken()),
         leaving: "never",
+        restFrom: null,
+        staysUntil: -Infinity,
         children: spawnChildren(facts, ctx),
         dialogue: newDialogue(graph),
         pulls: {},

@@ -87,6 +87,8 @@ export interface Dialogue {
   readonly callerBeganAt: number | null;
   /** Words of theirs were recognised, and are not final. */
   readonly isInterim: boolean;
+  /** Their turn had begun before the line was there: its first words are lost. */
+  readonly isMidway: boolean;
   /** When the caller's last word so far ended. */
   readonly callerEndedAt: number | null;
   /** How the call is to end once its last words are over. */
@@ -139,6 +141,8 @@ export type DialogueEvent =
     readonly type: "heard";
     readonly recognition: Recognition;
     readonly endedAt: number | null;
+    /** They were speaking already when the line came. */
+    readonly isMidway?: true;
   }
   /** The caller has made sounds of speech for so long. */
   | { readonly type: "sounded"; readonly forMs: number }
@@ -247,6 +251,7 @@ export function newDialogue(graph: Graph): Dialogue {
     milestones: {},
     callerBeganAt: null,
     isInterim: false,
+    isMidway: false,
     callerEndedAt: null,
     ending: null,
     unsaid: null,

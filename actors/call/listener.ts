@@ -14,20 +14,25 @@ import { isToBeTold, listens, tells, type Untold, untoldOf } from "./untold.ts";
 export type ListenerMessage =
   /** From the leg: 20 ms of caller audio. */
   | { type: "frame"; audio: Uint8Array }
+  /** From the call: the line was gone, and what comes from now on comes over another. */
+  | { type: "lineIsBack" }
   /** From the call: feed silence in place of the caller, or hear them again. */
   | { type: "listen"; isDeaf: boolean }
   /** From the call: what to listen for from here on. A session that is open is ended between two utterances. */
   | { type: "tune"; options: TranscribeOptions }
   /** From the leg: words that need no recogniser. Not final: they may still change. */
   | { type: "typed"; text: string; isFinal: boolean }
-  /** From the call: has the caller just made sounds of speech? The recogniser knows it later. */
-  | { type: "isSounding"; reply: Reply<boolean> }
+  /** From the call: has the caller made sounds of speech since then? The recogniser knows it later. */
+  | { type: "hasSounded"; sinceMs: number; reply: Reply<boolean> }
   | { type: "recognised"; item: StreamItem<Recognition> };
 
 /** What a listener tells its call. */
 export type FromListener =
-  /** `endedAt`: when the audio of its last word came in, the system's clock; null where that is unknown. */
-  | { type: "heard"; recognition: Recognition; endedAt: number | null }
+  /**
+   * `endedAt`: when the audio of its last word came in, the system's clock; null where that is unknown. `isMidway`:
+   * it begins with the line, and so probably before it.
+   */
+  | { type: "heard"; recognition: Recognition; endedAt: number | null; isMidway?: true }
   /** The caller has made sounds of speech for so long; told a few times a second, where it was asked for. */
   | { type: "sounded"; forMs: number }
   /** The caller has said something, and the recogniser is down or stuck: it may still be heard, later. */
@@ -50,8 +55,8 @@ export const listenerKind: Kind<ListenerMessage> = {
 };
 
 const SOUNDED_EVERY_MS = 100;
-/** What is said is known to the recogniser by then. */
-const TAKEN_MS = 700;
+/** Words that begin so near to where a line does have begun before. */
+const MIDWAY_MS = 150;
 /** Pieces the recogniser has not taken: five seconds at least. Past it the oldest is dropped. */
 export const UNTAKEN_MAX = 250;
 
@@ -87,6 +92,8 @@ interface State {
   readonly fedBytes: number;
   /** When the last frame came in. */
   readonly fedAt: number;
+  /** Where in what was fed the line began; null: words have been recognised since, or it is not known. */
+  readonly lineFromBytes: number | null;
   readonly untold: Untold;
 }
 
@@ -105,7 +112,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   function hark(audio: Uint8Array, { untold, options }: State, now: number): Untold {
     if (beeps?.take(audio)) call.send({ type: "beeped" });
     const forMs = vad.take(audio);
-    if (forMs > 0) soundedAt = now;
+    if (forMs > 0) soundedAt = now - vad.quietMs;
     const isDue = forMs > 0 && forMs % SOUNDED_EVERY_MS < FRAME_MS;
     if (isDue && tellsSounds) call.send({ type: "sounded", forMs });
     const next = listens(untold, forMs > 0);
@@ -128,7 +135,8 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   function reopen(state: State, ctx: Context<ListenerMessage>): State {
     if (!state.isStale || state.isSpeaking) return state;
     ctx.cancel("recogniser");
-    return open({ ...state, fedBytes: bytesOf(state.audio.waiting) + bytesOf(state.held) }, ctx);
+    const fedBytes = bytesOf(state.audio.waiting) + bytesOf(state.held);
+    return open({ ...state, fedBytes, lineFromBytes: null }, ctx);
   }
 
   return {
@@ -136,7 +144,8 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
       const audio = newAsyncQueue<Uint8Array>(UNTAKEN_MAX);
       const closed = { isOpen: false, isDeaf: false, isSpeaking: false, isStale: false };
       const { options } = deps;
-      const fed = { fedBytes: 0, fedAt: ctx.now() };
+      const lineFromBytes = restart === undefined ? null : 0; // what it had of the line is lost
+      const fed = { fedBytes: 0, fedAt: ctx.now(), lineFromBytes };
       const untold = untoldOf(restart === undefined ? null : ctx.now());
       const state = { ...closed, audio, held: [], options, ...fed, untold };
       leave = pieces.enter();
@@ -151,12 +160,13 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         const untold = isDeaf ? state.untold : hark(audio, state, ctx.now());
         return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now(), untold };
       },
+      lineIsBack: (state) => ({ ...state, lineFromBytes: state.fedBytes }),
       listen: (state, { isDeaf }) => ({ ...state, isDeaf }),
       tune(state, { options }, ctx) {
         if (isSame(options, state.options)) return state;
         return reopen({ ...state, options, isStale: state.isOpen }, ctx);
       },
-      isSounding: (_state, { reply }, ctx) => reply(ctx.now() - soundedAt < TAKEN_MS),
+      hasSounded: (_state, { sinceMs, reply }) => reply(soundedAt > sinceMs),
       typed(state, { text, isFinal }, ctx) {
         const endMs = state.fedBytes / BYTES_PER_MS;
         const endedAt = ctx.now();
@@ -173,12 +183,16 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
             const { type } = item.value;
             const untold = tells(state.untold, type, ctx.now());
             if (type === "lost") return { ...state, untold };
+            const isMidway = type === "final" && beganMidway(state, item.value.startMs);
             call.send({
               type: "heard",
               recognition: item.value,
               endedAt: arrivalOf(state, item.value),
+              ...(isMidway ? { isMidway } : {}),
             });
-            return reopen({ ...state, untold, isSpeaking: type !== "utteranceEnded" }, ctx);
+            const lineFromBytes = type === "final" ? null : state.lineFromBytes;
+            const isSpeaking = type !== "utteranceEnded";
+            return reopen({ ...state, untold, isSpeaking, lineFromBytes }, ctx);
           }
           case "ended":
             throw new Error("Recogniser ended while the call goes on");
@@ -228,6 +242,13 @@ const SILENT_FRAME = new Uint8Array(FRAME_BYTES).fill(SILENCE);
 /** Silence of the same length: the recogniser's clock runs on. */
 function silenceLike({ length }: Uint8Array): Uint8Array {
   return length === FRAME_BYTES ? SILENT_FRAME : new Uint8Array(length).fill(SILENCE);
+}
+
+/** True of words that begin where the line does. What was fed is no longer known where pieces were dropped. */
+function beganMidway({ audio, lineFromBytes }: Readonly<State>, startMs: number): boolean {
+  if (lineFromBytes === null || audio.droppedCount > 0) return false;
+  const atMs = startMs - lineFromBytes / BYTES_PER_MS;
+  return Math.abs(atMs) < MIDWAY_MS;
 }
 
 /** When the audio at the recogniser's time stamp came in: audio arrives at the pace of the clock. */

@@ -6,9 +6,15 @@ import type { Sense } from "@/lib/speech/sense.ts";
 export type Turn =
   /**
    * Nobody speaks; the caller is awaited. `prompts` have been answered by silence so far. `isUnheard`: they have
-   * spoken and were not heard, so that it is not they who owe a word.
+   * spoken and were not heard, so that it is not they who owe a word. `isCutOff`: the line was gone when it was
+   * their turn, so that they may have spoken into that.
    */
-  | { readonly floor: "quiet"; readonly prompts: number; readonly isUnheard?: true }
+  | {
+    readonly floor: "quiet";
+    readonly prompts: number;
+    readonly isUnheard?: true;
+    readonly isCutOff?: true;
+  }
   /** The caller speaks; `text` holds the finals of this turn. */
   | { readonly floor: "caller"; readonly text: string }
   /**
@@ -91,6 +97,8 @@ export type TurnAction =
   | { readonly type: "promptIdle"; readonly prompts: number }
   /** The caller was not heard: say so. */
   | { readonly type: "sayUnheard" }
+  /** The caller says nothing since the line was gone: ask what they said. */
+  | { readonly type: "askAgain" }
   /** The reply takes long: say so. `fillers` have been said of it. */
   | { readonly type: "fill"; readonly fillers: number }
   /** No reply came in time: say so. */
@@ -128,6 +136,8 @@ export const FALSE_START_MS = 2_000;
 export const THINKING_MS = 8_000;
 /** A caller who was not heard, and told so, hears more of it after so long. */
 export const UNHEARD_MS = 2_500;
+/** A caller whose turn it is says nothing for so long since the line was gone: they have said it. */
+export const CUT_OFF_MS = 2_500;
 /** Speech without a mark played for so long is stuck: the lead is 0.4 s, and marks stand a second apart at most. */
 export const SPEECH_STALL_MS = 3_000;
 
@@ -138,7 +148,7 @@ export function deadlineOf(
 ): number {
   switch (turn.floor) {
     case "quiet":
-      return turn.isUnheard ? UNHEARD_MS : rules.idleMs;
+      return turn.isUnheard ? UNHEARD_MS : turn.isCutOff ? CUT_OFF_MS : rules.idleMs;
     case "caller":
       return turn.text === "" ? FALSE_START_MS : CALLER_STALL_MS;
     case "pause":
@@ -322,7 +332,7 @@ function onKeyed(turn: Turn, text: string): [Turn, TurnAction?] {
 function onSpeechGiven(turn: Turn, last: boolean): [Turn, TurnAction?] {
   switch (turn.floor) {
     case "quiet":
-      return [last ? { floor: "closing" } : { ...turn, floor: "agent", text: "" }];
+      return [last ? { floor: "closing" } : spoken(turn)];
     case "agent":
       return [last ? { floor: "closing" } : { ...turn }];
     case "thinking":
@@ -334,6 +344,10 @@ function onSpeechGiven(turn: Turn, last: boolean): [Turn, TurnAction?] {
     case "closing":
       return [turn];
   }
+}
+
+function spoken({ prompts, isUnheard }: Extract<Turn, { floor: "quiet" }>): Turn {
+  return { floor: "agent", prompts, text: "", ...(isUnheard ? { isUnheard } : {}) };
 }
 
 function onSpeechEnded(turn: Turn, answer: string): [Turn, TurnAction?] {
@@ -359,6 +373,7 @@ function onDeadline(turn: Turn, rules: TurnRules): [Turn, TurnAction?] {
     case "quiet": {
       const { prompts } = turn;
       if (turn.isUnheard) return [{ floor: "quiet", prompts: 0 }, { type: "sayUnheard" }];
+      if (turn.isCutOff) return [{ floor: "quiet", prompts }, { type: "askAgain" }];
       return [{ floor: "quiet", prompts: prompts + 1 }, { type: "promptIdle", prompts }];
     }
     case "caller":

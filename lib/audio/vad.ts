@@ -52,6 +52,11 @@ export class Vad {
     return ++this.#frames * FRAME_MS;
   }
 
+  /** Milliseconds since its last loud frame, while speech goes on over them. */
+  get quietMs(): number {
+    return this.#quiet * FRAME_MS;
+  }
+
   #learn(level: number): void {
     const last = BUCKETS - 1;
     if (++this.#filled > BUCKET_FRAMES) {

@@ -3,9 +3,12 @@
 import assert from "node:assert/strict";
 import { LOOK_MS, SILENT_LOOKS } from "@/actors/call/leg.ts";
 import { CONNECT_WITHIN_MS, REFUSALS_MAX } from "@/actors/call/life/stream.ts";
+import { CUT_OFF_MS } from "@/actors/call/turns.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
+import { speak } from "@/lib/audio/modem.ts";
 import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
 import { parseGraph, startOf } from "@/lib/workflow/graph.ts";
+import { repeatOf } from "@/lib/workflow/phrases.ts";
 import { type CallKit, callKit, CARRIER_CALL_ID } from "@/tests/support/call_kit.ts";
 import { newCaller } from "@/tests/support/caller.ts";
 import { compareHeard, playedWords } from "@/tests/support/heard.ts";
@@ -264,3 +267,49 @@ async function openByHand(kit: CallKit) {
   assert.ok(stream);
   return pair;
 }
+
+/** A call whose greeting was heard, and whose line is gone and there again while it is the caller's turn. */
+async function afterGap(): Promise<CallKit> {
+  const kit = callKit();
+  const first = await kit.connect();
+  while (!kit.events.some(({ type }) => type === "agent_said")) await kit.kit.clock.advance(20);
+  first.drop();
+  await kit.kit.clock.advance(400);
+  await kit.reconnect();
+  return kit;
+}
+
+const since = ({ streams }: CallKit): string =>
+  playedWords(streams[1] ?? assert.fail()).map(({ text }) => text).join(" ");
+
+Deno.test("a caller who says nothing on a line that was gone is asked what they said", async () => {
+  const kit = await afterGap();
+  await kit.kit.clock.advance(CUT_OFF_MS - 100);
+  assert.equal(since(kit), "");
+  await kit.kit.clock.advance(6_000);
+  assert.equal(since(kit), repeatOf("en"), "once");
+  await kit.close();
+});
+
+Deno.test("of a caller who spoke as the line came back, the end is heard: they are asked for all of it", async () => {
+  const kit = await afterGap();
+  void kit.streams[1]?.say(speak("I have a toothache.").audio);
+  await kit.kit.clock.advance(7_000);
+  const said = kit.events.filter(({ type }) => type === "caller_said");
+  assert.equal(said.length, 1, "what was heard is on record");
+  assert.equal(since(kit), repeatOf("en"));
+  void kit.streams[1]?.say(speak("I have a toothache.").audio);
+  await kit.kit.clock.advance(6_000);
+  assert.ok(since(kit).length > (repeatOf("en") ?? "").length, "then they are answered");
+  await kit.close();
+});
+
+Deno.test("a caller who speaks on a line that is back is answered, and asked nothing", async () => {
+  const kit = await afterGap();
+  await kit.kit.clock.advance(300);
+  void kit.streams[1]?.say(speak("I have a toothache.").audio);
+  await kit.kit.clock.advance(7_000);
+  assert.ok(!since(kit).includes("lost you"), since(kit));
+  assert.notEqual(since(kit), "");
+  await kit.close();
+});

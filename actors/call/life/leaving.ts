@@ -18,6 +18,12 @@ export type LeavingWhen = "never" | "betweenTurns" | "now";
 
 /** The listener is on this machine, and has nothing else to do but to listen. */
 const EAR_MS = 200;
+/** What is said is known to the recogniser by then. */
+const TAKEN_MS = 700;
+/** Who has said nothing for so long is not about to answer. */
+const REST_MS = 2_000;
+/** A call that nobody could be given is held here for so long before that is tried again. */
+const STAY_MS = 5_000;
 
 /** From the house, whose machine drains: told again, the newest word holds. */
 export function leave(
@@ -37,17 +43,24 @@ export function leaveIfDue(
 ): CallState {
   const { leaving, phase } = state;
   if (leaving === "never" || leaving === "ifQuiet" || !mayLeave(call, state)) return state;
+  if (ctx.now() < state.staysUntil) return state;
   if (leaving === "now") return depart(call, state, ctx);
-  if (!isBetweenTurns(state)) return state;
-  if (phase === "connecting") return depart(call, state, ctx);
+  if (phase === "connecting") return state.children.leg === null ? depart(call, state, ctx) : state;
+  const lull = lullOf(state);
+  if (lull === null) return state.restFrom === null ? state : { ...state, restFrom: null };
+  const resting: CallState = { ...state, restFrom: state.restFrom ?? ctx.now() };
+  const restedMs = ctx.now() - (resting.restFrom ?? Infinity);
+  if (lull === "answer") return depart(call, resting, ctx);
+  if (restedMs < REST_MS) return resting;
   // Who has just begun to speak is not known to the recogniser yet, and would be cut off.
-  const { listener } = state.children;
-  ctx.run("sounding", () => isSounding(listener), (outcome) => ({ type: "sounding", outcome }));
-  return { ...state, leaving: "ifQuiet" };
+  const sinceMs = ctx.now() - TAKEN_MS;
+  const sounding = (): Promise<boolean> => hasSounded(state.children.listener, sinceMs);
+  ctx.run("sounding", sounding, (outcome) => ({ type: "sounding", outcome }));
+  return { ...resting, leaving: "ifQuiet" };
 }
 
-function isSounding(listener: Ref<ListenerMessage>): Promise<boolean> {
-  return listener.ask((reply) => ({ type: "isSounding", reply }), { timeoutMs: EAR_MS });
+function hasSounded(listener: Ref<ListenerMessage>, sinceMs: number): Promise<boolean> {
+  return listener.ask((reply) => ({ type: "hasSounded", sinceMs, reply }), { timeoutMs: EAR_MS });
 }
 
 /** The caller is silent, and it goes; or it waits for the next time that it is told to. */
@@ -58,7 +71,7 @@ export function sounding(
   ctx: Context<CallMessage>,
 ): CallState {
   if (state.leaving !== "ifQuiet") return state;
-  const isQuiet = outcome.ok && !outcome.value && mayLeave(call, state) && isBetweenTurns(state);
+  const isQuiet = outcome.ok && !outcome.value && mayLeave(call, state) && lullOf(state) !== null;
   return isQuiet ? depart(call, state, ctx) : state;
 }
 
@@ -68,11 +81,17 @@ function depart(call: CallFacts, state: CallState, ctx: Context<CallMessage>): C
   const { leg, listener } = state.children;
   const wasLive = state.phase === "live";
   const lost = wasLive ? loseLeg(call, state, ctx) : state;
-  const still: CallState = { ...lost, leaving: "never", children: { ...lost.children, leg } };
+  const still: CallState = {
+    ...lost,
+    leaving: "never",
+    restFrom: null,
+    children: { ...lost.children, leg },
+  };
   leg?.send({ type: "tape", running: null, isPaused: false });
+  const departedMs = ctx.now();
   const written = async (): Promise<boolean> => {
     await handOver.flush();
-    return wasLive && await isSounding(listener);
+    return wasLive && await hasSounded(listener, departedMs);
   };
   ctx.hold("flush", written, (outcome) => ({ type: "onRecord", outcome }));
   return still;
@@ -113,7 +132,8 @@ export function givenUp(
   call.deps.log.warn("call not handed over", { callId, error: outcome.error });
   const { leg } = state.children;
   if (leg !== null) ctx.stopChild(leg, "Call stays");
-  const stays = { ...state, children: { ...state.children, leg: null } };
+  const children = { ...state.children, leg: null };
+  const stays: CallState = { ...state, children, staysUntil: ctx.now() + STAY_MS };
   return state.taping === null ? stays : goOnTaping(call, stays, state.taping.pauses, ctx);
 }
 
@@ -126,16 +146,25 @@ function mayLeave(
     (phase === "live" || phase === "connecting");
 }
 
-/** Nobody speaks, nothing is under way, and all that was said is known to be heard. */
-function isBetweenTurns({ phase, dialogue, listening, children }: CallState): boolean {
-  if (phase === "connecting") return children.leg === null; // nobody hears anything just now
-  return isAtRest(dialogue) && listening.takenBy === null;
+/**
+ * When a caller would not notice: `answer`: their turn is over, and nothing of the answer has come; they wait, and
+ * the next machine asks for it. `rest`: it is their turn, and they say nothing. Null: now they would.
+ */
+function lullOf({ phase, dialogue, listening }: CallState): "answer" | "rest" | null {
+  if (phase !== "live" || listening.takenBy !== null || isUnderWay(dialogue)) return null;
+  const { turn, reply } = dialogue;
+  if (turn.floor === "quiet") return reply === null && turn.isUnheard !== true ? "rest" : null;
+  const isFresh = turn.floor === "thinking" && turn.fillers === 0 && reply !== null &&
+    reply.failures === 0 && reply.calls.length === 0 && reply.heldBack === null &&
+    reply.clauses.pending === "" && !reply.clauses.begun;
+  return isFresh ? "answer" : null;
 }
 
-function isAtRest(dialogue: Dialogue): boolean {
-  const { turn, utterances, reply, ahead, open, cutOff, unsaid, ending } = dialogue;
+/** Something is being said, keyed or pressed, or not all is known of what was. */
+function isUnderWay(dialogue: Dialogue): boolean {
+  const { utterances, ahead, open, cutOff, unsaid, ending } = dialogue;
   const { callerBeganAt, keypad, keysToSend, sending, given } = dialogue;
-  const underWay = [reply, ahead, open, cutOff, unsaid, ending, callerBeganAt, keypad, sending];
-  return turn.floor === "quiet" && turn.isUnheard !== true && utterances.length === 0 &&
-    underWay.every((it) => it === null) && keysToSend === "" && given.length === 0;
+  const begun = [ahead, open, cutOff, unsaid, ending, callerBeganAt, keypad, sending];
+  return utterances.length > 0 || begun.some((it) => it !== null) || keysToSend !== "" ||
+    given.length > 0;
 }

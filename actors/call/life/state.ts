@@ -38,6 +38,10 @@ export interface CallState {
   readonly pulls: Pulls;
   /** Whether it is to leave this machine. */
   readonly leaving: LeavingWhen | "ifQuiet";
+  /** Since when, by its clock, nothing keeps it here that is to leave; null: something does. */
+  readonly restFrom: number | null;
+  /** By its clock: it could not leave, and is not cut off again before. */
+  readonly staysUntil: number;
   readonly listening: ListeningIn;
   /** Null until the carrier has taken a call of ours. */
   readonly carrierCallId: string | null;

@@ -111,6 +111,7 @@ export function legStarted(
     epoch,
   }, ctx);
   surround(call, live);
+  if (state.answeredAt !== null) live.children.listener.send({ type: "lineIsBack" });
   startHooks(call, live, +ctx.date() - +answeredAt, ctx);
   ctx.timer("turn", call.scenario.rules.idleMs, { type: "deadlinePassed" });
   const { answering } = call.scenario;

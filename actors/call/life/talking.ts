@@ -53,7 +53,8 @@ export function converse(
   ctx: Context<CallMessage>,
 ): CallState {
   const before = state.dialogue;
-  const isPressed = call.deps.isPressed?.() ?? false;
+  // A reply made in advance would have begun as the caller's turn ends, and that is when a call leaves best.
+  const isPressed = state.leaving !== "never" || (call.deps.isPressed?.() ?? false);
   const scenario = isPressed ? { ...call.scenario, isPressed } : call.scenario;
   const [dialogue, effects] = takeEvent(before, event, scenario, ctx.now());
   let next: CallState = { ...state, dialogue };

@@ -60,6 +60,7 @@ export function noteCaller(scene: Scene, text: string): void {
     },
     callerBeganAt: null,
     isInterim: false,
+    isMidway: false,
     callerEndedAt: null,
     sign: null,
     lastTurn: callerEndedAt === null ? null : { endedAt: callerEndedAt },
@@ -79,6 +80,7 @@ export function signalled(scene: Scene, text: string): void {
   scene.record({ type: "caller_signalled", text });
   scene.set({
     sign: { text, at: scene.now, endedAt: callerEndedAt },
+    isMidway: false,
     callerBeganAt: null,
     callerEndedAt: null,
   });

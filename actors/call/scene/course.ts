@@ -14,9 +14,16 @@ import { cutShort, speakerLost, synthesisFailed } from "./failing.ts";
 import { give, mute, sayGiven, unmute } from "./given.ts";
 import { adopt, speculate, takeAhead } from "./guessing.ts";
 import { keyIn, pressed } from "./keying.ts";
-import { legLost, legReady } from "./line.ts";
+import { heardMidway, heardNothing, legLost, legReady } from "./line.ts";
 import { noteProgress } from "./progress.ts";
-import { answeredOfRecording, greetingDue, meet, openCall, owesGreeting } from "./opening.ts";
+import {
+  answeredOfRecording,
+  greetingDue,
+  hasBegun,
+  meet,
+  openCall,
+  owesGreeting,
+} from "./opening.ts";
 import { modelSaid, requestFailed, stalled } from "./replies.ts";
 import { forget, withdraw } from "./requests.ts";
 import { type Course, Scene } from "./scene.ts";
@@ -66,6 +73,7 @@ function take(scene: Scene, event: DialogueEvent): void {
     case "legLost":
       return legLost(scene);
     case "heard":
+      if (event.isMidway === true && hasBegun(scene)) scene.set({ isMidway: true });
       return heard(scene, event.recognition, event.endedAt);
     case "modelSaid":
       return modelSaid(scene, event.request, event.item);
@@ -132,6 +140,8 @@ function act(scene: Scene, action: TurnAction): void {
       return goOn(scene);
     case "sayUnheard":
       return sayUnheard(scene);
+    case "askAgain":
+      return heardNothing(scene);
     case "fill":
       return fill(scene);
     case "cutShort":
@@ -146,10 +156,10 @@ function act(scene: Scene, action: TurnAction): void {
 }
 
 function callerSaid(scene: Scene, text: string): void {
-  const { ahead, disclosure } = scene.dialogue;
+  const { ahead, disclosure, isMidway } = scene.dialogue;
   const isUngreeted = owesGreeting(scene);
   scene.set({ pauses: easePauses(scene.dialogue.pauses), cutOff: null });
-  if (ahead !== null && isSame(ahead.guess, text)) return adopt(scene, ahead, text);
+  if (ahead !== null && isSame(ahead.guess, text) && !isMidway) return adopt(scene, ahead, text);
   forget(scene);
   withdraw(scene);
   const beganAt = scene.dialogue.callerBeganAt ?? scene.now;
@@ -159,6 +169,7 @@ function callerSaid(scene: Scene, text: string): void {
   sayGiven(scene);
   if (scene.dialogue.isMuted) return endReply(scene);
   if (isUngreeted) return openCall(scene); // they spoke first
+  if (isMidway) return heardMidway(scene);
   takeStep(scene, advance(scene.scenario.graph, scene.dialogue.workflow, { type: "callerSpoke" }));
 }
 

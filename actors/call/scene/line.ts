@@ -40,6 +40,7 @@ export function legReady(scene: Scene, greetsLater: boolean): void {
     if (brokeOff === "caller") askAgain(scene);
     if (isOwed) return askModel(scene, 0, brokeOff === "answer");
     sayGiven(scene);
+    awaitCaller(scene);
   }
   finish(scene);
 }
@@ -73,10 +74,31 @@ function brokenOff(dialogue: Dialogue): BrokenOff | null {
   return reply.clauses.begun ? "answer" : "request";
 }
 
+/** Nothing is owed to them: it is their turn, and they may have spoken while nobody heard it. */
+function awaitCaller(scene: Scene): void {
+  const { turn, answering } = scene.dialogue;
+  if (turn.floor !== "quiet" || answering.phase === "awaitingBeep") return;
+  scene.set({ turn: { ...turn, isCutOff: true } });
+}
+
 /** Words of the caller are lost: they are asked for them. */
 function askAgain(scene: Scene): void {
   const { graph } = scene.scenario;
   say(scene, scene.rendered(repeatOf(languageOf(graph)) ?? graph.idlePrompt), false);
+}
+
+/** Only the end of what they said was heard. */
+export function heardMidway(scene: Scene): void {
+  askAgain(scene);
+  finish(scene);
+}
+
+/** They say nothing: what they have said was not heard. */
+export function heardNothing(scene: Scene): void {
+  if (scene.dialogue.isMuted) return;
+  scene.set({ milestones: {} });
+  askAgain(scene);
+  finish(scene);
 }
 
 /** What an ended conversation closes with, where the words themselves are lost. */

@@ -1,6 +1,7 @@
 /** A message socket as our code sees it, and the one guarded door through which socket callbacks enter. */
 
 import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
 // @ts-types="@types/ws"
 import { WebSocket } from "ws";
 import type { Cancel, Clock } from "./clock.ts";
@@ -48,8 +49,11 @@ export interface SocketRules {
   readonly textOnly: boolean;
 }
 
-/** An open `ws` socket as a MessageSocket. */
-export function fromWs(ws: WebSocket, rules?: SocketRules): MessageSocket {
+/**
+ * An open `ws` socket as a MessageSocket. Over `raw`, its connection, what is sent in one go leaves in one packet: each
+ * costs the system as much as a frame costs us.
+ */
+export function fromWs(ws: WebSocket, rules?: SocketRules, raw?: Duplex): MessageSocket {
   const early: (string | Uint8Array)[] = [];
   let earlyBytes = 0;
   let events: SocketEvents | undefined;
@@ -58,6 +62,7 @@ export function fromWs(ws: WebSocket, rules?: SocketRules): MessageSocket {
   let failure = "";
   let heard = true;
   let cancelWatch: Cancel | undefined;
+  let isGathering = false;
 
   const bucket = rules === undefined ? undefined : newBucket(rules.clock, rules.rate);
 
@@ -70,8 +75,21 @@ export function fromWs(ws: WebSocket, rules?: SocketRules): MessageSocket {
     });
   }
 
+  /** Until the end of what runs now. */
+  function gather(connection: Duplex): void {
+    isGathering = true;
+    connection.cork();
+    queueMicrotask(release);
+  }
+
+  function release(): void {
+    if (isGathering) raw?.uncork();
+    isGathering = false;
+  }
+
   function close(code: number, reason: string): void {
     if (phase !== "open") return;
+    release();
     phase = "closing";
     early.length = 0;
     if (code === 1006) ws.terminate();
@@ -108,7 +126,9 @@ export function fromWs(ws: WebSocket, rules?: SocketRules): MessageSocket {
       return ws.bufferedAmount;
     },
     send(data) {
-      if (phase === "open" && ws.readyState === WebSocket.OPEN) ws.send(data);
+      if (phase !== "open" || ws.readyState !== WebSocket.OPEN) return;
+      if (raw !== undefined && !isGathering) gather(raw);
+      ws.send(data);
     },
     close,
     listen(given) {

@@ -70,7 +70,7 @@ export function acceptSockets(
       const upgrader = upgraderFor(trusted?.messageBytesMax ?? options.messageBytesMax);
       upgrader.handleUpgrade(request, raw, head, (ws) => {
         const rules = { ...options.rules, textOnly: isBinary !== true };
-        opened(fromWs(ws, trusted === undefined ? rules : undefined));
+        opened(fromWs(ws, trusted === undefined ? rules : undefined, raw));
       });
     } catch (error) {
       options.failed(error);

@@ -10,6 +10,7 @@ import type { MessageSocket } from "@/lib/socket.ts";
 import { type MarkArrival, parseMark } from "./ledger.ts";
 import { LineMeter } from "./line_meter.ts";
 import type { ListenerMessage } from "./listener.ts";
+import { Joiner, type Pieces } from "./pieces.ts";
 import type { SpeakerMessage } from "./speaker.ts";
 import type { TapMessage } from "./tap.ts";
 import { Tape } from "./tape.ts";
@@ -95,6 +96,8 @@ export interface LegDeps {
   readonly protocol: MediaProtocol;
   readonly call: Pick<Ref<FromLeg | FromRecording>, "send">;
   readonly listener: Pick<Ref<ListenerMessage>, "send">;
+  /** How much the listener is told at once. */
+  readonly pieces: Pick<Pieces, "frames">;
   /** Told of what a carrier that has the voice plays. */
   readonly speaker?: Pick<Ref<SpeakerMessage>, "send">;
 }
@@ -107,8 +110,9 @@ interface State {
 }
 
 export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessage> {
-  const { socket, protocol, call, listener, speaker } = deps;
+  const { socket, protocol, call, listener, pieces, speaker } = deps;
   const line = new LineMeter();
+  const joiner = new Joiner();
   /** The phase as of the last message, for what goes past the mailbox. */
   let isStarted = false;
   let wasRefused = false;
@@ -132,7 +136,8 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
   }
 
   function hear(audio: Uint8Array, atMs: number, now: number): void {
-    listener.send({ type: "frame", audio });
+    const piece = joiner.add(audio, pieces.frames);
+    if (piece !== null) listener.send({ type: "audio", audio: piece });
     tape?.caller(audio, { now, atMs, earliestMs: line.earliestMs });
     for (const one of taps) one.send({ type: "went", side: "caller", audio });
   }
@@ -315,7 +320,10 @@ export function leg(settings: LegSettings, deps: LegDeps): Actor<State, LegMessa
       epoch: settings.epoch,
       unsentBytes: socket.bufferedBytes,
     }),
-    stopped(state) {
+    stopped(state, reason) {
+      const rest = joiner.take();
+      const isOwn = reason.type === "done"; // else the call stops its listener as well
+      if (isOwn && rest.length > 0) listener.send({ type: "audio", audio: rest });
       tape?.end(clock());
       socket.close(1000, "Call leg ended");
       call.send({

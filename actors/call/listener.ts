@@ -12,8 +12,8 @@ import type { Pieces } from "./pieces.ts";
 import { isToBeTold, listens, tells, type Untold, untoldOf } from "./untold.ts";
 
 export type ListenerMessage =
-  /** From the leg: 20 ms of caller audio. */
-  | { type: "frame"; audio: Uint8Array }
+  /** From the leg: one or more frames of the caller. */
+  | { type: "audio"; audio: Uint8Array }
   /** From the call: the line was gone, and what comes from now on comes over another. */
   | { type: "lineIsBack" }
   /** From the call: feed silence in place of the caller, or hear them again. */
@@ -47,7 +47,7 @@ export type FromListener =
 export const listenerKind: Kind<ListenerMessage> = {
   name: "listener",
   controlMax: 256,
-  media: { types: ["frame"], max: 50 },
+  media: { types: ["audio"], max: 50 }, // one second at least
   restart: "permanent",
   intensity: { restarts: 3, withinMs: 60_000 },
   backoff: { minMs: 50, maxMs: 500 },
@@ -61,7 +61,8 @@ const MIDWAY_MS = 150;
 export const UNTAKEN_MAX = 250;
 
 export interface ListenerDeps {
-  readonly pieces: Pieces;
+  /** Is counted there. */
+  readonly pieces: Pick<Pieces, "enter">;
   readonly stt: SpeechToText;
   readonly options: TranscribeOptions;
   readonly call: Pick<Ref<FromListener>, "send">;
@@ -78,8 +79,6 @@ export interface ListenerDeps {
 interface State {
   /** Owned by this incarnation; changed in place. */
   readonly audio: AsyncQueue<Uint8Array>;
-  /** Frames that do not make a piece yet; changed in place. */
-  readonly held: Uint8Array[];
   readonly isOpen: boolean;
   readonly isDeaf: boolean;
   /** What the session listens for, or the next one will. */
@@ -88,10 +87,8 @@ interface State {
   readonly isSpeaking: boolean;
   /** The session was opened with other options. */
   readonly isStale: boolean;
-  /** Since the session's first. */
-  readonly fedBytes: number;
-  /** When the last frame came in. */
-  readonly fedAt: number;
+  /** Since the session's first, and when the last came in; changed in place, many times a second. */
+  readonly fed: { bytes: number; at: number };
   /** Where in what was fed the line began; null: words have been recognised since, or it is not known. */
   readonly lineFromBytes: number | null;
   readonly untold: Untold;
@@ -102,16 +99,23 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   let leave: Cancel | null = null;
   let soundedAt = -Infinity;
 
-  function feed({ audio, held }: State, frame: Uint8Array): void {
-    if (held.length === 0 && pieces.frames === 1) return audio.push(frame);
-    held.push(frame);
-    if (held.length >= pieces.frames) audio.push(joined(held.splice(0)));
-  }
-
   /** While the caller is not listened to, nobody hears them. */
   function hark(audio: Uint8Array, { untold, options }: State, now: number): Untold {
-    if (beeps?.take(audio)) call.send({ type: "beeped" });
-    const forMs = vad.take(audio);
+    let next = untold;
+    for (let at = 0; at < audio.length; at += FRAME_BYTES) {
+      const frame = audio.length <= FRAME_BYTES ? audio : audio.subarray(at, at + FRAME_BYTES);
+      const cameAt = now - (audio.length - at - frame.length) / BYTES_PER_MS;
+      next = harkTo(frame, { untold: next, options, now: cameAt });
+    }
+    return next;
+  }
+
+  function harkTo(
+    frame: Uint8Array,
+    { untold, options, now }: Pick<State, "untold" | "options"> & { readonly now: number },
+  ): Untold {
+    if (beeps?.take(frame)) call.send({ type: "beeped" });
+    const forMs = vad.take(frame);
     if (forMs > 0) soundedAt = now - vad.quietMs;
     const isDue = forMs > 0 && forMs % SOUNDED_EVERY_MS < FRAME_MS;
     if (isDue && tellsSounds) call.send({ type: "sounded", forMs });
@@ -135,8 +139,8 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
   function reopen(state: State, ctx: Context<ListenerMessage>): State {
     if (!state.isStale || state.isSpeaking) return state;
     ctx.cancel("recogniser");
-    const fedBytes = bytesOf(state.audio.waiting) + bytesOf(state.held);
-    return open({ ...state, fedBytes, lineFromBytes: null }, ctx);
+    const fed = { ...state.fed, bytes: bytesOf(state.audio.waiting) };
+    return open({ ...state, fed, lineFromBytes: null }, ctx);
   }
 
   return {
@@ -145,22 +149,24 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
       const closed = { isOpen: false, isDeaf: false, isSpeaking: false, isStale: false };
       const { options } = deps;
       const lineFromBytes = restart === undefined ? null : 0; // what it had of the line is lost
-      const fed = { fedBytes: 0, fedAt: ctx.now(), lineFromBytes };
+      const fed = { bytes: 0, at: ctx.now() };
       const untold = untoldOf(restart === undefined ? null : ctx.now());
-      const state = { ...closed, audio, held: [], options, ...fed, untold };
+      const state = { ...closed, audio, options, fed, lineFromBytes, untold };
       leave = pieces.enter();
       if (restart !== undefined) call.send({ type: "listenerLost" });
       return isEarly ? open(state, ctx) : state;
     },
     on: {
-      frame(state, { audio }, ctx) {
-        const { isOpen, isDeaf, fedBytes } = state;
-        const hearing = isOpen ? state : open(state, ctx);
-        feed(hearing, isDeaf ? silenceLike(audio) : audio);
-        const untold = isDeaf ? state.untold : hark(audio, state, ctx.now());
-        return { ...hearing, fedBytes: fedBytes + audio.length, fedAt: ctx.now(), untold };
+      audio(state, { audio }, ctx) {
+        const now = ctx.now();
+        const hearing = state.isOpen ? state : open(state, ctx);
+        hearing.audio.push(state.isDeaf ? silenceLike(audio) : audio);
+        hearing.fed.bytes += audio.length;
+        hearing.fed.at = now;
+        const untold = state.isDeaf ? state.untold : hark(audio, state, now);
+        return untold === hearing.untold ? hearing : { ...hearing, untold };
       },
-      lineIsBack: (state) => ({ ...state, lineFromBytes: state.fedBytes }),
+      lineIsBack: (state) => ({ ...state, lineFromBytes: state.fed.bytes }),
       listen: (state, { isDeaf }) => ({ ...state, isDeaf }),
       tune(state, { options }, ctx) {
         if (isSame(options, state.options)) return state;
@@ -168,7 +174,7 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
       },
       hasSounded: (_state, { sinceMs, reply }) => reply(soundedAt > sinceMs),
       typed(state, { text, isFinal }, ctx) {
-        const endMs = state.fedBytes / BYTES_PER_MS;
+        const endMs = state.fed.bytes / BYTES_PER_MS;
         const endedAt = ctx.now();
         const tell = (recognition: Recognition): void => {
           call.send({ type: "heard", recognition, endedAt });
@@ -203,17 +209,16 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
         }
       },
     },
-    view: ({ audio, isOpen, isDeaf, fedBytes }) => ({
+    view: ({ audio, isOpen, isDeaf, fed }) => ({
       provider: stt.provider,
       isOpen,
       isDeaf,
-      fedMs: fedBytes / BYTES_PER_MS,
+      fedMs: fed.bytes / BYTES_PER_MS,
       waitingMs: bytesOf(audio.waiting) / BYTES_PER_MS,
       droppedPieces: audio.droppedCount,
     }),
-    stopped({ audio, held }) {
+    stopped({ audio }) {
       leave?.();
-      if (held.length > 0) audio.push(joined(held));
       audio.end();
     },
   };
@@ -221,16 +226,6 @@ export function listener(deps: ListenerDeps): Actor<State, ListenerMessage> {
 
 function isSame(a: TranscribeOptions, b: TranscribeOptions): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-function joined(frames: readonly Uint8Array[]): Uint8Array {
-  const audio = new Uint8Array(bytesOf(frames));
-  let at = 0;
-  for (const frame of frames) {
-    audio.set(frame, at);
-    at += frame.length;
-  }
-  return audio;
 }
 
 function bytesOf(pieces: readonly Uint8Array[]): number {
@@ -253,11 +248,11 @@ function beganMidway({ audio, lineFromBytes }: Readonly<State>, startMs: number)
 
 /** When the audio at the recogniser's time stamp came in: audio arrives at the pace of the clock. */
 function arrivalOf(state: Readonly<State>, recognition: Recognition): number | null {
-  const { audio, fedBytes, fedAt } = state;
+  const { audio, fed } = state;
   if (audio.droppedCount > 0) return null; // the recogniser's count and ours have parted
   const atMs = audioTimeOf(recognition);
-  if (atMs === null) return fedAt;
-  return Math.min(fedAt, fedAt - (fedBytes / BYTES_PER_MS - atMs)); // no later than now, whatever it says
+  if (atMs === null) return fed.at;
+  return Math.min(fed.at, fed.at - (fed.bytes / BYTES_PER_MS - atMs)); // no later than now, whatever it says
 }
 
 /** Null where the recogniser tells none. */

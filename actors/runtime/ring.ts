@@ -1,8 +1,12 @@
 /** A queue as a ring of slots that grows by doubling; who uses it sets the bound. */
 
 const FIRST_SLOTS = 4;
-/** A ring that has emptied gives back what it holds beyond this: a burst is not kept for ever. */
-const KEPT_SLOTS = 128;
+/**
+ * A ring that has emptied gives back what it holds beyond this: a burst is not kept for ever. As many as an inspection
+ * shows: the slots of a busy mailbox hold its last messages for seconds, long enough to be moved to where only the
+ * long collections look.
+ */
+const KEPT_SLOTS = 16;
 
 /**
  * A taken item stays readable in its slot until the slot is used again. So a mailbox remembers its

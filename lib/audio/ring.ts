@@ -21,6 +21,12 @@ export class AudioRing {
   }
 
   push(audio: Uint8Array): void {
+    const place = this.#received % this.#buffer.length;
+    if (place + audio.length <= this.#buffer.length) { // as almost always
+      this.#buffer.set(audio, place);
+      this.#received += audio.length;
+      return;
+    }
     const kept = audio.length > this.#buffer.length ? audio.subarray(-this.#buffer.length) : audio;
     const skipped = audio.length - kept.length;
     const at = (this.#received + skipped) % this.#buffer.length;

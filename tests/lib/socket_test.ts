@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
+import { connect } from "node:net";
 import { systemClock } from "@/lib/clock.ts";
 import { boundConnections } from "@/lib/connections.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -182,4 +183,35 @@ Deno.test("socket that is not open yet is left when the signal aborts", async ()
   const closed = new Promise((resolve) => http.close(resolve));
   connections.drop();
   await closed;
+});
+
+Deno.test("what is sent in one go leaves in one packet, before a close and before a drop", async () => {
+  const { promise: opened, resolve } = Promise.withResolvers<MessageSocket>();
+  const http = createServer();
+  acceptSockets(http, {
+    messageBytesMax: 1024,
+    rules: { clock: systemClock, silenceMs: 60_000, rate: { perSecond: 1_000, burst: 1_000 } },
+    failed: (error) => assert.fail(String(error)),
+  }, () => Promise.resolve({ type: "accept", opened: resolve }));
+  await bind(http, { hostname: "127.0.0.1", port: 0 });
+  const raw = connect(portOf(http.address()), "127.0.0.1");
+  raw.write(
+    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+      `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${new Uint8Array(16).toBase64()}\r\n\r\n`,
+  );
+  const server = await opened;
+  const packets: string[] = [];
+  const head = Promise.withResolvers<void>();
+  raw.on("data", (data) => {
+    packets.push(data.toString("latin1"));
+    head.resolve();
+  });
+  await head.promise;
+  packets.length = 0;
+  const ended = new Promise((resolve) => raw.on("close", resolve));
+  for (const text of ["one", "two", "three"]) server.send(text);
+  server.close(1006, "");
+  await ended;
+  assert.deepEqual(packets, ["\x81\x03one\x81\x03two\x81\x05three"]);
+  await new Promise((resolve) => http.close(resolve));
 });

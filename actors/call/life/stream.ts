@@ -79,6 +79,7 @@ export function connected(
         protocol: call.deps.newProtocol({ carrierCallId, token }),
         call: ctx.self,
         listener: children.listener,
+        pieces: call.deps.pieces,
         speaker: children.speaker,
       }),
   );

@@ -477,7 +477,7 @@ export function openHouse(options: HouseOptions): House {
         linkKey: neighbours.linkKey,
         seen(nodes) {
           neighbours.seen(nodes);
-          places.seen(nodes);
+          if (places.seen(nodes)) system.find(reaperKind, "reaper")?.send({ type: "machinesGone" });
           const self = nodes.find(({ incarnation }) => incarnation === holdings.boot?.incarnation);
           if (self?.state === "draining") drain.told(self.drain ?? null);
         },

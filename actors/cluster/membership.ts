@@ -173,6 +173,13 @@ function look(
   return { next: { ...state, watched, lookedAtMs: answeredAtMs }, suspects, buried: null };
 }
 
+/** Milliseconds to the next look: as usual, or until the first beat that stands still has done so for long enough. */
+export function untilLook({ watched }: Membership, nowMs: number, timings: Timings): number {
+  const { ttlMs, watchMs } = timings;
+  const dueIn = [...watched.values()].map(({ sinceMs }) => sinceMs + ttlMs - nowMs);
+  return Math.min(watchMs, ...dueIn.filter((ms) => ms > 0));
+}
+
 function stay(next: Membership): Step {
   return { next, suspects: [], buried: null };
 }

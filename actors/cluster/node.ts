@@ -15,6 +15,7 @@ import {
   take,
   TIMINGS,
   type Timings,
+  untilLook,
 } from "./membership.ts";
 
 /** Ended actors whose rows one beat removes. */
@@ -95,6 +96,10 @@ export function node(deps: NodeDeps): Actor<NodeActorState, NodeMessage> {
     return { ...state, failures: state.failures + 1 };
   }
 
+  function lookIn(ms: number, ctx: Ctx): void {
+    ctx.timer("lookDue", ms, { type: "lookDue" });
+  }
+
   /** What follows from an answer, whatever it was. */
   function follow(state: NodeActorState, { next, suspects, buried }: Step, ctx: Ctx) {
     for (const suspect of suspects) {
@@ -127,7 +132,7 @@ export function node(deps: NodeDeps): Actor<NodeActorState, NodeMessage> {
   return {
     init(ctx) {
       beatAfter(ctx, 0);
-      ctx.timer("lookDue", timings.watchMs, { type: "lookDue" });
+      lookIn(timings.watchMs, ctx);
       return {
         membership: newMembership(),
         isDraining: false,
@@ -205,14 +210,19 @@ export function node(deps: NodeDeps): Actor<NodeActorState, NodeMessage> {
         );
       },
       looked(state, { sentAtMs, outcome }, ctx) {
-        ctx.timer("lookDue", timings.watchMs, { type: "lookDue" });
-        if (!outcome.ok) return failed(state, "look", outcome.error);
+        if (!outcome.ok) {
+          lookIn(timings.watchMs, ctx);
+          return failed(state, "look", outcome.error);
+        }
         deps.seen?.(outcome.value);
         const event = { type: "looked", sentAtMs, answeredAtMs: ctx.now(), nodes: outcome.value };
-        return follow(state, take(state.membership, { ...event, type: "looked" }, timings), ctx);
+        const step = take(state.membership, { ...event, type: "looked" }, timings);
+        lookIn(untilLook(step.next, ctx.now(), timings), ctx);
+        return follow(state, step, ctx);
       },
-      buried(state, { suspect: { beat: _, ...boot }, outcome }) {
+      buried(state, { suspect: { beat: _, ...boot }, outcome }, ctx) {
         if (!outcome.ok) return failed(state, "bury", outcome.error);
+        lookIn(0, ctx); // it is gone, by whoever's hand: what it held is to be seen to
         if (outcome.value) log.warn("machine buried: its beat stood still", { ...boot });
         return state;
       },

@@ -3,8 +3,8 @@
 import type { Boot, Node } from "@/db/cluster.ts";
 
 export interface Places {
-  /** What the last look found: those that are not dead. */
-  seen(nodes: readonly Node[]): void;
+  /** What the last look found: those that are not dead. True: one that was there is gone. */
+  seen(nodes: readonly Node[]): boolean;
   readonly nodes: readonly Node[];
   /** Those that take new work, but for this machine. */
   others(self: Boot | null): readonly Node[];
@@ -34,7 +34,11 @@ export function newPlaces(look: () => Promise<readonly Node[]>): Places {
   }
 
   return {
-    seen: (found) => void (nodes = found),
+    seen(found) {
+      const isGone = nodes.some((it) => found.every((node) => node.incarnation !== it.incarnation));
+      nodes = found;
+      return isGone;
+    },
     get nodes() {
       return nodes;
     },

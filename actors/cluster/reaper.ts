@@ -27,10 +27,12 @@ export const GIVE_UP_MS = 40_000;
 /** Orphans of one look; the rest waits for the next. */
 export const ORPHANS_MAX = 100;
 /** Carriers asked, and ends written, at a time. */
-const AT_ONCE_MAX = 8;
+export const AT_ONCE_MAX = 16;
 
 export type ReaperMessage =
   | { type: "lookDue" }
+  /** From the house: machines are there no more that were. */
+  | { type: "machinesGone" }
   | { type: "looked"; outcome: Outcome<readonly Orphan[]> }
   | { type: "seenTo"; orphan: Orphan; outcome: Outcome<Fate> };
 
@@ -67,14 +69,16 @@ export interface ReaperState {
   readonly watched: ReadonlyMap<string, Watched>;
   /** Calls that are being seen to. */
   readonly busy: ReadonlySet<string>;
+  /** Something is due for others as well, for which there was no room. */
+  readonly isFull: boolean;
   readonly fates: Readonly<Record<Fate, number>>;
 }
 
 export function reaper(deps: ReaperDeps): Actor<ReaperState, ReaperMessage> {
   const { log } = deps;
 
-  function lookLater(ctx: Context<ReaperMessage>): void {
-    ctx.timer("lookDue", LOOK_MS, { type: "lookDue" });
+  function lookIn(ms: number, ctx: Context<ReaperMessage>): void {
+    ctx.timer("lookDue", ms, { type: "lookDue" });
   }
 
   /** What is due for an orphan now; null: nothing yet. */
@@ -90,11 +94,13 @@ export function reaper(deps: ReaperDeps): Actor<ReaperState, ReaperMessage> {
 
   return {
     init(ctx) {
-      lookLater(ctx);
-      return { watched: new Map(), busy: new Set(), fates: { asked: 0, ended: 0, left: 0 } };
+      lookIn(LOOK_MS, ctx);
+      const fates = { asked: 0, ended: 0, left: 0 };
+      return { watched: new Map(), busy: new Set(), isFull: false, fates };
     },
     view: ({ watched, busy, fates }) => ({ watched: watched.size, busy: busy.size, ...fates }),
     on: {
+      machinesGone: (_state, _message, ctx) => lookIn(0, ctx),
       lookDue(_state, _message, ctx) {
         ctx.run(
           "look",
@@ -103,17 +109,17 @@ export function reaper(deps: ReaperDeps): Actor<ReaperState, ReaperMessage> {
         );
       },
       looked(state, { outcome }, ctx) {
-        lookLater(ctx);
+        lookIn(LOOK_MS, ctx);
         if (!outcome.ok) return; // the node says that the database does not answer
         const now = ctx.now();
         const watched = new Map<string, Watched>();
         const busy = new Set(state.busy);
+        let isFull = false;
         for (const orphan of outcome.value) {
           const { callId } = orphan;
           const seen = state.watched.get(callId) ?? { sinceMs: now, isAsked: false };
-          const due = busy.has(callId) || busy.size >= AT_ONCE_MAX
-            ? null
-            : dueFor(orphan, seen, now);
+          let due = busy.has(callId) ? null : dueFor(orphan, seen, now);
+          if (due !== null && busy.size >= AT_ONCE_MAX) [due, isFull] = [null, true];
           watched.set(callId, due === "recall" ? { ...seen, isAsked: true } : seen);
           if (due === null) continue;
           busy.add(callId);
@@ -123,12 +129,15 @@ export function reaper(deps: ReaperDeps): Actor<ReaperState, ReaperMessage> {
             (outcome) => ({ type: "seenTo", orphan, outcome }),
           );
         }
-        return { ...state, watched, busy };
+        return { ...state, watched, busy, isFull };
       },
-      seenTo(state, { orphan, outcome }) {
+      seenTo(before, { orphan, outcome }, ctx) {
         const { callId } = orphan;
-        const busy = new Set(state.busy);
+        const busy = new Set(before.busy);
         busy.delete(callId);
+        const isNextDue = before.isFull && busy.size <= AT_ONCE_MAX / 2;
+        if (isNextDue) lookIn(0, ctx);
+        const state = { ...before, isFull: before.isFull && !isNextDue };
         if (outcome.ok) {
           const fate = outcome.value;
           log.info("a call that no machine held", { ...orphan, fate });

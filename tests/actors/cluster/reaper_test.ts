@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
+  AT_ONCE_MAX,
   type Fate,
   GIVE_UP_MS,
   LOOK_MS,
@@ -112,4 +113,27 @@ Deno.test("of the living machines each has its own turn, the same on all of them
     assert.equal(turns[3], 3, "behind those that live");
     assert.deepEqual(turns, nodes.map((node) => turnOf(callId, nodes.toReversed(), node)));
   }
+});
+
+Deno.test("when a machine is gone, its calls are looked for at once, and no call waits for the next look", async () => {
+  const { clock, system, orphans, did } = await setUp();
+  for (let nth = 1; nth <= 3 * AT_ONCE_MAX; nth++) orphans.push({ ...ONE, callId: `call_${nth}` });
+  await clock.advance(10);
+  system.find(reaperKind, "reaper")?.send({ type: "machinesGone" });
+  await clock.advance(20);
+  assert.equal(did.length, 3 * AT_ONCE_MAX);
+  assert.equal(new Set(did).size, did.length, "each is asked for once");
+});
+
+Deno.test("no more carriers are asked at a time than that", async () => {
+  const waiting: ((fate: Fate) => void)[] = [];
+  const { clock, orphans, did } = await setUp({
+    recall: () => new Promise((resolve) => waiting.push(resolve)),
+  });
+  for (let nth = 1; nth <= 3 * AT_ONCE_MAX; nth++) orphans.push({ ...ONE, callId: `call_${nth}` });
+  await clock.advance(2 * LOOK_MS);
+  assert.equal(did.length, AT_ONCE_MAX);
+  for (const answer of waiting.splice(0)) answer("asked");
+  await clock.advance(20);
+  assert.equal(did.length, 2 * AT_ONCE_MAX);
 });

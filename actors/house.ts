@@ -408,6 +408,9 @@ export function openHouse(options: HouseOptions): House {
         urls,
         resumePath,
         handOver: handOver(callId),
+        ...(membership === null ? {} : {
+          isOurs: () => holdings.mayAct({ kind: callKind.name, id: callId }, clock.now()),
+        }),
         isPressed: () => gauge.isShed("extras"),
         log,
       };

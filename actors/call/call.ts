@@ -238,6 +238,11 @@ export interface CallDeps {
   saveEnd(ended: EndedCall, signal: AbortSignal): Promise<void>;
   /** How it leaves this machine for another. Absent: it leaves for none. */
   readonly handOver?: HandOver;
+  /**
+   * Whether this machine can tell that no other has taken the call: one that cannot, and holds no stream of it,
+   * does nothing to it at the carrier. Absent: no other takes any.
+   */
+  readonly isOurs?: () => boolean;
   /** Is this machine so hard pressed that calls do without extras? Absent: it never is. */
   readonly isPressed?: () => boolean;
   readonly log: Log;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { LOOK_MS, SILENT_LOOKS } from "@/actors/call/leg.ts";
-import { CONNECT_WITHIN_MS, REFUSALS_MAX } from "@/actors/call/life/stream.ts";
+import { CONNECT_WITHIN_MS, ISOLATED_MS, REFUSALS_MAX } from "@/actors/call/life/stream.ts";
 import { CUT_OFF_MS } from "@/actors/call/turns.ts";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import { speak } from "@/lib/audio/modem.ts";
@@ -311,5 +311,19 @@ Deno.test("a caller who speaks on a line that is back is answered, and asked not
   await kit.kit.clock.advance(7_000);
   assert.ok(!since(kit).includes("lost you"), since(kit));
   assert.notEqual(since(kit), "");
+  await kit.close();
+});
+
+Deno.test("a machine that cannot tell whether a call is its own still, does not hang it up", async () => {
+  let isOurs = true;
+  const kit = callKit({ deps: { isOurs: () => isOurs } });
+  (await kit.connect()).drop();
+  isOurs = false;
+  await kit.kit.clock.advance(3 * CONNECT_WITHIN_MS);
+  assert.deepEqual([kit.hangUps, kit.ends], [[], []]);
+  isOurs = true;
+  await kit.kit.clock.advance(ISOLATED_MS);
+  assert.equal(kit.hangUps.length, 1);
+  assert.equal(kit.ends[0]?.reason, "leg_lost");
   await kit.close();
 });

@@ -20,6 +20,8 @@ import { surround } from "./surroundings.ts";
 
 /** The carrier must open the media socket within this of the ring, or of losing the one before. */
 export const CONNECT_WITHIN_MS = 15_000;
+/** A machine that has lost the others looks so often whether it still holds a call that has lost its stream. */
+export const ISOLATED_MS = 1_000;
 /** With so many streams of a call one side would not take what the other said: another would be no better. */
 export const REFUSALS_MAX = 3;
 
@@ -202,6 +204,10 @@ export function connectMissed(
   ctx: Context<CallMessage>,
 ): CallState | void {
   if (state.phase !== "connecting" && state.phase !== "rebuilding") return state;
+  if (call.deps.isOurs?.() === false) { // the carrier may have come back to another, which this one cannot know of
+    ctx.timer("connect", ISOLATED_MS, { type: "connectMissed" });
+    return state;
+  }
   const reason = state.answeredAt === null ? "never_connected" : "leg_lost";
   return end(call, state, { outcome: "failed", reason }, null, ctx);
 }

@@ -174,12 +174,13 @@ function callIdOf({ log }: FakeCall): string | null {
   return /\/media\/[^/]+\/([^/]+)\//.exec(opened[0] ?? "")?.[1] ?? null;
 }
 
-/** Until when each stream carried anything: to its end, or to the fault that left it silent. */
-function carriedUntil({ log }: FakeCall, faults: readonly Fault[]): number[] {
+/** Until when each stream carried anything: to its end, or to the fault that left it silent, if that came later. */
+function carriedUntil({ log, streams }: FakeCall, faults: readonly Fault[]): number[] {
   const ends = log.filter((entry) => entry.type === "streamEnded" || entry.type === "ended");
   return ends.map(({ atMs: ended }, nth) => {
     const { silentFrom, atMs } = faults[nth] ?? NO_FAULT;
-    return silentFrom === "fault" ? Math.min(ended, atMs) : ended;
+    const wasThere = (streams[nth]?.startedAtMs ?? Infinity) < atMs;
+    return silentFrom === "fault" && wasThere ? Math.min(ended, atMs) : ended;
   });
 }
 

@@ -47,7 +47,7 @@ export type FromListener =
 export const listenerKind: Kind<ListenerMessage> = {
   name: "listener",
   controlMax: 256,
-  media: { types: ["audio"], max: 50 }, // one second at least
+  media: { types: ["audio"], max: 250 }, // five seconds at least: a process that stood still finds them at once
   restart: "permanent",
   intensity: { restarts: 3, withinMs: 60_000 },
   backoff: { minMs: 50, maxMs: 500 },

@@ -13,6 +13,7 @@ import type { Fallen } from "@/tests/load/faults/calls.ts";
 import { isFault, type KindOfFault, KINDS } from "@/tests/load/faults/kinds.ts";
 import { failures, judge } from "@/tests/load/faults/record.ts";
 import { round } from "@/tests/load/faults/round.ts";
+import { failed, watchMachines } from "@/tests/load/faults/watch.ts";
 import { startMachines } from "./machines.ts";
 
 const SCRIPT = { graph: demoAgent, lines: demoCaller };
@@ -55,13 +56,16 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
     Deno.addSignalListener(signal, () => void machines.close(0).then(() => Deno.exit(1)));
   }
   const all: Fallen[] = [];
+  const watch = watchMachines(machines);
   try {
     for (let nth = 0; nth < times; nth++) {
       const strikes = [{ kind, victim: 1 + nth % nodes, leases, awayMs }];
-      all.push(...await round(machines, { calls, script: SCRIPT, strikes, talkMs: TALK_MS }));
+      const options = { calls, script: SCRIPT, strikes, talkMs: TALK_MS, watch };
+      all.push(...await round(machines, options));
     }
     const verdict = await judge(database, all);
-    return { kind: name, times, ...verdict, failed: failures(verdict) };
+    const watched = await watch.close();
+    return { kind: name, times, ...verdict, watched, failed: failures(verdict) + failed(watched) };
   } finally {
     await database.close();
     await machines.close();

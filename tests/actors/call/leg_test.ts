@@ -237,7 +237,7 @@ Deno.test("audio of a started stream waits in no mailbox of the leg, and none fo
   await settle();
   assert.equal(listener.got.length, 60);
   assert.deepEqual(call.got, [{ type: "legEnded", stopped: true, epoch: 3 }]);
-  assert.equal(listenerKind.media?.max, 50); // the bound of what waits stands there
+  assert.equal(listenerKind.media?.max, 250); // the bound of what waits stands there
 });
 
 Deno.test("marks carry the time at which they came in, and keys come through", async () => {

@@ -165,6 +165,15 @@ Deno.test("a recogniser that will never work is told to the call once, and not t
   await settle();
 });
 
+Deno.test("what a caller said while the process stood still for five seconds is heard", async () => {
+  const taken: number[] = [];
+  const { settle, frame } = setUp(taking(taken));
+  await settle();
+  for (let i = 0; i < UNTAKEN_MAX; i++) frame(i % 128); // at once, as a socket gives what has waited in it
+  await settle();
+  assert.equal(taken.length, UNTAKEN_MAX);
+});
+
 Deno.test("audio that nobody takes is bounded: the oldest goes", async () => {
   const { frame, view, stop, settle, clock } = setUp(deaf);
   await settle();

@@ -4,6 +4,7 @@ import { sleep, systemClock } from "@/lib/clock.ts";
 import type { Machine, Machines } from "@/tests/load/machines.ts";
 import { type Fallen, type Fault, NO_FAULT, ring, type Script } from "./calls.ts";
 import type { KindOfFault, StrikeOptions } from "./kinds.ts";
+import type { Watch } from "./watch.ts";
 
 export interface RoundOptions {
   readonly calls: number;
@@ -13,6 +14,8 @@ export interface RoundOptions {
   readonly strikes: readonly Strike[];
   /** From the last ring to the first fault, and from one to the next: callers and agents are in the middle of it. */
   readonly talkMs: number;
+  /** Who is told when a fault begins and ends. */
+  readonly watch?: Pick<Watch, "began" | "ended">;
 }
 
 export interface Strike extends Omit<StrikeOptions, "victim"> {
@@ -33,7 +36,7 @@ const LOOK_EVERY_MS = 50;
 
 /** Resolves when the last call has ended, and all machines run. */
 export async function round(machines: Machines, options: RoundOptions): Promise<Fallen[]> {
-  const { calls, script, strikes, talkMs } = options;
+  const { calls, script, strikes, talkMs, watch } = options;
   const ringing: Promise<Fallen>[] = [];
   let fault: Fault = NO_FAULT;
   for (let nth = 0; nth < calls; nth++) {
@@ -45,6 +48,7 @@ export async function round(machines: Machines, options: RoundOptions): Promise<
     await talking(machines);
     const victim = chosen === "busiest" ? busiest(machines) : chosen;
     fault = { ...kind, atMs: systemClock.now() };
+    watch?.began(kind.silentFrom === "fault" ? victim : null);
     const over = new AbortController();
     const struck = kind.strike(machines, { ...strike, victim }).finally(() => over.abort());
     for (let more = 0; kind.ringsOn && more < calls && !over.signal.aborted; more++) {
@@ -52,6 +56,7 @@ export async function round(machines: Machines, options: RoundOptions): Promise<
       await sleep(systemClock, RING_ON_EVERY_MS, over.signal).catch(() => {}); // it is over
     }
     await struck;
+    watch?.ended();
     await machines.whole();
   }
   return await Promise.all(ringing);

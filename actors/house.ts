@@ -271,6 +271,7 @@ export function openHouse(options: HouseOptions): House {
       desk: (tenantId) => system.at(deskKind, tenantId),
       attach: (path) => switchboard.attach(path),
       connected: (callId, socket) => switchboard.connected(callId, socket),
+      isHere: ({ tenantId, callId }) => switchboard.find(tenantId, callId) !== null,
       clock,
       log,
     }),
@@ -534,6 +535,7 @@ export function openHouse(options: HouseOptions): House {
     store: (call) =>
       callStore(call, { database, recorder: events, fenceOf: fencesOfCalls.fenceOf }),
     ended: (callId) => void callEnded(callId),
+    rooms: services.rooms,
     clock,
   });
   if (isOneOfMany) {

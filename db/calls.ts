@@ -128,6 +128,20 @@ export async function findCarrierCall(
   return call?.id ?? null;
 }
 
+/** As above, of those that have not ended. */
+export async function findLiveCarrierCall(
+  sql: Sql,
+  tenantId: string,
+  carrierCallId: string,
+): Promise<string | null> {
+  const [call] = await sql<{ id: string }[]>`
+    select 'call_' || id as id from call
+    where tenant_id = ${uuidOf("tenant", tenantId)}
+      and carrier_call_id = ${carrierCallId} and status <> 'ended'
+    limit 1`;
+  return call?.id ?? null;
+}
+
 /** Which calls are meant; what is absent leaves the choice open. */
 export interface CallFilter {
   readonly status?: CallStatus | undefined;

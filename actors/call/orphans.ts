@@ -1,4 +1,4 @@
-/** What can be done for a call whose machine is dead: have its carrier ask again, or end its record. */
+/** What can be done for a call whose machine is dead: have its carrier ask again, come back to its room, or end its record. */
 
 import type { Fate, Orphan } from "@/actors/cluster/reaper.ts";
 import type { Account, Equipment } from "@/actors/desk/equipment.ts";
@@ -12,6 +12,7 @@ import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
 import { orAborted } from "@/lib/until_aborted.ts";
 import { callKind } from "./call.ts";
+import type { Rooms } from "./rooms.ts";
 import type { CallStore } from "./store.ts";
 
 const QUERY_MS = 2_000;
@@ -28,6 +29,8 @@ export interface OrphansDeps {
   /** Whether it lives on this machine, whose boot was buried and which has it back in a moment. */
   isHere(orphan: Orphan): boolean;
   store(orphan: Orphan): Pick<CallStore, "breakOff">;
+  /** Comes back to a room; false: nobody is there any more. */
+  readonly rooms: Pick<Rooms, "goOn">;
   /** Its record is closed: its row may go. */
   ended(callId: string): void;
   readonly clock: Clock;
@@ -84,7 +87,11 @@ export function newOrphans(deps: OrphansDeps): Orphans {
       if (call === null || call.status === "ended") return "left";
       const { carrierCallId } = call;
       if (call.carrier === WEB_CARRIER) return "asked"; // its page comes back by itself
-      if (call.carrier === ROOM_CARRIER || carrierCallId === null) return await wrapUp(orphan);
+      if (carrierCallId === null) return await wrapUp(orphan);
+      if (call.carrier === ROOM_CARRIER) {
+        const goesOn = await deps.rooms.goOn({ tenantId, callId, carrierCallId }, signal);
+        return goesOn ? "asked" : await wrapUp(orphan);
+      }
       const account = way?.account ?? "house";
       const outfit = await equipment.outfit(tenantId, account, null);
       const redirect = outfit instanceof AppError ? undefined : outfit.carrier.redirect;

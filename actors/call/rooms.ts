@@ -1,4 +1,4 @@
-/** Calls in rooms: an agent joins a LiveKit room for one participant, and again when its socket is lost. */
+/** Calls in rooms: an agent joins a LiveKit room for one participant, and again when its socket or its machine is lost. */
 
 import type { CallAnswer, DeskMessage } from "@/actors/desk/desk.ts";
 import type { LiveKitProject } from "@/actors/desk/equipment.ts";
@@ -6,7 +6,12 @@ import type { Ref } from "@/actors/runtime/actor.ts";
 import { type Clock, sleep } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import type { Log } from "@/lib/log.ts";
-import { roomCallId, type RoomParty } from "@/lib/providers/carrier/room.ts";
+import {
+  type RoomCall,
+  roomCallId,
+  roomCallOf,
+  type RoomParty,
+} from "@/lib/providers/carrier/room.ts";
 import { AGENT_IDENTITY } from "@/lib/providers/livekit/rooms.ts";
 import type { RoomJoin } from "@/lib/rooms/open.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
@@ -28,12 +33,31 @@ export interface RoomVisit extends RoomParty {
   readonly waitMs: number;
 }
 
+/** Somebody with whom an agent was, or is to be. */
+interface Stay extends RoomCall {
+  readonly tenantId: string;
+  readonly configVersion: number | null;
+}
+
+/** A call that lives on no machine, or on one that is lost. */
+export interface LeftCall {
+  readonly tenantId: string;
+  readonly callId: string;
+  readonly carrierCallId: string;
+}
+
 export interface Rooms {
   /**
    * Resolves when the agent is in the room and its call begins. Throws AppError("not_configured"), "conflict" when
    * the participant does not come, "provider_failed", or what keeps the tenant from a call ("busy", …).
    */
   enter(visit: RoomVisit, signal: AbortSignal): Promise<{ readonly callId: string }>;
+  /**
+   * Goes on with a call whose agent the room has lost: it is taken from its machine, as with any carrier's word,
+   * and the agent comes back. False: nobody is there to go on with, or rooms cannot be joined from here. True also
+   * where another machine has it. Throws "provider_failed" when LiveKit does not say who is there.
+   */
+  goOn(call: LeftCall, signal: AbortSignal): Promise<boolean>;
 }
 
 export interface RoomsDeps {
@@ -47,6 +71,8 @@ export interface RoomsDeps {
     path: { readonly callId: string; readonly epoch: number; readonly token: string },
   ): Promise<Attachment | "missing">;
   connected(callId: string, socket: MessageSocket): void;
+  /** Whether the call lives on this machine. */
+  isHere(call: { readonly tenantId: string; readonly callId: string }): boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -54,14 +80,14 @@ export interface RoomsDeps {
 export function newRooms(deps: RoomsDeps): Rooms {
   const { clock, log } = deps;
 
-  async function open(visit: RoomVisit, waitMs: number, signal: AbortSignal) {
+  async function open(stay: Stay, waitMs: number, signal: AbortSignal) {
     const { openRoom, missing: field } = deps;
     if (openRoom === null) {
       throw new AppError("not_configured", `Rooms cannot be joined: ${field} is missing`, {
         field,
       });
     }
-    const { tenantId, configVersion, room, identity, participantId } = visit;
+    const { tenantId, configVersion, room, identity, participantId } = stay;
     const { api } = await deps.livekit(tenantId, configVersion);
     const token = await api.accessToken({
       room,
@@ -78,7 +104,7 @@ export function newRooms(deps: RoomsDeps): Rooms {
 
   /** Gives an open room to the call that the desk has answered with. */
   async function seat(
-    visit: RoomVisit,
+    stay: Stay,
     answer: CallAnswer,
     socket: MessageSocket,
   ): Promise<string> {
@@ -89,31 +115,52 @@ export function newRooms(deps: RoomsDeps): Rooms {
     if (await deps.attach({ callId, epoch, token }) !== "ok") {
       throw new AppError("conflict", "An agent is with this participant already");
     }
-    deps.connected(callId, watched(socket, () => void comeBack(visit, callId)));
+    deps.connected(callId, watched(socket, () => void comeBack(stay, callId, BACK_AFTER_MS)));
     return callId;
   }
 
-  /** The process, or the way to it, was lost in the middle of a call. A call that they refuse too often has ended. */
-  async function comeBack(visit: RoomVisit, callId: string): Promise<void> {
-    const { signal } = new AbortController();
-    for (const afterMs of BACK_AFTER_MS) {
+  /**
+   * The process, or the way to it, was lost in the middle of a call, or its machine. A call that they refuse too often
+   * has ended.
+   */
+  async function comeBack(
+    stay: Stay,
+    callId: string,
+    waitsMs: readonly number[],
+    { signal }: { readonly signal: AbortSignal } = new AbortController(),
+  ): Promise<void> {
+    const { tenantId } = stay;
+    for (const afterMs of waitsMs) {
       await sleep(clock, afterMs);
       let socket: MessageSocket | null = null;
       try {
-        const carrierCallId = roomCallId(visit);
-        const answer = await deps.desk(visit.tenantId).ask<CallAnswer>(
+        const carrierCallId = roomCallId(stay);
+        const answer = await deps.desk(tenantId).ask<CallAnswer>(
           (reply) => ({ type: "resume", callId, carrierCallId, reply }),
           { timeoutMs: ASK_MS },
         );
         if (answer.type !== "connect") return; // it has ended meanwhile
-        socket = await open(visit, BACK_WAIT_MS, signal);
-        await seat(visit, answer, socket);
+        if (!deps.isHere({ tenantId, callId })) return; // that machine lives, and comes back itself
+        socket = await open(stay, BACK_WAIT_MS, signal);
+        await seat(stay, answer, socket);
         return;
       } catch (error) {
         socket?.close(1000, "Not taken");
-        if (isGone(error)) return;
+        if (isGone(error) || signal.aborted) return;
         log.warn("room not joined again", { callId, error });
       }
+    }
+  }
+
+  /** Of this stay: who has come again since is somebody else. */
+  async function isThere({ room, participantId, ...stay }: Stay, signal: AbortSignal) {
+    const { api } = await deps.livekit(stay.tenantId, stay.configVersion);
+    try {
+      const participants = await api.listParticipants(room, signal);
+      return participants.some(({ sid }) => sid === participantId);
+    } catch (error) {
+      if (error instanceof AppError && error.code === "not_found") return false;
+      throw error;
     }
   }
 
@@ -135,6 +182,16 @@ export function newRooms(deps: RoomsDeps): Rooms {
         socket.close(1000, "No call");
         throw error;
       }
+    },
+    async goOn({ tenantId, callId, carrierCallId }, signal) {
+      const party = roomCallOf(carrierCallId);
+      if (party === null || deps.openRoom === null) return false;
+      const stay = { ...party, tenantId, configVersion: null };
+      if (!await isThere(stay, signal)) return false;
+      if (!deps.isHere({ tenantId, callId })) {
+        await comeBack(stay, callId, [0, ...BACK_AFTER_MS], { signal });
+      }
+      return true;
     },
   };
 }

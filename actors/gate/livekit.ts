@@ -3,13 +3,20 @@
 import { act } from "@/db/act.ts";
 import { isFinal, storeEgress, takeLiveKitEvent } from "@/db/livekit.ts";
 import { getTenant } from "@/db/tenants.ts";
+import { findLiveCarrierCall } from "@/db/calls.ts";
 import { isServed } from "@/lib/access.ts";
+import { sleep } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
-import type { LiveKitEvent } from "@/lib/providers/livekit/livekit.ts";
-import { CARRIER_CALL_ATTRIBUTE, tenantRoom, wireRoom } from "@/lib/providers/livekit/rooms.ts";
+import type { LiveKitEvent, Participant } from "@/lib/providers/livekit/livekit.ts";
+import {
+  CARRIER_CALL_ATTRIBUTE,
+  type TenantRoom,
+  tenantRoom,
+  wireRoom,
+} from "@/lib/providers/livekit/rooms.ts";
 import { AGENT_ATTRIBUTE, AGENT_IDENTITY } from "@/lib/providers/livekit/rooms.ts";
-import { roomPartyOf } from "@/lib/providers/carrier/room.ts";
+import { roomCallId, roomPartyOf } from "@/lib/providers/carrier/room.ts";
 import type { LiveKitProject } from "@/actors/desk/equipment.ts";
 import { entry } from "./entry.ts";
 import type { Lobby } from "./lobby.ts";
@@ -18,6 +25,8 @@ import type { NumberOwner } from "./gate.ts";
 const ENTRY_MS = 2_000;
 /** Whoever is phoned may take so long to answer: a little more than a telephone may ring. */
 const ANSWER_WAIT_MS = 52_000;
+/** A machine whose agent has left a room has it back by then. */
+const BACK_BY_ITSELF_MS = 1_500;
 
 export interface LiveKitWebhook {
   /** Of its path: whose project tells; null: the house's. */
@@ -59,7 +68,9 @@ export const liveKitEntries = {
     // Of rooms that are not ours, and of another's by a tenant's own project, nothing is to be known.
     if (room === null || (webhook.tenantId ?? room.tenantId) !== room.tenantId) return null;
     const taken = await takeEvent(lobby, room, event);
-    if (taken !== null) welcome(lobby, { ...room, ...taken }, event);
+    if (taken === null) return null;
+    welcome(lobby, { ...room, ...taken }, event);
+    goOn(lobby, room, event);
     return null;
   }),
 
@@ -148,6 +159,38 @@ function welcome(
       throw error;
     }
   });
+}
+
+/**
+ * An agent of ours has left somebody, who is still there: its machine may be lost, or the process that joins rooms.
+ * A machine that lives comes back by itself, long before this one steps in.
+ */
+function goOn(lobby: Lobby, { tenantId }: TenantRoom, event: LiveKitEvent): void {
+  const { type, room, participant } = event;
+  if (type !== "participant_left" || room === null || participant === null) return;
+  if (!participant.identity.startsWith(AGENT_IDENTITY)) return;
+  const participantId = participant.identity.slice(AGENT_IDENTITY.length);
+  lobby.background.start("go on in a room", async (signal) => {
+    await sleep(lobby.clock, BACK_BY_ITSELF_MS, signal);
+    const { api } = await lobby.livekit(tenantId, null);
+    const there = await api.listParticipants(room.name, signal).catch(noneWhenGone);
+    const left = there.find(({ sid }) => sid === participantId);
+    if (left === undefined) return;
+    if (there.some(({ identity }) => identity === participant.identity)) return; // it is back
+    const carrierCallId = roomCallId({ room: room.name, identity: left.identity, participantId });
+    const callId = await lobby.database.asTenant(
+      "calls",
+      tenantId,
+      ENTRY_MS,
+      (sql) => findLiveCarrierCall(sql, tenantId, carrierCallId),
+    );
+    if (callId !== null) await lobby.rooms.goOn({ tenantId, callId, carrierCallId }, signal);
+  });
+}
+
+function noneWhenGone(error: unknown): readonly Participant[] {
+  if (error instanceof AppError && error.code === "not_found") return [];
+  throw error;
 }
 
 /** What follows is done with the mark that it was: told again, it is not done again. */

@@ -19,6 +19,7 @@ import {
 } from "@/db/cluster.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { silentLog } from "@/lib/log.ts";
+import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { DEADLINE_MS, newCall, newStaffedTenant } from "@/tests/support/rows.ts";
 
@@ -26,7 +27,7 @@ const { open } = await testDatabase();
 const AT = { address: "10.0.0.1:80", region: "here", version: "1", weight: 10 };
 const never = (): AbortSignal => new AbortController().signal;
 
-async function setUp() {
+async function setUp(as: Parameters<typeof newCall>[1] = {}) {
   const database = await open();
   const { tenantId, agentId } = await newStaffedTenant(database);
   const ask = <T>(work: Parameters<typeof database.lookup<T>>[2]): Promise<T> =>
@@ -41,7 +42,7 @@ async function setUp() {
     "calls",
     tenantId,
     DEADLINE_MS,
-    (sql) => insertCall(sql, tenantId, newCall(agentId)),
+    (sql) => insertCall(sql, tenantId, newCall(agentId, as)),
   );
   await ask((sql) => claimActor(sql, { kind: "call", id: call.id }, one));
 
@@ -56,6 +57,13 @@ async function setUp() {
   );
   const asked: string[] = [];
   const carrier = { goesOn: true };
+  const room = { isThere: true };
+  const rooms = {
+    goOn({ carrierCallId }: { readonly carrierCallId: string }) {
+      asked.push(`room ${carrierCallId}`);
+      return Promise.resolve(room.isThere);
+    },
+  };
   const outfit = {
     carrier: {
       redirect(carrierCallId: string, url: string) {
@@ -77,6 +85,7 @@ async function setUp() {
         fenceOf: (id) => holdings.fenceOf({ kind: "call", id }),
       }),
     ended: () => {},
+    rooms,
     clock: systemClock,
   });
   const orphan = { tenantId, callId: call.id, isReleased: false };
@@ -85,6 +94,7 @@ async function setUp() {
     orphan,
     asked,
     carrier,
+    room,
     carrierCallId: call.carrierCallId,
     /** Among those of the tests before. */
     isFound: async () =>
@@ -157,4 +167,16 @@ Deno.test("of a call that has ended no owner's row stays when its machine dies b
   await it.buryTaker();
   assert.equal(await it.isFound(), false);
   assert.equal(await it.rows(), null);
+});
+
+Deno.test("of a call in a room the agent comes back to whoever is there still; else it is ended", async () => {
+  const carrierCallId = `PA_1:${crypto.randomUUID()}_desk:ada`;
+  await using it = await setUp({ carrier: ROOM_CARRIER, carrierCallId });
+  await it.bury();
+  assert.equal(await it.orphans.recall(it.orphan, never()), "asked");
+  assert.deepEqual(it.asked, [`room ${carrierCallId}`]);
+  assert.equal((await it.read())?.status, "ringing");
+  it.room.isThere = false;
+  assert.equal(await it.orphans.recall(it.orphan, never()), "ended");
+  assert.equal((await it.read())?.reason, "machine_lost");
 });

@@ -137,12 +137,15 @@ export function givenUp(
   return state.taping === null ? stays : goOnTaping(call, stays, state.taping.pauses, ctx);
 }
 
-/** A carrier or a page comes back for it, and there is something to go on with: not before it was answered, nor at its end. */
+/**
+ * A carrier or a page comes back for it, and there is something to go on with: not before it was answered, nor at its end.
+ * A room's is waited for, since nobody there asks: at the latest moment it goes as well, and another machine joins.
+ */
 function mayLeave(
   { isAsked, isWeb }: CallFacts,
-  { phase, answeredAt, ending }: CallState,
+  { phase, answeredAt, ending, leaving }: CallState,
 ): boolean {
-  return (isAsked || isWeb) && answeredAt !== null && ending === null &&
+  return (isAsked || isWeb || leaving === "now") && answeredAt !== null && ending === null &&
     (phase === "live" || phase === "connecting");
 }
 

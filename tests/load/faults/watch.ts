@@ -49,6 +49,8 @@ interface Asked {
   readonly atMs: number;
   readonly untilMs: number;
   readonly isGood: boolean;
+  /** Of a machine that was not to be expected to answer. */
+  readonly isOut: boolean;
 }
 
 /** What must be 0: polls that found a machine dead, or silent; events dropped; and what came back too late. */
@@ -118,7 +120,7 @@ export function watchMachines(machines: Machines, clock: Clock = systemClock): W
     const key = machines.target.apiKey;
     const answer = await get(`${url}/api/v1/calls?limit=1`, GIVE_UP_MS, bearer(key));
     const isGood = answer?.status === 200;
-    if (out !== number) asked.push({ machine: number, atMs, untilMs: clock.now(), isGood });
+    asked.push({ machine: number, atMs, untilMs: clock.now(), isGood, isOut: out === number });
   }
 
   async function stores({ number, operatorUrl, pid }: Machine): Promise<void> {
@@ -129,7 +131,8 @@ export function watchMachines(machines: Machines, clock: Clock = systemClock): W
     const { view: { events, dropped, failures } } = JSON.parse(answer.body); // as the recorder shows itself
     most.eventsWaiting = Math.max(most.eventsWaiting, events);
     most.eventsDropped = Math.max(most.eventsDropped, dropped);
-    stored.push({ machine: number, atMs, untilMs: clock.now(), isGood: failures === 0 });
+    const isGood = failures === 0;
+    stored.push({ machine: number, atMs, untilMs: clock.now(), isGood, isOut: out === number });
     const mb = await residentMb(pid);
     const before = memoryMb.get(pid);
     if (before === undefined || ends.length === 0 && !isStruck) memoryMb.set(pid, mb);
@@ -178,12 +181,13 @@ export function watchMachines(machines: Machines, clock: Clock = systemClock): W
       await asking;
       await Promise.all(open);
       const end = ends.at(-1) ?? Infinity;
-      const before = asked.filter(({ atMs, untilMs }) => atMs < end && untilMs > end);
+      const theirs = asked.filter(({ isOut }) => !isOut);
+      const before = theirs.filter(({ atMs, untilMs }) => atMs < end && untilMs > end);
       return {
         ...counts,
-        asked: asked.length,
-        answered: asked.filter(({ isGood }) => isGood).length,
-        longestMs: Math.round(Math.max(0, ...asked.map(({ atMs, untilMs }) => untilMs - atMs))),
+        asked: theirs.length,
+        answered: theirs.filter(({ isGood }) => isGood).length,
+        longestMs: Math.round(Math.max(0, ...theirs.map(({ atMs, untilMs }) => untilMs - atMs))),
         settledAfterMs: Math.round(Math.max(0, ...before.map(({ untilMs }) => untilMs - end))),
         answeredAfterMs: Math.round(goodAfter(asked)),
         ...most,

@@ -166,7 +166,7 @@ Deno.test("a call that cannot be given up stays, and the carrier is given anothe
   await kit.close();
 });
 
-Deno.test("it stays when it is told so, before it is answered, and where nobody would ask what is next", async () => {
+Deno.test("it stays when it is told so, before it is answered, and in a room until the last moment", async () => {
   const kit = setUp();
   kit.leave("now");
   await kit.kit.clock.advance(1_000);
@@ -180,9 +180,12 @@ Deno.test("it stays when it is told so, before it is answered, and where nobody 
 
   const room = setUp(undefined, { channel: "room" });
   await room.connect();
+  room.leave("betweenTurns");
+  await room.kit.clock.advance(10_000);
+  assert.deepEqual(room.givenUp, []);
   room.leave("now");
   await room.kit.clock.advance(1_000);
-  assert.deepEqual(room.givenUp, []);
+  assert.equal(room.givenUp.length, 1);
   await room.close();
 });
 

@@ -1,4 +1,7 @@
-/** Many calls on one core: `calls [--calls 100] [--seconds 20] [--runs 5]`. Model and voice cost nothing; sockets, codecs and database are real. */
+/**
+ * Many calls on one core: `calls [--calls 100] [--seconds 20] [--runs 5] [--beside FOLDER]`. Model and voice cost
+ * nothing; sockets, codecs and database are real. FOLDER has the bench of another runtime: see `calls/peer.ts`.
+ */
 
 import { parseArgs } from "node:util";
 import { DEMO_NUMBER } from "@/db/demo.ts";
@@ -9,6 +12,7 @@ import { startPostgres } from "@/tests/support/postgres_server.ts";
 import { type BenchCall, openMedia, ring } from "@/tests/bench/calls/carrier.ts";
 import { type Ears, startEars } from "@/tests/bench/calls/ears.ts";
 import { type Cue, figuresOf, percentile } from "@/tests/bench/calls/figures.ts";
+import { type Peer, runPeer } from "@/tests/bench/calls/peer.ts";
 import { type Pinned, pinned, pinSelf } from "@/tests/bench/calls/processes.ts";
 
 const SERVER_CPU = 0;
@@ -52,6 +56,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
       calls: { type: "string", default: "100" },
       seconds: { type: "string", default: "20" },
       runs: { type: "string", default: "5" },
+      beside: { type: "string" },
     },
   });
   const calls = Number(values.calls);
@@ -61,12 +66,29 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   await pinSelf(LOAD_CPU);
   const durationMs = Number(values.seconds) * 1_000;
   const runs: Run[] = [];
-  for (let nth = 0; nth < Number(values.runs); nth++) runs.push(await measure(calls, durationMs));
+  const peers: Peer[] = [];
+  for (let nth = 0; nth < Number(values.runs); nth++) {
+    runs.push(await measure(calls, durationMs));
+    if (values.beside === undefined) continue;
+    peers.push(await runPeer(values.beside, { cpu: SERVER_CPU, calls, durationMs }));
+  }
   const median = (name: keyof Run): number => percentile(runs.map((it) => it[name]), 0.5);
   const names = Object.keys(runs[0] ?? {}) as (keyof Run)[]; // of all its members
   const figures = Object.fromEntries(names.map((name) => [name, rounded(median(name))]));
   const isVoid = median("loadLagP99Ms") > LAG_MAX_MS;
-  return { calls, ...figures, isVoid, runs: runs.length };
+  const beside = values.beside === undefined ? {} : besideOf(peers, median("overheadP50Ms"));
+  return { calls, ...figures, ...beside, isVoid, runs: runs.length };
+}
+
+/** The peer's medians, and ours as a part of its. */
+function besideOf(peers: readonly Peer[], oursMs: number): Record<string, number> {
+  const median = (name: keyof Peer): number => percentile(peers.map((it) => it[name]), 0.5);
+  return {
+    peerP50Ms: median("peerP50Ms"),
+    peerP99Ms: median("peerP99Ms"),
+    peerCpuPercent: median("peerCpuPercent"),
+    partOfPeerP50: rounded(oursMs / median("peerP50Ms")),
+  };
 }
 
 /** Ours first, then the relay that takes as many calls, and speaks for as much of the time. */

@@ -36,7 +36,6 @@ import {
   credentialCheck,
   liveKitCheck,
 } from "@/lib/providers/credential_check.ts";
-import { metered } from "@/lib/providers/llm/metered.ts";
 import { type Breakers, newBreakers } from "@/lib/providers/failover/breaker.ts";
 import { limitedFetch } from "@/lib/providers/http.ts";
 import type { LiveKit, LiveKitAccount } from "@/lib/providers/livekit/livekit.ts";
@@ -70,6 +69,7 @@ import { newTokens, type Tokens } from "@/actors/admission/tokens.ts";
 import { ELSEWHERE, newSwitchboard, type Switchboard } from "@/actors/call/switchboard.ts";
 import { newPieces } from "@/actors/call/pieces.ts";
 import { newCallSpans } from "@/actors/call/spans.ts";
+import { newUsageMeter } from "@/actors/call/usage.ts";
 import { newTicker } from "@/actors/call/ticker.ts";
 import { type ConfigCache, configCache } from "@/actors/desk/config_cache.ts";
 import { desk, deskKind, type DeskMessage } from "@/actors/desk/desk.ts";
@@ -381,6 +381,7 @@ export function openHouse(options: HouseOptions): House {
       { account, defaults: _, tts, ...outfit },
     ) {
       const { nodeId = "local" } = options.machine ?? {};
+      const usage = newUsageMeter();
       const spoken = clips.filter(({ name }) => name !== graph.ambient?.clip);
       const path = pathOf({ tenantId, callId, account });
       const resumePath = `${path}/resume`;
@@ -393,11 +394,16 @@ export function openHouse(options: HouseOptions): House {
       };
       const deps = {
         ...outfit,
-        llm: metered(outfit.llm, meter.used),
+        stt: usage.recogniser(outfit.stt),
+        llm: usage.model(outfit.llm, meter.used),
+        used: usage.read,
         // One model that speaks as well says each of its utterances in one.
         tts: outfit.heard === undefined
-          ? withKnown(tts, { fixed: fixedSentences(graph), clips: playable(tenantId, spoken) })
-          : tts,
+          ? withKnown(usage.voice(tts), {
+            fixed: fixedSentences(graph),
+            clips: playable(tenantId, spoken),
+          })
+          : usage.voice(tts),
         ...(graph.ambient === null || graph.relay !== null ? {} : {
           ambience: loops.loop(graph.ambient, { tenantId, all: clips }),
         }),

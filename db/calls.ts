@@ -1,6 +1,7 @@
 /** Calls: one row each, from the first ring to how it came out. */
 
 import { uuidOf } from "@/lib/ids.ts";
+import type { CallUsage } from "@/lib/conversation/usage.ts";
 import type { NumberLeg } from "@/lib/workflow/leg.ts";
 import type { Sql } from "./client.ts";
 import { asJson } from "./json.ts";
@@ -44,6 +45,8 @@ export interface Call extends NewCall {
   /** A sentence on why it came out so, where there is something to say. */
   readonly reason: string | null;
   readonly variables: Readonly<Record<string, unknown>>;
+  /** Null until it has ended, and where nothing is known of it. */
+  readonly usage: CallUsage | null;
   readonly answeredAt: Date | null;
   readonly endedAt: Date | null;
 }
@@ -177,8 +180,8 @@ export async function listCalls(sql: Sql, tenantId: string, page: CallPage): Pro
   // Each side by its own index: an `or` would read all calls of a busy number and sort them.
   return await sql<Call[]>`
     select id, agent_id, agent_version, direction, from_number, to_number, carrier,
-      carrier_call_id, placed_by, status, outcome, reason, variables, started_at, answered_at,
-      ended_at
+      carrier_call_id, placed_by, status, outcome, reason, variables, usage, started_at,
+      answered_at, ended_at
     from (
       (select ${columns(sql)} from call
         where ${matches(sql, tenantId, page)} and from_number = ${number}
@@ -245,6 +248,8 @@ export interface CallEnd {
   readonly outcome: CallOutcome;
   readonly reason: string | null;
   readonly variables: Readonly<Record<string, unknown>>;
+  /** What it has used of its providers; null: nobody knows. */
+  readonly usage: CallUsage | null;
   readonly endedAt: Date;
 }
 
@@ -274,7 +279,8 @@ export async function updateCallEnded(
 ): Promise<Call | null> {
   const [call] = await sql<Call[]>`
     update call set status = 'ended', outcome = ${end.outcome}, reason = ${end.reason},
-      variables = ${asJson(sql, end.variables)}, ended_at = ${end.endedAt}
+      variables = ${asJson(sql, end.variables)}, ended_at = ${end.endedAt},
+      usage = ${end.usage === null ? null : asJson(sql, end.usage)}
     where tenant_id = ${uuidOf("tenant", tenantId)} and id = ${uuidOf("call", callId)}
       and status <> 'ended'
     returning ${columns(sql)}`;
@@ -316,5 +322,5 @@ export async function getCallAnalysis(
 function columns(sql: Sql): ReturnType<Sql> {
   return sql`'call_' || call.id as id, 'agent_' || agent_id as agent_id, agent_version, direction,
     from_number, to_number, carrier, carrier_call_id, placed_by, status, outcome, reason, variables,
-    started_at, answered_at, ended_at`;
+    usage, started_at, answered_at, ended_at`;
 }

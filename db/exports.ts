@@ -61,7 +61,7 @@ export const EXPORT_FILES = {
   calls: file(
     "call",
     "id agent_id agent_version direction from_number to_number carrier carrier_call_id placed_by " +
-      "status outcome reason variables analysis started_at answered_at ended_at account leg",
+      "status outcome reason variables usage analysis started_at answered_at ended_at account leg",
     { id: "call", agent_id: "agent" },
   ),
   call_events: file(

@@ -156,7 +156,7 @@ export function drain<T>(source: AsyncIterable<T>, { take, ended, failed }: Take
 
   queueMicrotask(() => {
     if (isOver) return;
-    if (!isQueue(source)) {
+    if (!isFlowing(source)) {
       return void loop().catch((error) => {
         if (!isOver) lost(error);
       });
@@ -167,6 +167,35 @@ export function drain<T>(source: AsyncIterable<T>, { take, ended, failed }: Take
   return over;
 }
 
-function isQueue<T>(source: AsyncIterable<T>): source is AsyncQueue<T> {
+type Flowing<T> = AsyncIterable<T> & Pick<AsyncQueue<T>, "flow">;
+
+function isFlowing<T>(source: AsyncIterable<T>): source is Flowing<T> {
   return "flow" in source;
+}
+
+/** The same items; `told` of each as it is taken. It must not throw. */
+export function toldOf<T>(source: AsyncIterable<T>, told: (item: T) => void): AsyncIterable<T> {
+  const again: AsyncIterable<T> = {
+    [Symbol.asyncIterator]() {
+      const items = source[Symbol.asyncIterator]();
+      return {
+        async next() {
+          const result = await items.next();
+          if (result.done !== true) told(result.value);
+          return result;
+        },
+        return: async () => await items.return?.() ?? DONE,
+      };
+    },
+  };
+  if (!isFlowing(source)) return again;
+  const flowing: Flowing<T> = {
+    ...again,
+    flow: (take, ended) =>
+      source.flow((item) => {
+        told(item);
+        take(item);
+      }, ended),
+  };
+  return flowing;
 }

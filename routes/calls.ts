@@ -1,6 +1,7 @@
 /** Calls over REST: place one, read one, read or watch what happens in it, end it. */
 
 import { createRoute, z } from "@hono/zod-openapi";
+import type { CallUsage } from "@/lib/conversation/usage.ts";
 import { Keys } from "@/lib/workflow/press_keys.ts";
 import { STREAM_HEADERS } from "./call_stream.ts";
 import { answer, body, id, idField, listOf, newRoutes, PAGE_MAX, PageQuery } from "./openapi.ts";
@@ -11,6 +12,35 @@ const NewCall = z.strictObject({ agentId: idField("agent"), to: Phone, from: Pho
 const Direction = z.enum(["inbound", "outbound"]);
 const Status = z.enum(["ringing", "live", "ended"]);
 const Outcome = z.enum(["answered", "busy", "no_answer", "voicemail", "failed"]);
+
+const Count = z.int().nonnegative();
+
+const Usage = z.object({
+  models: z.array(z.object({
+    model: z.string().meta({ description: "As its provider calls it" }),
+    requests: Count.meta({ description: "Those that were answered to their end" }),
+    inputTokens: Count,
+    outputTokens: Count,
+    inputAudioTokens: Count.meta({ description: "Of the input, what stands for sound" }),
+    outputAudioTokens: Count,
+  })),
+  brokenOff: z.object({ requests: Count, tokens: Count }).meta({
+    description:
+      "Requests that were withdrawn or failed, as when a caller barges in: no model tells of them, so their tokens, in and out, are reckoned at four characters each",
+  }),
+  wasted: z.object({ replies: Count, tokens: Count }).meta({
+    description:
+      "Replies that an eager agent made in advance and dropped, by the same reckoning; their requests are among the others",
+  }),
+  voices: z.array(z.object({
+    provider: z.string().meta({ description: "In the order in which they are asked, with `+`" }),
+    characters: Count.meta({ description: "Given to be spoken" }),
+  })),
+  recognisers: z.array(z.object({
+    provider: z.string().meta({ description: "In the order in which they are asked, with `+`" }),
+    ms: Count.meta({ description: "Audio of the line that was given to be recognised" }),
+  })),
+}).openapi("CallUsage") satisfies z.ZodType<CallUsage>;
 
 const Call = z.object({
   id: id("call"),
@@ -28,6 +58,10 @@ const Call = z.object({
   outcome: z.string().nullable(),
   reason: z.string().nullable(),
   variables: z.record(z.string(), z.unknown()),
+  usage: Usage.nullable().meta({
+    description:
+      "Of providers; null until the call has ended, and of one that ended with its machine",
+  }),
   startedAt: Time,
   answeredAt: Time.nullable(),
   endedAt: Time.nullable(),

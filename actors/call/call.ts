@@ -18,6 +18,7 @@ import type { HeardOf } from "@/lib/providers/realtime/voice.ts";
 import type { SpeechToText } from "@/lib/providers/stt/stt.ts";
 import type { TextToSpeech } from "@/lib/providers/tts/tts.ts";
 import type { MessageSocket } from "@/lib/socket.ts";
+import { type CallUsage, NO_USAGE } from "@/lib/conversation/usage.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Moment } from "@/lib/workflow/hooks.ts";
 import type { Command } from "./control.ts";
@@ -199,6 +200,8 @@ export interface EndedCall {
   readonly outcome: CallOutcome;
   readonly reason: EndReason;
   readonly variables: Readonly<Record<string, unknown>>;
+  /** What it has used of its providers; null: nobody knows. */
+  readonly usage: CallUsage | null;
   readonly answeredAt: Date | null;
   readonly endedAt: Date;
 }
@@ -216,6 +219,8 @@ export interface CallDeps {
   readonly tts: TextToSpeech;
   /** The sound of the room around the agent, as a loop; null: it cannot be had. Absent: there is none. */
   readonly ambience?: Promise<Uint8Array | null>;
+  /** What it has used of its providers on this machine. Absent: nobody counts. */
+  readonly used?: () => CallUsage;
   /** Of speech whose model must know what was heard of it. */
   readonly heard?: (report: HeardOf) => void;
   readonly ticker: Ticker;
@@ -294,6 +299,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
         lastWord: null,
         transferTo: null,
         saving: null,
+        usedBefore: NO_USAGE,
       };
       const mayRing = after === undefined && settings.direction === "outbound";
       ctx.timer("connect", mayRing ? RING_MS : CONNECT_WITHIN_MS, { type: "connectMissed" });

@@ -2,6 +2,7 @@
 
 import type { ToolCall } from "@/lib/providers/llm/llm.ts";
 import type { AgentSaid, CallerSaid, ColleagueSaid } from "@/lib/conversation/transcript.ts";
+import type { CallUsage } from "@/lib/conversation/usage.ts";
 import type { Answerer } from "@/lib/speech/answerer.ts";
 import type { WorkflowState } from "@/lib/workflow/engine.ts";
 import type { Controlled } from "./control.ts";
@@ -54,6 +55,8 @@ export type CallEvent =
     readonly type: "listen_started" | "listen_ended" | "takeover_started" | "takeover_ended";
     readonly by: string;
   }
+  /** What it has used of its providers by now, of all machines: told when it leaves one. */
+  | { readonly type: "usage_counted"; readonly usage: CallUsage }
   | { readonly type: "call_ended"; readonly outcome: CallOutcome; readonly reason: EndReason };
 
 /** Words were given to the voice; of one turn they follow each other. What was heard of all stands in `agent_said`. */

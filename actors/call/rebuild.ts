@@ -1,6 +1,7 @@
 /** Rebuilds a call's dialogue from its events, after a crash: what was said and heard, and where the graph stands. */
 
 import type { AgentSaid } from "@/lib/conversation/transcript.ts";
+import { type CallUsage, NO_USAGE } from "@/lib/conversation/usage.ts";
 import { PRESSED } from "@/lib/workflow/engine.ts";
 import { type Graph, startOf } from "@/lib/workflow/graph.ts";
 import { type Pulls, withPull } from "@/lib/workflow/hooks.ts";
@@ -40,6 +41,8 @@ export interface Rebuilt {
   readonly callerText: string;
   /** The graph has been begun. */
   readonly isOpened: boolean;
+  /** Of its providers, as far as it is known. */
+  readonly usage: CallUsage;
 }
 
 export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
@@ -55,6 +58,7 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
     transferTo: null,
     callerText: "",
     isOpened: false,
+    usage: NO_USAGE,
   });
   const { dialogue, callerText: text, isOpened } = rebuilt;
   const { entries } = dialogue;
@@ -106,6 +110,8 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
       return { ...rebuilt, epoch: Math.max(rebuilt.epoch, event.epoch), isLegOpen: true };
     case "leg_lost":
       return { ...rebuilt, isLegOpen: false, callerText: "", dialogue: owe(dialogue, event) };
+    case "usage_counted":
+      return { ...rebuilt, usage: event.usage };
     case "call_ended":
       return { ...rebuilt, isEnded: true };
     case "answered_by": {

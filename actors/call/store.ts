@@ -99,7 +99,10 @@ export function callStore(
       const { outcome, reason } = said ?? ending;
       const moved = events?.findLast((event) => event.type === "workflow_moved");
       const variables = moved?.type === "workflow_moved" ? moved.workflow.variables : {};
-      await store.saveEnd({ outcome, reason, variables, answeredAt: null, endedAt: at }, signal);
+      const counted = events?.findLast((event) => event.type === "usage_counted");
+      const usage = counted?.usage ?? null;
+      const ended = { outcome, reason, variables, usage, answeredAt: null, endedAt: at };
+      await store.saveEnd(ended, signal);
     },
     async report(carrierCallId, report, now) {
       const call = await database.asTenant(

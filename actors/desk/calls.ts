@@ -18,6 +18,7 @@ import {
   transcriptText,
   type TranscriptTurn,
 } from "@/lib/conversation/transcript.ts";
+import type { CallUsage } from "@/lib/conversation/usage.ts";
 import { AppError } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import { INVITE_MS } from "@/lib/listening.ts";
@@ -48,6 +49,8 @@ export interface CallView {
   readonly outcome: string | null;
   readonly reason: string | null;
   readonly variables: Readonly<Record<string, unknown>>;
+  /** What it has used of its providers; null until it has ended, and where nobody knows. */
+  readonly usage: CallUsage | null;
   readonly startedAt: string;
   /** Null while nobody has answered. */
   readonly answeredAt: string | null;
@@ -337,6 +340,7 @@ function toView(call: Call): CallView {
     outcome: call.outcome,
     reason: call.reason,
     variables: call.variables,
+    usage: call.usage,
     startedAt: call.startedAt.toISOString(),
     answeredAt: answeredAt?.toISOString() ?? null,
     endedAt: endedAt?.toISOString() ?? null,

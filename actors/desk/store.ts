@@ -8,6 +8,7 @@ import { listClipsNamed } from "@/db/clips.ts";
 import { countCall } from "@/db/quota.ts";
 import type { Database, Sql } from "@/db/client.ts";
 import type { Owned } from "@/db/cluster.ts";
+import { NO_USAGE } from "@/lib/conversation/usage.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { clipNames, withClips } from "@/lib/workflow/clips.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
@@ -90,7 +91,8 @@ export function deskStore(
     endCall: (callId, reason) =>
       inCall(async (sql) => {
         const endedAt = options.clock.date();
-        const end = { outcome: "failed", reason, variables: {}, endedAt } as const;
+        const none = { variables: {}, usage: NO_USAGE };
+        const end = { outcome: "failed", reason, ...none, endedAt } as const;
         await storeEnded(sql, tenantId, callId, end);
       }),
     callOfCarrier: (carrierCallId) =>

@@ -76,7 +76,7 @@ Deno.test("between turns: what was begun is said and heard, all is on record, th
   await clock.advance(400);
   assert.deepEqual(kit.givenUp.map(({ isOpen }) => isOpen), [true]);
   const { types = [] } = kit.givenUp[0] ?? {};
-  assert.deepEqual(types.slice(-2), ["agent_said", "leg_lost"]);
+  assert.deepEqual(types.slice(-3), ["agent_said", "usage_counted", "leg_lost"]);
   assert.deepEqual(kit.events.map(({ type }) => type), types, "nothing is recorded behind it");
   assert.ok(isClosed(kit));
   assert.deepEqual(kit.stops.map(({ type }) => type), ["done"]);
@@ -206,7 +206,10 @@ Deno.test("a call that waits for another stream leaves at once", async () => {
   (await kit.connect()).drop();
   kit.leave("betweenTurns");
   await kit.kit.clock.advance(100);
-  assert.deepEqual(kit.givenUp.map(({ types }) => types.at(-1)), ["leg_lost"]);
+  assert.deepEqual(kit.givenUp.map(({ types }) => types.slice(-2)), [[
+    "leg_lost",
+    "usage_counted",
+  ]]);
   assert.deepEqual(kit.stops.map(({ type }) => type), ["done"]);
   await kit.close();
 });

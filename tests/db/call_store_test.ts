@@ -6,6 +6,7 @@ import type { CallEvent } from "@/actors/call/events.ts";
 import { recorder, recorderKind } from "@/actors/recorder/recorder.ts";
 import { newSystem } from "@/actors/runtime/system.ts";
 import { getCall, insertCall } from "@/db/calls.ts";
+import { NO_USAGE } from "@/lib/conversation/usage.ts";
 import { systemClock } from "@/lib/clock.ts";
 import { silentLog } from "@/lib/log.ts";
 import { testDatabase } from "@/tests/support/database.ts";
@@ -27,6 +28,7 @@ const EVENTS: readonly CallEvent[] = [
   { type: "leg_started", epoch: 1 },
   { type: "caller_said", turn: 1, text: "On Thursday, please." },
   { type: "workflow_moved", workflow: WORKFLOW },
+  { type: "usage_counted", usage: NO_USAGE },
 ];
 
 async function setUp() {
@@ -60,7 +62,7 @@ Deno.test("a call that broke off is ended for it, with what it had learnt", asyn
   await test.store.breakOff({ outcome: "failed", reason: "crashed" }, at);
   const call = await test.call();
   assert.deepEqual([call?.status, call?.outcome, call?.reason], ["ended", "failed", "crashed"]);
-  assert.deepEqual(call?.variables, { day: "Thursday" });
+  assert.deepEqual([call?.variables, call?.usage], [{ day: "Thursday" }, NO_USAGE]);
   const { events } = await test.store.history(signal);
   assert.deepEqual(events.at(-1), { type: "call_ended", outcome: "failed", reason: "crashed" });
 });
@@ -89,7 +91,10 @@ Deno.test("a call that had ended stays as it was, though it broke off after that
   await using test = await setUp();
   const ended = { outcome: "answered", reason: "agent_hung_up" } as const;
   test.store.record(EVENTS.length + 1, { type: "call_ended", ...ended }, at);
-  await test.store.saveEnd({ ...ended, variables: {}, answeredAt: at, endedAt: at }, signal);
+  await test.store.saveEnd(
+    { ...ended, variables: {}, usage: null, answeredAt: at, endedAt: at },
+    signal,
+  );
   await test.store.breakOff({ outcome: "failed", reason: "stopped" }, at);
   const call = await test.call();
   assert.deepEqual([call?.outcome, call?.reason, call?.answeredAt], [

@@ -56,6 +56,7 @@ Deno.test("a call comes back as it was written", async () => {
     outcome: null,
     reason: null,
     variables: {},
+    usage: null,
     answeredAt: null,
     endedAt: null,
   };

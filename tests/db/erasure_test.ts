@@ -70,6 +70,7 @@ async function plant(
       outcome: "answered",
       reason: sentence,
       variables: { number, note: sentence },
+      usage: null,
       endedAt: new Date("2026-01-05T08:00:00Z"),
     });
     await insertJob(sql, tenantId, {
@@ -204,7 +205,8 @@ Deno.test("a call that lives, or ended just now, is not erased, nor is its conta
     () => erasureErrands.eraseContact.run(office, { phone: number }),
   ];
   for (const erase of eraseBoth) await assert.rejects(erase(), /end it first/);
-  const end = { outcome: "answered", reason: null, variables: {}, endedAt: clock.date() } as const;
+  const none = { reason: null, variables: {}, usage: null };
+  const end = { outcome: "answered", ...none, endedAt: clock.date() } as const;
   await office.read((sql) => updateCallEnded(sql, tenantId, call.id, end));
   for (const erase of eraseBoth) {
     await assert.rejects(erase(), { code: "conflict", retryAfterS: 10 });

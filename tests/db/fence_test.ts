@@ -18,7 +18,12 @@ import { virtualDatabase } from "@/tests/support/virtual_database.ts";
 const { open } = await testDatabase();
 
 const AT = { address: "10.0.0.1:8000", region: "iad", version: "1", weight: 300 };
-const ENDED = { outcome: "answered", reason: "caller_hung_up", variables: {} } as const;
+const ENDED = {
+  outcome: "answered",
+  reason: "caller_hung_up",
+  variables: {},
+  usage: null,
+} as const;
 
 /** A machine that holds two calls, and another one that may take them over. */
 async function setUp(real: Database) {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { CallView, EventView } from "@/actors/desk/calls.ts";
 import type { DeskMessage } from "@/actors/desk/desk.ts";
+import { answeredEnd } from "@/tests/support/rows.ts";
 import { AppError } from "@/lib/errors.ts";
 import { AGENT, API_KEY, CALL, type Fakes, setUp, TENANT } from "./fakes.ts";
 
@@ -18,6 +19,7 @@ const VIEW: CallView = {
   outcome: "answered",
   reason: null,
   variables: { day: "Monday" },
+  usage: answeredEnd.usage,
   startedAt: "2026-01-05T09:00:00.000Z",
   answeredAt: "2026-01-05T09:00:10.000Z",
   endedAt: "2026-01-05T09:01:00.000Z",

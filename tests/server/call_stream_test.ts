@@ -103,6 +103,17 @@ Deno.test("a call is ended over the API, and has a transcript and figures after 
     const again = await kit.rest(`${path}/hang-up`, { method: "POST" });
     assert.deepEqual([again.status, (await again.json()).code], [409, "conflict"]);
 
+    const { usage, durationMs } = await (await kit.rest(path)).json();
+    assert.deepEqual(
+      [usage.models, usage.brokenOff.requests],
+      [[], 0],
+      "only its greeting was said",
+    );
+    assert.equal(usage.voices[0].provider, "simulated");
+    assert.ok(usage.voices[0].characters > 10);
+    assert.equal(usage.recognisers[0].provider, "simulated");
+    assert.ok(usage.recognisers[0].ms > 1_000 && usage.recognisers[0].ms <= durationMs + 200);
+
     const transcript = await (await kit.rest(`${path}/transcript`)).json();
     assert.equal(transcript.turns[0].speaker, "agent");
     assert.notEqual(transcript.turns[0].startedAt, null);

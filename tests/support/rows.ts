@@ -69,5 +69,15 @@ export const answeredEnd: CallEnd = {
   outcome: "answered",
   reason: null,
   variables: { name: "Ada" },
+  usage: {
+    models: [{
+      ...{ model: "gpt-4.1", requests: 2, inputTokens: 900, outputTokens: 40 },
+      ...{ inputAudioTokens: 0, outputAudioTokens: 0 },
+    }],
+    brokenOff: { requests: 1, tokens: 420 },
+    wasted: { replies: 1, tokens: 70 },
+    voices: [{ provider: "elevenlabs", characters: 310 }],
+    recognisers: [{ provider: "deepgram-nova", ms: 55_000 }],
+  },
   endedAt: new Date("2026-01-05T09:01:00Z"),
 };

@@ -10,6 +10,7 @@ import type { ListenerMessage } from "@/actors/call/listener.ts";
 import type { CallFacts } from "./facts.ts";
 import { record } from "./record.ts";
 import { goOnTaping } from "./recorded.ts";
+import { usageOf } from "./saving.ts";
 import type { CallState, MessageOf } from "./state.ts";
 import { loseLeg } from "./stream.ts";
 
@@ -80,7 +81,9 @@ function depart(call: CallFacts, state: CallState, ctx: Context<CallMessage>): C
   if (handOver === undefined) return state;
   const { leg, listener } = state.children;
   const wasLive = state.phase === "live";
-  const lost = wasLive ? loseLeg(call, state, ctx) : state;
+  const usage = usageOf(call, state);
+  const counted = record(call, state, { type: "usage_counted", usage }, ctx);
+  const lost = wasLive ? loseLeg(call, counted, ctx) : counted;
   const still: CallState = {
     ...lost,
     leaving: "never",

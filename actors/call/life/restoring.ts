@@ -61,6 +61,7 @@ export function historyRead(
     seq,
     link: { ...state.link, epoch: epoch + 1 },
     taping: running && { running, pauses },
+    usedBefore: rebuiltOf.usage,
     transferTo,
     answeredAt: epoch === 0 ? null : new Date(+ctx.date() - heldMs), // once stored, the first one stays
   };

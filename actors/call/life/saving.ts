@@ -4,6 +4,7 @@ import type { Context } from "@/actors/runtime/actor.ts";
 import type { CallMessage, EndedCall } from "@/actors/call/call.ts";
 import { CALLER_HUNG_UP, type Ending } from "@/actors/call/ending.ts";
 import { keptVariables } from "@/actors/call/withheld.ts";
+import { addUsage, type CallUsage, NO_USAGE } from "@/lib/conversation/usage.ts";
 import type { CallFacts } from "./facts.ts";
 import { record } from "./record.ts";
 import type { CallState, MessageOf } from "./state.ts";
@@ -38,10 +39,17 @@ export function store(
   for (const work of ["turn", "duration", "connect", "ending", "hang up"]) ctx.cancel(work);
   const { secrets } = state;
   const variables = keptVariables(dialogue.workflow.variables, { hidden: call.hidden, secrets });
-  const ended: EndedCall = { ...ending, variables, answeredAt, endedAt: ctx.date() };
+  const usage = usageOf(call, state);
+  const ended: EndedCall = { ...ending, variables, usage, answeredAt, endedAt: ctx.date() };
   write(call, ended, ctx);
   const saving = { ended, failures: 0 };
   return { ...state, phase: "saving", ending, saving, children: { ...children, leg: null } };
+}
+
+/** Of its providers so far, on all machines that are known of. */
+export function usageOf({ deps }: CallFacts, { usedBefore, dialogue }: CallState): CallUsage {
+  const here = deps.used?.() ?? NO_USAGE;
+  return addUsage(usedBefore, addUsage(here, { ...NO_USAGE, wasted: dialogue.wasted }));
 }
 
 function write(call: CallFacts, ended: EndedCall, ctx: Context<CallMessage>): void {

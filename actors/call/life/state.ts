@@ -12,6 +12,7 @@ import type { ModelMessage } from "@/actors/call/model.ts";
 import type { SpeakerMessage } from "@/actors/call/speaker.ts";
 import type { Taping } from "@/actors/call/taping.ts";
 import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
+import type { CallUsage } from "@/lib/conversation/usage.ts";
 import type { Pulls } from "@/lib/workflow/hooks.ts";
 import { render } from "@/lib/workflow/template.ts";
 import type { LeavingWhen } from "./leaving.ts";
@@ -62,6 +63,8 @@ export interface CallState {
   readonly lastWord: LastWord | null;
   /** Whom the caller is handed to once the agent has said its last words. */
   readonly transferTo: string | null;
+  /** Of its providers, on machines before this one. */
+  readonly usedBefore: CallUsage;
   /** What is being stored, once it has ended, and how often that has failed. */
   readonly saving: { readonly ended: EndedCall; readonly failures: number } | null;
 }

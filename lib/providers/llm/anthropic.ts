@@ -44,7 +44,7 @@ export function anthropic(options: AnthropicOptions): LanguageModel {
         parse: parseEvent,
         isReply: ({ type }) => type === "content_block_delta",
       }, signal);
-      const reply = newReply();
+      const reply = newReply(options.model);
       try {
         for await (const event of answer) yield* reply.take(event);
       } catch (error) {
@@ -113,7 +113,7 @@ function parseEvent(json: unknown): Event | { readonly type: "other" } {
 type FinishReason = Extract<ModelDelta, { type: "finished" }>["reason"];
 
 /** Puts tool calls together from the pieces of their JSON, which are told apart by `index`. */
-function newReply(): {
+function newReply(model: string): {
   take(event: Event | { readonly type: "other" }): Iterable<ModelDelta>;
   reason(): FinishReason | null;
 } {
@@ -162,7 +162,7 @@ function newReply(): {
           for (const call of calls.values()) {
             yield { type: "toolCall", call: { ...call, arguments: call.arguments || "{}" } };
           }
-          yield { type: "usage", inputTokens, outputTokens: usage.output_tokens };
+          yield { type: "usage", model, inputTokens, outputTokens: usage.output_tokens };
           return;
         }
         case "other":

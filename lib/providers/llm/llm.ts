@@ -38,6 +38,8 @@ export interface ToolCall {
 }
 
 export interface ModelUsage {
+  /** As its provider calls it; absent: the provider has but one. */
+  readonly model?: string;
   readonly inputTokens: number;
   readonly outputTokens: number;
   /** Of these, what stands for sound; absent of a model that reads and writes. */

@@ -28,7 +28,7 @@ export function openai(options: OpenAIOptions): LanguageModel {
         isReply: ({ choices }) =>
           choices.some(({ delta }) => Boolean(delta?.content || delta?.tool_calls)),
       }, signal);
-      const reply = newReply();
+      const reply = newReply(options.model);
       try {
         for await (const chunk of answer) yield* reply.take(chunk);
       } catch (error) {
@@ -73,7 +73,7 @@ function parseChunk(json: unknown): Chunk {
 }
 
 /** Puts tool calls together from their pieces, which are told apart by `index`. */
-function newReply(): {
+function newReply(model: string): {
   take(chunk: Chunk): Iterable<ModelDelta>;
   reason(): FinishReason | null;
 } {
@@ -101,7 +101,7 @@ function newReply(): {
       }
       if (usage) {
         const { prompt_tokens: inputTokens, completion_tokens: outputTokens } = usage;
-        yield { type: "usage", inputTokens, outputTokens };
+        yield { type: "usage", model, inputTokens, outputTokens };
       }
     },
     reason() {

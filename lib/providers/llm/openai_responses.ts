@@ -30,7 +30,7 @@ export function openaiResponses(options: ResponsesOptions): LanguageModel {
         parse: parseEvent,
         isReply: ({ type }) => type.endsWith(".delta"),
       }, signal);
-      const reply = newReply();
+      const reply = newReply(options.model);
       try {
         for await (const event of answer) yield* reply.take(event);
       } catch (error) {
@@ -99,7 +99,7 @@ function parseEvent(json: unknown): Event | { readonly type: "other" } {
 
 type FinishReason = Extract<ModelDelta, { type: "finished" }>["reason"];
 
-function newReply(): {
+function newReply(model: string): {
   take(event: Event | { readonly type: "other" }): Iterable<ModelDelta>;
   reason(): FinishReason | null;
 } {
@@ -110,7 +110,8 @@ function newReply(): {
     finish = reason;
     for (const call of calls) yield { type: "toolCall", call };
     if (!usage) return;
-    yield { type: "usage", inputTokens: usage.input_tokens, outputTokens: usage.output_tokens };
+    const { input_tokens: inputTokens, output_tokens: outputTokens } = usage;
+    yield { type: "usage", model, inputTokens, outputTokens };
   }
 
   return {

@@ -303,6 +303,7 @@ function viewOf(id: string): CallView {
     outcome: null,
     reason: null,
     variables: {},
+    usage: null,
     answeredAt: null,
     durationMs: null,
     startedAt: "2026-01-05T09:00:00.000Z",

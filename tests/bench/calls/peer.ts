@@ -4,6 +4,7 @@
  */
 
 import { z } from "zod";
+import { systemClock } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
 import { jsonOf } from "@/lib/providers/socket_client.ts";
 
@@ -34,11 +35,14 @@ export async function runPeer(
   },
 ): Promise<Peer> {
   const turns = Math.max(2, Math.floor(durationMs / TURN_MS));
+  const stop = new AbortController();
+  const cancel = systemClock.timer(START_MAX_MS + turns * TURN_MAX_MS, () => stop.abort());
   const { stdout, stderr } = await new Deno.Command("taskset", {
     args: ["-c", String(cpu), "node", "bench.mjs", String(calls), String(turns)],
     cwd: folder,
-    signal: AbortSignal.timeout(START_MAX_MS + turns * TURN_MAX_MS),
+    signal: stop.signal,
   }).output();
+  cancel();
   const read = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
   const line = read(stdout).split("\n").find((it) => it.startsWith("{")) ?? "";
   const parsed = Line.safeParse(jsonOf(line));

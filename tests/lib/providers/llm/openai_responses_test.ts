@@ -64,7 +64,7 @@ Deno.test("openai responses says why an answer is not whole", async () => {
     const deltas = await Array.fromAsync(server.model.respond(BRIEF, signal));
     assert.deepEqual(deltas, [
       { type: "text", text: "I" },
-      { type: "usage", inputTokens: 3, outputTokens: 1 },
+      { type: "usage", model: "gpt-test", inputTokens: 3, outputTokens: 1 },
       { type: "finished", reason: finish },
     ]);
   }

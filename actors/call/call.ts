@@ -22,7 +22,7 @@ import { type CallUsage, NO_USAGE } from "@/lib/conversation/usage.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import type { Moment } from "@/lib/workflow/hooks.ts";
 import type { Command } from "./control.ts";
-import { newDialogue } from "./dialogue.ts";
+import { type Effect, newDialogue } from "./dialogue.ts";
 import type { CallEvent, CallOutcome, EndReason } from "./events.ts";
 import type { FromLeg } from "./leg.ts";
 import { spawnChildren, tune } from "@/actors/call/life/children.ts";
@@ -79,7 +79,7 @@ import {
   legStarted,
   resume,
 } from "@/actors/call/life/stream.ts";
-import { pull, tell, tellOfSpeech } from "@/actors/call/life/talking.ts";
+import { keysNoted, pull, tell, tellOfSpeech } from "@/actors/call/life/talking.ts";
 import { type Attachment, offer } from "./link.ts";
 import type { FromListener } from "./listener.ts";
 import type { FromModel } from "./model.ts";
@@ -147,6 +147,8 @@ export type CallMessage =
   | { type: "calledBack"; outcome: Outcome<boolean> }
   /** All that has happened is on record; whether the caller has made sounds of speech meanwhile. */
   | { type: "onRecord"; outcome: Outcome<boolean> }
+  /** That keys are about to be pressed is on record, or cannot be. */
+  | { type: "keysNoted"; begin: Extract<Effect, { type: "begin" }> }
   /** Nobody owns it. */
   | { type: "givenUp"; outcome: Outcome<void> }
   /** A write that the end makes good if it failed: it stores all. */
@@ -368,6 +370,7 @@ export function call(settings: CallSettings, deps: CallDeps): Actor<CallState, C
       sounding: by(sounding),
       onRecord: by(onRecord),
       givenUp: by(givenUp),
+      keysNoted: by(keysNoted),
       carrierHungUp: by(carrierHungUp),
       endingDue: (state, _message, ctx) =>
         state.phase === "ending" ? save(facts, state, ctx) : state,

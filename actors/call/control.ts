@@ -24,7 +24,7 @@ export interface Controlled {
   readonly action: Command["type"];
   /** `person_…`, `key_…`, an operator's name, or `hook:…`. */
   readonly by: string;
-  /** What is said or to be known; null for the others. */
+  /** What is said, to be known or pressed; null for the others. */
   readonly text: string | null;
   /** Of a transfer. */
   readonly to: string | null;
@@ -35,7 +35,12 @@ export function controlled(command: Command, by: string): Controlled {
     type: "controlled",
     action: command.type,
     by,
-    text: "text" in command ? command.text : null,
+    text: textOf(command),
     to: command.type === "transfer" ? command.to : null,
   };
+}
+
+function textOf(command: Command): string | null {
+  if (command.type === "pressKeys") return command.keys;
+  return "text" in command ? command.text : null;
 }

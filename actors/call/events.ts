@@ -41,6 +41,8 @@ export type CallEvent =
   /** Who has answered a call of ours, by the words heard. A later one takes the place of this. */
   | { readonly type: "answered_by"; readonly by: Answerer }
   | { readonly type: "dtmf_pressed"; readonly digit: string }
+  /** The agent is about to press keys: on record before the first of them is heard. */
+  | { readonly type: "keys_begun"; readonly digits: string }
   /** Keys that the agent pressed; not `isComplete`: they were cut off, and how many were heard is not known. */
   | { readonly type: "keys_sent"; readonly digits: string; readonly isComplete: boolean }
   /** Something failed; the call went on or ended. `code` is of lib/errors.ts, or "crashed". */

@@ -3,6 +3,7 @@
 import type { AgentSaid } from "@/lib/conversation/transcript.ts";
 import { type CallUsage, NO_USAGE } from "@/lib/conversation/usage.ts";
 import { PRESSED } from "@/lib/workflow/engine.ts";
+import { keysOf } from "@/lib/workflow/press_keys.ts";
 import { type Graph, startOf } from "@/lib/workflow/graph.ts";
 import { type Pulls, withPull } from "@/lib/workflow/hooks.ts";
 import type { Variables } from "@/lib/workflow/template.ts";
@@ -19,7 +20,11 @@ import { AGENT_HUNG_UP, TRANSFERRED } from "./ending.ts";
 import type { CallEvent, Owed, SpeechGiven } from "./events.ts";
 import { cutUtterance, newUtterance } from "./ledger.ts";
 import type { Turn } from "./turns.ts";
+import { CUT_OFF, withKeys } from "./scene/tones.ts";
 import { isWithheld } from "./withheld.ts";
+
+/** What the model is told of keys that were to be pressed, and of which nothing was kept. */
+const KEYS_LOST = "Keys that were to be pressed were not: which they were is not known any more.";
 
 export interface Rebuilt {
   /** As it was when its last event happened; what it was about to do is made good once its leg is told lost. */
@@ -37,6 +42,8 @@ export interface Rebuilt {
   readonly pulls: Pulls;
   /** Whom the caller was about to be handed to; null: to nobody. */
   readonly transferTo: string | null;
+  /** Keys whose tones had begun, and nothing says how they ended: they may have been heard. Null: none. */
+  readonly pressing: string | null;
   /** Final words of the caller whose turn is not over. */
   readonly callerText: string;
   /** The graph has been begun. */
@@ -56,6 +63,7 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
     recording: noRecording,
     pulls: {},
     transferTo: null,
+    pressing: null,
     callerText: "",
     isOpened: false,
     usage: NO_USAGE,
@@ -74,7 +82,9 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
     : dialogue.ending === null
     ? { floor: "agent", prompts, text }
     : { floor: "closing" };
-  return { ...rebuilt, dialogue: { ...dialogue, counts, turn, preamble } };
+  const { notes: told } = dialogue;
+  const notes = rebuilt.pressing === null ? told : [...told, CUT_OFF];
+  return { ...rebuilt, dialogue: { ...dialogue, counts, turn, preamble, notes } };
 }
 
 function take(before: Rebuilt, event: CallEvent): Rebuilt {
@@ -87,7 +97,6 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
   switch (event.type) {
     case "call_started":
     case "dtmf_pressed":
-    case "keys_sent":
     case "caller_signalled":
     case "failed":
     case "recording_continued":
@@ -104,6 +113,14 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
     case "recording_answered":
     case "recording_started":
       return { ...rebuilt, dialogue: disclosed(rebuilt, event) };
+    case "keys_begun": {
+      const { digits } = event;
+      return { ...rebuilt, pressing: digits, dialogue: { ...dialogue, keysToSend: "" } };
+    }
+    case "keys_sent": {
+      const notes = event.isComplete ? dialogue.notes : [...dialogue.notes, CUT_OFF];
+      return { ...rebuilt, pressing: null, dialogue: { ...dialogue, notes, keysToSend: "" } };
+    }
     case "call_dialed":
       return { ...rebuilt, carrierCallId: event.carrierCallId };
     case "leg_started":
@@ -156,8 +173,9 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
         { role: "toolCall", call },
         { role: "toolOutput", callId: call.id, output },
       ]);
-      const brokeOff = output === PRESSED ? null : "request";
-      return { ...rebuilt, dialogue: { ...called, brokeOff } };
+      if (output !== PRESSED) return { ...rebuilt, dialogue: { ...called, brokeOff: "request" } };
+      const pressed = toPress({ ...called, brokeOff: null }, keysOf(call.arguments));
+      return { ...rebuilt, dialogue: pressed };
     }
   }
 }
@@ -177,7 +195,15 @@ function disclosed({ dialogue, isOpened }: Rebuilt, event: RecordingEvent): Dial
   return { ...dialogue, disclosure, preamble };
 }
 
-/** What commands left behind. Keys that were to be pressed may have been: they are not pressed again. */
+/** They wait until nobody speaks, as they did; null, or not kept: the model is told so. */
+function toPress(dialogue: Dialogue, keys: string | null): Dialogue {
+  if (keys === null || isWithheld(keys)) {
+    return { ...dialogue, notes: [...dialogue.notes, KEYS_LOST] };
+  }
+  return { ...dialogue, keysToSend: withKeys(dialogue.keysToSend, keys) };
+}
+
+/** What commands left behind. */
 function control(dialogue: Dialogue, { action, text }: Controlled): Dialogue {
   switch (action) {
     case "addContext":
@@ -193,6 +219,7 @@ function control(dialogue: Dialogue, { action, text }: Controlled): Dialogue {
     case "hangUp":
       return { ...dialogue, ending: AGENT_HUNG_UP };
     case "pressKeys":
+      return toPress(dialogue, text);
     case "pauseRecording":
     case "resumeRecording":
       return dialogue;

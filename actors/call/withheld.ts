@@ -89,13 +89,18 @@ export function withhold(
     }
     case "dtmf_pressed":
       return isHere ? { ...event, digit: MASK } : event;
+    case "keys_begun":
     case "keys_sent":
       return {
         ...event,
         digits: isHere ? MASK.repeat(event.digits.length) : masked(event.digits, secrets),
       };
-    case "controlled":
-      return event.text === null ? event : { ...event, text: masked(event.text, secrets) };
+    case "controlled": {
+      if (event.text === null) return event;
+      const isKeys = isHere && event.action === "pressKeys";
+      const text = isKeys ? MASK.repeat(event.text.length) : masked(event.text, secrets);
+      return { ...event, text };
+    }
     case "workflow_moved": {
       const { workflow } = event;
       const variables = keptVariables(workflow.variables, { hidden, secrets });

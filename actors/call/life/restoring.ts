@@ -75,7 +75,9 @@ export function historyRead(
   const begun = seq === 0
     ? record(call, rebuilt, { type: "call_started", direction }, ctx) // lost with what was to commit it
     : rebuilt;
-  const failed = noteLoss(call, begun, { after, isCutOff: rebuiltOf.isLegOpen, epoch }, ctx);
+  const failed = noteLoss(call, begun, {
+    ...{ after, isCutOff: rebuiltOf.isLegOpen, epoch, pressing: rebuiltOf.pressing },
+  }, ctx);
   if (recording.isDue) return startRecording(call, failed, ctx);
   if (!recording.isOn || running !== null) return failed;
   if (after !== "crash") return goOnTaping(call, failed, pauses, ctx);
@@ -96,14 +98,18 @@ export function heldFor({ answeredAt, lastAt }: History, now: Date): number {
 function noteLoss(
   call: CallFacts,
   state: CallState,
-  { after, isCutOff, epoch }: {
+  { after, isCutOff, epoch, pressing }: {
     readonly after: Loss | "crash";
+    readonly pressing: string | null;
     readonly isCutOff: boolean;
     readonly epoch: number;
   },
   ctx: Context<CallMessage>,
 ): CallState {
-  const settled = converse(call, state, { type: "legLost" }, ctx);
+  const pressed = pressing === null
+    ? state
+    : record(call, state, { type: "keys_sent", digits: pressing, isComplete: false }, ctx);
+  const settled = converse(call, pressed, { type: "legLost" }, ctx);
   const lost = isCutOff
     ? record(call, settled, { type: "leg_lost", epoch, ...owed(settled) }, ctx)
     : settled;

@@ -21,7 +21,7 @@ import { end } from "./hanging_up.ts";
 import { record, show } from "./record.ts";
 import { heedNode, hush, pauseTape, startRecording } from "./recorded.ts";
 import { surround } from "./surroundings.ts";
-import { type CallState, rendered } from "./state.ts";
+import { type CallState, type MessageOf, rendered } from "./state.ts";
 
 /** What happens while the line is open is told to the dialogue. */
 export function tell(
@@ -93,6 +93,8 @@ export function converse(
   return next;
 }
 
+type Begin = Extract<Effect, { type: "begin" }>;
+
 function perform(
   call: CallFacts,
   state: CallState,
@@ -102,12 +104,9 @@ function perform(
   const { speaker, model, listener, leg } = state.children;
   switch (effect.type) {
     case "begin":
-      if (leg !== null && state.phase === "live") { // on a line that is being closed nothing begins
-        const voice = voiceAt(call.graph, state.dialogue.workflow.node);
-        const mayBeCut = isInterruptible(call.graph, state.dialogue);
-        speaker.send({ ...effect, leg, voice, isInterruptible: mayBeCut });
-      }
-      return effect.keys === undefined ? state : hush(call, state, effect.keys, ctx);
+      if (effect.keys === undefined) return begin(call, state, effect);
+      noteKeys(call, state, effect, ctx);
+      return hush(call, state, effect.keys, ctx);
     case "text":
       speaker.send(effect);
       return hush(call, state, effect.text, ctx);
@@ -142,6 +141,36 @@ function perform(
     case "hangUp":
       return end(call, state, effect.ending, effect.sentence, ctx);
   }
+}
+
+function begin(call: CallFacts, state: CallState, effect: Begin): CallState {
+  const { speaker, leg } = state.children;
+  if (leg === null || state.phase !== "live") return state; // on a line that is being closed nothing begins
+  const voice = voiceAt(call.graph, state.dialogue.workflow.node);
+  const mayBeCut = isInterruptible(call.graph, state.dialogue);
+  speaker.send({ ...effect, leg, voice, isInterruptible: mayBeCut });
+  return state;
+}
+
+/** A key that was heard cannot be taken back: no tone begins before it is on record that it is about to. */
+function noteKeys(
+  call: CallFacts,
+  state: CallState,
+  effect: Begin,
+  ctx: Context<CallMessage>,
+): void {
+  const { handOver } = call.deps;
+  if (handOver === undefined) return void begin(call, state, effect);
+  ctx.hold("keys", handOver.flush, () => ({ type: "keysNoted", begin: effect }));
+}
+
+/** The tones may begin. Without a database they do all the same: nobody else could take the call. */
+export function keysNoted(
+  call: CallFacts,
+  state: CallState,
+  { begin: effect }: MessageOf<"keysNoted">,
+): CallState {
+  return begin(call, state, effect);
 }
 
 /** Something failed, and the call goes on. */

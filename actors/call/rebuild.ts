@@ -1,5 +1,6 @@
 /** Rebuilds a call's dialogue from its events, after a crash: what was said and heard, and where the graph stands. */
 
+import { CUT_OFF, withKeys } from "@/actors/call/scene/tones.ts";
 import type { AgentSaid } from "@/lib/conversation/transcript.ts";
 import { type CallUsage, NO_USAGE } from "@/lib/conversation/usage.ts";
 import { PRESSED } from "@/lib/workflow/engine.ts";
@@ -20,9 +21,12 @@ import { AGENT_HUNG_UP, TRANSFERRED } from "./ending.ts";
 import type { CallEvent, Owed, SpeechGiven } from "./events.ts";
 import { cutUtterance, newUtterance } from "./ledger.ts";
 import type { Turn } from "./turns.ts";
-import { CUT_OFF, withKeys } from "./scene/tones.ts";
-import { isWithheld } from "./withheld.ts";
+import { hasWithheld, isWithheld, WITHHELD } from "./withheld.ts";
 
+/** What the model is told of a call whose caller gave something at a sensitive node. */
+export const FORGOTTEN =
+  `What the caller gave in confidence before the line was lost is not known any more: "${WITHHELD}" ` +
+  "stands for it. Unless they have given it since, ask for it again where you need it.";
 /** What the model is told of keys that were to be pressed, and of which nothing was kept. */
 const KEYS_LOST = "Keys that were to be pressed were not: which they were is not known any more.";
 
@@ -42,6 +46,8 @@ export interface Rebuilt {
   readonly pulls: Pulls;
   /** Whom the caller was about to be handed to; null: to nobody. */
   readonly transferTo: string | null;
+  /** The caller gave something that no record holds. */
+  readonly isForgetful: boolean;
   /** Keys whose tones had begun, and nothing says how they ended: they may have been heard. Null: none. */
   readonly pressing: string | null;
   /** Final words of the caller whose turn is not over. */
@@ -64,6 +70,7 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
     pulls: {},
     transferTo: null,
     pressing: null,
+    isForgetful: false,
     callerText: "",
     isOpened: false,
     usage: NO_USAGE,
@@ -82,8 +89,11 @@ export function rebuild(events: readonly CallEvent[], graph: Graph): Rebuilt {
     : dialogue.ending === null
     ? { floor: "agent", prompts, text }
     : { floor: "closing" };
-  const { notes: told } = dialogue;
-  const notes = rebuilt.pressing === null ? told : [...told, CUT_OFF];
+  const notes = [
+    ...dialogue.notes,
+    ...(rebuilt.pressing === null ? [] : [CUT_OFF]),
+    ...(rebuilt.isForgetful ? [FORGOTTEN] : []),
+  ];
   return { ...rebuilt, dialogue: { ...dialogue, counts, turn, preamble, notes } };
 }
 
@@ -92,6 +102,7 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
     ...before,
     seq: before.seq + 1,
     recording: takeRecordingEvent(before.recording, event),
+    isForgetful: before.isForgetful || hasWithheld(event),
   };
   const { dialogue } = rebuilt;
   switch (event.type) {

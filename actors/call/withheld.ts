@@ -12,6 +12,12 @@ const MASK = "•";
 const SECRET_MIN = 3;
 /** Numbers that are remembered of one call. */
 const SECRETS_MAX = 50;
+/**
+ * Numbers that must not turn up again. `any`: some were given on a machine that is lost, and they stand nowhere:
+ * each number may be one of them.
+ */
+export type Secrets = readonly string[] | "any";
+
 /** Digits with what people and recognisers put between them. */
 const DIGITS = /\d(?:[ .,-]{0,2}\d)*/g;
 
@@ -31,10 +37,11 @@ export function hiddenVariables(graph: Graph): ReadonlySet<string> {
 
 /** The numbers that an event of a sensitive node tells of, behind those that are known: they must not turn up later. */
 export function learnSecrets(
-  secrets: readonly string[],
+  secrets: Secrets,
   event: CallEvent,
   hidden: ReadonlySet<string>,
-): readonly string[] {
+): Secrets {
+  if (secrets === "any") return secrets;
   const found = textsOf(event, hidden).flatMap((text) =>
     (text.match(DIGITS) ?? []).map((digits) => digits.replace(/\D/g, ""))
   ).filter((digits) => digits.length >= SECRET_MIN);
@@ -64,7 +71,7 @@ export function withhold(
   { isHere, hidden, secrets }: {
     readonly isHere: boolean;
     readonly hidden: ReadonlySet<string>;
-    readonly secrets: readonly string[];
+    readonly secrets: Secrets;
   },
 ): CallEvent {
   const kept = (text: string): string => {
@@ -116,8 +123,23 @@ export function isWithheld(text: string): boolean {
   return text.includes(WITHHELD) || text.includes(MASK);
 }
 
+/** Whether an event tells that the caller gave something which it does not hold. */
+export function hasWithheld(event: CallEvent): boolean {
+  switch (event.type) {
+    case "caller_heard":
+    case "caller_said":
+      return isWithheld(event.text);
+    case "dtmf_pressed":
+      return isWithheld(event.digit);
+    case "workflow_moved":
+      return Object.values(event.workflow.variables).some((value) => isWithheld(String(value)));
+    default:
+      return false;
+  }
+}
+
 /** Whether any of these numbers stands in it, or a part of one. */
-export function tellsSecret(text: string, secrets: readonly string[]): boolean {
+export function tellsSecret(text: string, secrets: Secrets): boolean {
   return masked(text, secrets) !== text;
 }
 
@@ -126,7 +148,7 @@ export function keptVariables<V>(
   variables: Readonly<Record<string, V>>,
   { hidden, secrets }: {
     readonly hidden: ReadonlySet<string>;
-    readonly secrets: readonly string[];
+    readonly secrets: Secrets;
   },
 ): Readonly<Record<string, V | string>> {
   if (hidden.size === 0 && secrets.length === 0) return variables;
@@ -141,12 +163,13 @@ export function keptVariables<V>(
 }
 
 /** Runs of digits that hold a secret, or are a part of one, without their digits. */
-function masked(text: string, secrets: readonly string[]): string {
+function masked(text: string, secrets: Secrets): string {
   if (secrets.length === 0) return text;
   return text.replace(DIGITS, (run) => {
     const digits = run.replace(/\D/g, "");
     const isSecret = digits.length >= SECRET_MIN &&
-      secrets.some((secret) => digits.includes(secret) || secret.includes(digits));
+      (secrets === "any" ||
+        secrets.some((secret) => digits.includes(secret) || secret.includes(digits)));
     return isSecret ? run.replace(/\d/g, MASK) : run;
   });
 }

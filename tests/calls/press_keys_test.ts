@@ -195,7 +195,7 @@ Deno.test("wherever a machine is lost, no key is pressed twice", async () => {
   }
 });
 
-Deno.test("keys that somebody of the company has pressed wait on the next machine as well", async () => {
+Deno.test("keys that somebody of the company has pressed wait on the next machine as well", () => {
   const graph = parseGraph(AGENT);
   const { dialogue } = rebuild([
     { type: "call_started", direction: "inbound" },

@@ -5,7 +5,9 @@ import { BYTES_PER_MS, SILENCE } from "@/lib/audio/frame.ts";
 import { heardWords, speak } from "@/lib/audio/modem.ts";
 import type { ScriptedReply } from "@/lib/providers/llm/simulated.ts";
 import { parseGraph } from "@/lib/workflow/graph.ts";
+import { FORGOTTEN } from "@/actors/call/rebuild.ts";
 import { callKit } from "@/tests/support/call_kit.ts";
+import { loseMachines, type Loss } from "@/tests/support/lost_machines.ts";
 
 const CARD = "4111111111111111";
 const SPOKEN = "4111 1111 1111 1111.";
@@ -131,4 +133,68 @@ Deno.test("the recording is silent at the node, and nowhere else", async () => {
   );
   assert(caller.some((byte) => byte !== SILENCE));
   await it.close();
+});
+
+/** A caller who gives their number, and says it once more where nobody asked for it; machines are lost meanwhile. */
+async function losing(losses: readonly Loss[]) {
+  const prompts: string[] = [];
+  const call = await loseMachines({
+    lines: ["I want to pay.", SPOKEN, `It was ${SPOKEN}`],
+    losses,
+    graph,
+    kit: {
+      script(prompt) {
+        prompts.push(prompt.system);
+        const said = JSON.stringify(
+          prompt.messages.findLast(({ role }) => role === "caller") ?? "",
+        );
+        const offers = (name: string): boolean => prompt.tools.some((tool) => tool.name === name);
+        if (offers("pay")) return { toolCalls: [{ name: "pay", arguments: "{}" }] };
+        if (offers("take_card")) {
+          const card = JSON.stringify({ cardNumber: CARD, code: CODE });
+          if (said.includes("want to pay")) return { text: "What is your card number?" };
+          if (said.includes("not kept")) return { text: "What is it, once more?" };
+          return { toolCalls: [{ name: "take_card", arguments: card }] };
+        }
+        if (!said.includes("It was")) return { text: "Anything else?" };
+        return { toolCalls: [{ name: "finish", arguments: "{}" }] };
+      },
+    },
+  });
+  for (const event of call.events) {
+    const text = JSON.stringify(event);
+    assert(!digitsOf(text).includes(CARD.slice(0, 8)) && !/\b737\b/.test(text), text);
+  }
+  const asked = call.heard.map(({ text }) => text).join(" ").includes("once more?");
+  return { ...call, asked, prompts };
+}
+
+Deno.test("a number that was given in confidence is asked for again on the next machine, which never knew it", async () => {
+  const whole = await losing([]);
+  assert(!whole.asked && whole.prompts.every((prompt) => !prompt.includes(FORGOTTEN)));
+  const given = whole.events.findIndex((it) =>
+    it.type === "caller_said" && it.text !== "I want to pay."
+  );
+  const lost = await losing([{ atEvent: given + 1, lagMs: 0 }]);
+  assert(lost.prompts.at(-1)?.includes(FORGOTTEN));
+  assert(lost.asked);
+  assert.equal(lost.ends[0]?.variables.cardNumber, "(not kept)");
+});
+
+Deno.test("wherever a machine is lost, a number that was given in confidence stands in no event", async () => {
+  const whole = await losing([]);
+  const after = whole.events.findIndex((it) =>
+    it.type === "workflow_moved" && it.workflow.node === "after"
+  );
+  assert(after > 0);
+  for (let atEvent = 1; atEvent < whole.events.length; atEvent++) {
+    const { events } = await losing([{ atEvent, lagMs: 0 }]);
+    const last = events.findLast((it) => it.type === "caller_said");
+    if (atEvent > after) {
+      assert.equal(
+        last?.type === "caller_said" && last.text.replace(/[\d•]/g, "#"),
+        "It was #### #### #### ####.",
+      );
+    }
+  }
 });

@@ -59,6 +59,7 @@ export function historyRead(
     dialogue,
     pulls,
     seq,
+    secrets: rebuiltOf.isForgetful ? "any" : [],
     link: { ...state.link, epoch: epoch + 1 },
     taping: running && { running, pauses },
     usedBefore: rebuiltOf.usage,

@@ -11,6 +11,7 @@ import type { ListenerMessage } from "@/actors/call/listener.ts";
 import type { ModelMessage } from "@/actors/call/model.ts";
 import type { SpeakerMessage } from "@/actors/call/speaker.ts";
 import type { Taping } from "@/actors/call/taping.ts";
+import type { Secrets } from "@/actors/call/withheld.ts";
 import type { CarrierAnswerer } from "@/lib/providers/carrier/detection.ts";
 import type { CallUsage } from "@/lib/conversation/usage.ts";
 import type { Pulls } from "@/lib/workflow/hooks.ts";
@@ -56,7 +57,7 @@ export interface CallState {
   readonly seq: number;
   readonly taping: Taping | null;
   /** Numbers that the caller gave at a sensitive node: they must not turn up in the record. */
-  readonly secrets: readonly string[];
+  readonly secrets: Secrets;
   readonly answeredAt: Date | null;
   readonly ending: Ending | null;
   /** What the carrier is told when it asks what is next, in its own voice or to whom it is to dial; null: it just hangs up. */

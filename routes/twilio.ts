@@ -57,6 +57,8 @@ const Resume = Form.extend({
   CallStatus: z.string().max(32).optional(),
   SessionId: z.string().max(64).optional(),
 });
+/** `again`: how often the carrier was told to ask again, since there was no answer. */
+const ResumeQuery = z.strictObject({ again: z.coerce.number().int().min(0).max(99).default(0) });
 const Status = Form.extend({
   CallStatus: z.enum(TWILIO_CALL_STATUSES),
   /** When it happened, RFC 2822: it may be told a day later. */
@@ -77,6 +79,9 @@ const VoiceQuery = z.strictObject({
 });
 /** As the offer says. */
 const CALL_BACK_KEY = "1";
+/** A call that goes on is worth so many questions: no more than its stream is waited for. */
+export const AGAIN_MAX = 8;
+const PAUSE: Verb = { type: "pause", seconds: 1 };
 /** A caller who waits asks again after so long. */
 const WAIT_S = 4;
 /** By a trunk of its own over SIP, or as a media stream. */
@@ -174,23 +179,43 @@ export function twilio(deps: AppDeps): Hono<Env> {
         Resume,
       );
       const { callId } = check(c.req.param(), CallPath);
-      const deadline = deps.clock.now() + ASK_MS;
-      const owner = await ownerOf(c, webhook, deadline);
-      if (SessionId !== undefined && CallStatus === "completed") {
-        const report = { progress: "completed", at: null } as const;
+      const { again } = check(c.req.query(), ResumeQuery);
+      const askedMs = deps.clock.now();
+      const deadline = askedMs + ASK_MS;
+      const isOver = SessionId !== undefined && CallStatus === "completed";
+      const answer = await goOn().catch((error: unknown): Verb[] => {
+        const isPassing = error instanceof AppError &&
+          (error.retryable || error.code === "unknown_outcome");
+        if (!isPassing || dialed !== undefined || again >= AGAIN_MAX) throw error;
         const { CallSid: carrierCallId } = webhook;
-        deps.desk(owner.tenantId).send({ type: "progressed", callId, carrierCallId, report });
-        return speak(c, { type: "hangUp" });
-      }
-      const answer = await deps.desk(owner.tenantId).ask<CallAnswer>(
-        (reply) => ({ type: "resume", callId, carrierCallId: webhook.CallSid, reply }),
-        { deadline },
-      );
+        deps.log.warn("no answer for a call that goes on: its carrier asks again", {
+          ...{ callId, carrierCallId, again, error },
+        });
+        const url = `${publicUrl}${c.req.path}?again=${again + 1}`;
+        const isSoon = deps.clock.now() - askedMs < ASK_MS / 2;
+        return [...(isSoon ? [PAUSE] : []), { type: "redirect", url }];
+      });
+      if (answer instanceof Array) return speak(c, ...answer);
       const wasReached = dialed === undefined || REACHED.has(dialed);
       if (!wasReached && answer.type === "hangUp") {
         return speak(c, { type: "say", sentence: SENTENCES.unreachable }, answer);
       }
       return speak(c, ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing: false }));
+
+      async function goOn(): Promise<CallAnswer> {
+        const { tenantId } = await ownerOf(c, webhook, deadline);
+        const desk = deps.desk(tenantId);
+        const { CallSid: carrierCallId } = webhook;
+        if (isOver) {
+          const report = { progress: "completed", at: null } as const;
+          desk.send({ type: "progressed", callId, carrierCallId, report });
+          return { type: "hangUp" };
+        }
+        return await desk.ask<CallAnswer>(
+          (reply) => ({ type: "resume", callId, carrierCallId, reply }),
+          { deadline },
+        );
+      }
     })
     .on("POST", STATUS_PATHS, async (c) => {
       const { CallSid, CallStatus, Timestamp, ...webhook } = readForm(c.var.signedForm, Status);

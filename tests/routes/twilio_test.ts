@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { AppError, type ErrorCode } from "@/lib/errors.ts";
 import { signatureOf } from "@/lib/providers/carrier/signature.ts";
-import { SENTENCES } from "@/routes/twilio.ts";
+import { AGAIN_MAX, SENTENCES } from "@/routes/twilio.ts";
 import { parseTwiml } from "@/tests/support/twilio_document.ts";
 import { AGENT, AUTH_TOKEN, CALL, type Fakes, PUBLIC_URL, setUp, TENANT } from "./fakes.ts";
 
@@ -101,6 +101,32 @@ Deno.test("resume asks the desk what now, for the tenant whose number it is", as
   const { body } = await post(app, `/twilio/calls/${CALL}/resume`);
   assert.equal(parseTwiml(body)[0]?.type, "Connect");
   assert.deepEqual(sent, [{ tenantId: TENANT, type: "resume", callId: CALL, carrierCallId: SID }]);
+});
+
+Deno.test("a call that goes on is asked for again when there is no answer, and not for ever", async () => {
+  const path = `/twilio/calls/${CALL}/resume`;
+  const late = new AppError("unknown_outcome", "No answer in time");
+  const { app, logged } = setUp({ answer: late });
+  const { body } = await post(app, path);
+  assert.deepEqual(parseTwiml(body), [
+    { type: "Pause", seconds: 1 },
+    { type: "Redirect", url: `${PUBLIC_URL}${path}?again=1` },
+  ]);
+  assert.match(JSON.stringify(logged), /its carrier asks again/);
+  const next = await post(app, `${path}?again=${AGAIN_MAX - 1}`);
+  assert.deepEqual(parseTwiml(next.body).at(-1), {
+    type: "Redirect",
+    url: `${PUBLIC_URL}${path}?again=${AGAIN_MAX}`,
+  });
+  const last = await post(app, `${path}?again=${AGAIN_MAX}`);
+  assert.deepEqual(parseTwiml(last.body), [
+    { type: "Say", sentence: SENTENCES.failed },
+    { type: "Hangup" },
+  ]);
+  const gone = setUp({ answer: new AppError("actor_stopped", "It went") });
+  const ended = await post(gone.app, path);
+  assert.deepEqual(parseTwiml(ended.body).at(-1), { type: "Hangup" });
+  assert.equal((await post(app, `${path}?again=x`)).status, 400);
 });
 
 Deno.test("a relay that ends since the caller has hung up ends the call", async () => {

@@ -564,7 +564,7 @@ export function openHouse(options: HouseOptions): House {
         const own = (): Promise<boolean> =>
           database.lookup("calls", LOOKUP_MS, async (sql) => {
             const taken = seen === null ? null : await calls.take(sql, callId, seen);
-            return taken !== null || await calls.own(sql, callId);
+            return (taken !== null && taken !== "notNow") || await calls.own(sql, callId);
           });
         await callStore({ tenantId, callId }, {
           ...{ database, recorder: events, fenceOf: fencesOfCalls.fenceOf, own },

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { CallAnswer } from "@/actors/desk/desk.ts";
 import type { Webhook } from "@/actors/gate/carrier_door.ts";
 import type { NumberOwner } from "@/actors/gate/gate.ts";
-import { AppError } from "@/lib/errors.ts";
+import { AppError, type ErrorCode } from "@/lib/errors.ts";
 import { uuidOf } from "@/lib/ids.ts";
 import { CARRIER_ANSWERERS } from "@/lib/providers/carrier/detection.ts";
 import { toCallProgress, TWILIO_CALL_STATUSES } from "@/lib/providers/carrier/progress.ts";
@@ -57,8 +57,9 @@ const Resume = Form.extend({
   CallStatus: z.string().max(32).optional(),
   SessionId: z.string().max(64).optional(),
 });
-/** `again`: how often the carrier was told to ask again, since there was no answer. */
-const ResumeQuery = z.strictObject({ again: z.coerce.number().int().min(0).max(99).default(0) });
+/** How often the carrier was told to ask again, since there was no answer. */
+const Again = z.coerce.number().int().min(0).max(99).default(0);
+const ResumeQuery = z.strictObject({ again: Again });
 const Status = Form.extend({
   CallStatus: z.enum(TWILIO_CALL_STATUSES),
   /** When it happened, RFC 2822: it may be told a day later. */
@@ -76,11 +77,17 @@ const VoiceQuery = z.strictObject({
   leg: z.enum(LEGS).optional(),
   /** Of a caller who waits for a line: since when, as we have told the carrier. */
   waitingSince: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  again: Again,
 });
 /** As the offer says. */
 const CALL_BACK_KEY = "1";
 /** A call that goes on is worth so many questions: no more than its stream is waited for. */
 export const AGAIN_MAX = 8;
+/** And one that rings so many: its caller hears the ringing tone. */
+export const RING_AGAIN_MAX = 3;
+const PASSING: ReadonlySet<string> = new Set(
+  ["unknown_outcome", "database_unavailable", "fenced"] satisfies ErrorCode[],
+);
 const PAUSE: Verb = { type: "pause", seconds: 1 };
 /** A caller who waits asks again after so long. */
 const WAIT_S = 4;
@@ -115,12 +122,41 @@ export function twilio(deps: AppDeps): Hono<Env> {
     return owner;
   }
 
+  /**
+   * What the work answers; where that does not come for a reason that passes, the carrier is told to ask again, and
+   * no caller is hung up for it. `isSilent`: before that it may do nothing, as to a call that rings and is not answered.
+   */
+  async function orAskedAgain(
+    c: Context<Env>,
+    { again, max, isSilent = false }: {
+      readonly again: number;
+      readonly max: number;
+      readonly isSilent?: boolean;
+    },
+    work: (deadline: number) => Promise<Response>,
+  ): Promise<Response> {
+    const askedMs = deps.clock.now();
+    try {
+      return await work(askedMs + ASK_MS);
+    } catch (error) {
+      if (!(error instanceof AppError) || !PASSING.has(error.code) || again >= max) throw error;
+      const { path } = c.req;
+      deps.log.warn("no answer for a call in time: its carrier asks again", {
+        ...{ path, again, error },
+      });
+      const query = new URLSearchParams({ ...c.req.query(), again: String(again + 1) });
+      const isSoon = deps.clock.now() - askedMs < ASK_MS / 2;
+      const url = `${publicUrl}${path}?${query}`;
+      return speak(c, ...(isSoon && !isSilent ? [PAUSE] : []), { type: "redirect", url });
+    }
+  }
+
   return new Hono<Env>()
     .use(signed(deps))
     .use(passOn(deps))
     .on("POST", ["/voice", `${OWN}/voice`], async (c) => {
       const { CallSid, Digits, ...webhook } = readForm(c.var.signedForm, Voice);
-      const { agentId, leg, waitingSince } = check(c.req.query(), VoiceQuery);
+      const { agentId, leg, waitingSince, again } = check(c.req.query(), VoiceQuery);
       const ringing = waitingSince === undefined;
       if (
         ringing &&
@@ -128,34 +164,41 @@ export function twilio(deps: AppDeps): Hono<Env> {
       ) {
         return speak(c, { type: "rejectBusy" });
       }
-      const deadline = deps.clock.now() + ASK_MS;
-      const owner = await ownerOf(c, { CallSid, ...webhook }, deadline);
-      const ring = {
-        from: webhook.From,
-        to: webhook.To,
-        carrierCallId: CallSid,
-        agentId: agentId ?? owner.agentId,
-        account: c.var.signedBy === null ? "house" : "tenant",
-        configVersion: owner.configVersion,
-        whenFull: owner.whenFull,
-        ...(ringing ? {} : { waitingSinceMs: waitingSince }),
-        ...(leg === undefined ? {} : { leg }),
-      } as const;
-      const desk = deps.desk(owner.tenantId);
-      if (!ringing && Digits === CALL_BACK_KEY && owner.whenFull === "callback") {
-        await desk.ask<void>((reply) => ({ type: "callBack", ring, reply }), { deadline });
-        return speak(c, { type: "say", sentence: SENTENCES.callBackWanted }, { type: "hangUp" });
+      return await orAskedAgain(c, { again, max: RING_AGAIN_MAX, isSilent: true }, ring);
+
+      async function ring(deadline: number): Promise<Response> {
+        const owner = await ownerOf(c, { CallSid, ...webhook }, deadline);
+        const ring = {
+          from: webhook.From,
+          to: webhook.To,
+          carrierCallId: CallSid,
+          agentId: agentId ?? owner.agentId,
+          account: c.var.signedBy === null ? "house" : "tenant",
+          configVersion: owner.configVersion,
+          whenFull: owner.whenFull,
+          ...(ringing ? {} : { waitingSinceMs: waitingSince }),
+          ...(leg === undefined ? {} : { leg }),
+        } as const;
+        const desk = deps.desk(owner.tenantId);
+        if (!ringing && Digits === CALL_BACK_KEY && owner.whenFull === "callback") {
+          await desk.ask<void>((reply) => ({ type: "callBack", ring, reply }), { deadline });
+          return speak(c, { type: "say", sentence: SENTENCES.callBackWanted }, { type: "hangUp" });
+        }
+        const answer = await desk.ask<CallAnswer>(
+          (reply) => ({ type: "ring", ring, reply }),
+          { deadline },
+        );
+        const query = new URLSearchParams(c.req.query());
+        const waitPath = (sinceMs: number): string => {
+          query.set("waitingSince", String(sinceMs));
+          query.delete("again");
+          return `${c.req.path}?${query}`;
+        };
+        return speak(
+          c,
+          ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing, waitPath }),
+        );
       }
-      const answer = await desk.ask<CallAnswer>(
-        (reply) => ({ type: "ring", ring, reply }),
-        { deadline },
-      );
-      const query = new URLSearchParams(c.req.query());
-      const waitPath = (sinceMs: number): string => {
-        query.set("waitingSince", String(sinceMs));
-        return `${c.req.path}?${query}`;
-      };
-      return speak(c, ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing, waitPath }));
     })
     .on("POST", ["/livekit", `${OWN}/livekit`], visiting(deps), async (c) => {
       const { DialCallStatus: dialed, ...webhook } = readForm(c.var.signedForm, Resume);
@@ -180,41 +223,27 @@ export function twilio(deps: AppDeps): Hono<Env> {
       );
       const { callId } = check(c.req.param(), CallPath);
       const { again } = check(c.req.query(), ResumeQuery);
-      const askedMs = deps.clock.now();
-      const deadline = askedMs + ASK_MS;
-      const isOver = SessionId !== undefined && CallStatus === "completed";
-      const answer = await goOn().catch((error: unknown): Verb[] => {
-        const isPassing = error instanceof AppError &&
-          (error.retryable || error.code === "unknown_outcome");
-        if (!isPassing || dialed !== undefined || again >= AGAIN_MAX) throw error;
-        const { CallSid: carrierCallId } = webhook;
-        deps.log.warn("no answer for a call that goes on: its carrier asks again", {
-          ...{ callId, carrierCallId, again, error },
-        });
-        const url = `${publicUrl}${c.req.path}?again=${again + 1}`;
-        const isSoon = deps.clock.now() - askedMs < ASK_MS / 2;
-        return [...(isSoon ? [PAUSE] : []), { type: "redirect", url }];
-      });
-      if (answer instanceof Array) return speak(c, ...answer);
-      const wasReached = dialed === undefined || REACHED.has(dialed);
-      if (!wasReached && answer.type === "hangUp") {
-        return speak(c, { type: "say", sentence: SENTENCES.unreachable }, answer);
-      }
-      return speak(c, ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing: false }));
+      const isTold = dialed !== undefined; // asked again it would not be told how that came out
+      return await orAskedAgain(c, { again, max: isTold ? 0 : AGAIN_MAX }, goOn);
 
-      async function goOn(): Promise<CallAnswer> {
+      async function goOn(deadline: number): Promise<Response> {
         const { tenantId } = await ownerOf(c, webhook, deadline);
         const desk = deps.desk(tenantId);
         const { CallSid: carrierCallId } = webhook;
-        if (isOver) {
+        if (SessionId !== undefined && CallStatus === "completed") {
           const report = { progress: "completed", at: null } as const;
           desk.send({ type: "progressed", callId, carrierCallId, report });
-          return { type: "hangUp" };
+          return speak(c, { type: "hangUp" });
         }
-        return await desk.ask<CallAnswer>(
+        const answer = await desk.ask<CallAnswer>(
           (reply) => ({ type: "resume", callId, carrierCallId, reply }),
           { deadline },
         );
+        const wasReached = dialed === undefined || REACHED.has(dialed);
+        if (!wasReached && answer.type === "hangUp") {
+          return speak(c, { type: "say", sentence: SENTENCES.unreachable }, answer);
+        }
+        return speak(c, ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing: false }));
       }
     })
     .on("POST", STATUS_PATHS, async (c) => {

@@ -12,23 +12,26 @@ export interface Ownership {
   claim(sql: Sql, callId: string): Promise<void>;
   /** Who has it. Read before its owner is asked: a taking that is late by then is too late. */
   seen(sql: Sql, callId: string): Promise<Owned | null>;
-  /** Of one that is still as it was seen: how that was. Null: this machine may not have it. */
-  take(sql: Sql, callId: string, seen: Owned | null): Promise<Loss | null>;
+  /**
+   * Of one that is still as it was seen: how that was. Null: it was here, and is no more. `notNow`: another machine
+   * has it by now, or this one may take none; asked again, whoever may be asked will know more.
+   */
+  take(sql: Sql, callId: string, seen: Owned | null): Promise<Loss | "notNow" | null>;
   /** Of one that has no actor here, and is to end: whether this machine may write that it has. */
   own(sql: Sql, callId: string): Promise<boolean>;
 }
 
 export function ownership(holdings: Pick<Holdings, "boot" | "take">): Ownership {
-  async function take(sql: Sql, callId: string, seen: Owned | null): Promise<Loss | null> {
+  const take: Ownership["take"] = async (sql, callId, seen) => {
     const { boot } = holdings;
-    if (boot === null) return null;
+    if (boot === null) return "notNow";
     if (seen?.owner?.incarnation === boot.incarnation) return null; // it was here, and is no more
     const owned = seen === null
       ? await claimActor(sql, { kind: callKind.name, id: callId }, boot)
       : await takeCall(sql, seen, boot);
-    if (owned === null || !holdings.take(owned)) return null;
+    if (owned === null || !holdings.take(owned)) return "notNow";
     return seen !== null && seen.owner === null ? "handedOver" : "machineLost";
-  }
+  };
 
   const seen: Ownership["seen"] = (sql, callId) =>
     getOwner(sql, { kind: callKind.name, id: callId });

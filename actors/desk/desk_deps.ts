@@ -154,7 +154,10 @@ export interface DeskDeps {
   findElsewhere(callId: string): Promise<Ref<CallMessage> | null>;
   /** Who has a call, living or not; null: nobody ever had it, or it has ended. */
   ownerOf(callId: string, signal: AbortSignal): Promise<Owned | null>;
-  /** From now on it is this machine's, if it is still as it was seen. Null: it is not, or may not be had. */
+  /**
+   * From now on it is this machine's, if it is still as it was seen. Null: it may not be had. Throws AppError("fenced"),
+   * retryable, where another machine may have it by now.
+   */
   takeCall(callId: string, seen: Owned | null, signal: AbortSignal): Promise<TakenCall | null>;
 }
 

@@ -7,7 +7,6 @@ import { getNumberLeg } from "@/db/phone_numbers.ts";
 import { listClipsNamed } from "@/db/clips.ts";
 import { countCall } from "@/db/quota.ts";
 import type { Database, Sql } from "@/db/client.ts";
-import type { Owned } from "@/db/cluster.ts";
 import { NO_USAGE } from "@/lib/conversation/usage.ts";
 import type { Clock } from "@/lib/clock.ts";
 import { clipNames, withClips } from "@/lib/workflow/clips.ts";
@@ -16,7 +15,9 @@ import { type NumberLeg, onLeg } from "@/lib/workflow/leg.ts";
 import { ROOM_CARRIER } from "@/lib/providers/carrier/room.ts";
 import { WEB_CARRIER } from "@/lib/providers/carrier/web.ts";
 import type { DeskDeps, NewCall } from "./desk_deps.ts";
-import type { Channel, Loss } from "@/actors/call/call.ts";
+import type { Channel } from "@/actors/call/call.ts";
+import type { Ownership } from "@/actors/call/ownership.ts";
+import { AppError } from "@/lib/errors.ts";
 
 /** A caller waits for an answer to the ring: the carrier's limit is far, the caller's patience is not. */
 const CALL_MS = 2_000;
@@ -48,8 +49,8 @@ export function deskStore(
     /** In the transaction of a new call's row: this machine owns it. Throws when it may own nothing. */
     readonly claim?: (sql: Sql, callId: string) => Promise<void>;
     /** As `Ownership` has them. Absent: no call is taken over. */
-    readonly seen?: (sql: Sql, callId: string) => Promise<Owned | null>;
-    readonly take?: (sql: Sql, callId: string, seen: Owned | null) => Promise<Loss | null>;
+    readonly seen?: Ownership["seen"];
+    readonly take?: Ownership["take"];
   },
 ): Pick<
   DeskDeps,
@@ -103,6 +104,11 @@ export function deskStore(
       inCall(async (sql) => {
         const after = await options.take?.(sql, callId, seen) ?? null;
         if (after === null) return null;
+        if (after === "notNow") {
+          throw new AppError("fenced", `Call "${callId}" is being taken elsewhere`, {
+            retryable: true,
+          });
+        }
         // Behind the taking: what its last owner has written is all there is.
         const row = await getCall(sql, tenantId, callId);
         const way = await getCallWay(sql, tenantId, callId);

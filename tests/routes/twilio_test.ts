@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { AppError, type ErrorCode } from "@/lib/errors.ts";
 import { signatureOf } from "@/lib/providers/carrier/signature.ts";
-import { AGAIN_MAX, SENTENCES } from "@/routes/twilio.ts";
+import { AGAIN_MAX, RING_AGAIN_MAX, SENTENCES } from "@/routes/twilio.ts";
 import { parseTwiml } from "@/tests/support/twilio_document.ts";
 import { AGENT, AUTH_TOKEN, CALL, type Fakes, PUBLIC_URL, setUp, TENANT } from "./fakes.ts";
 
@@ -129,6 +129,13 @@ Deno.test("a call that goes on is asked for again when there is no answer, and n
   assert.equal((await post(app, `${path}?again=x`)).status, 400);
 });
 
+Deno.test("one that rings is asked for again as well, without a sound: it is not answered yet", async () => {
+  const { app } = setUp({ owner: new AppError("database_unavailable", "Away") });
+  const { body } = await post(app, `/twilio/voice?agentId=${AGENT}`);
+  const url = `${PUBLIC_URL}/twilio/voice?agentId=${AGENT}&again=1`;
+  assert.deepEqual(parseTwiml(body), [{ type: "Redirect", url }]);
+});
+
 Deno.test("a relay that ends since the caller has hung up ends the call", async () => {
   const { app, sent } = setUp({ answer: CONNECT });
   const path = `/twilio/calls/${CALL}/resume`;
@@ -234,7 +241,7 @@ Deno.test("a caller hears a sentence when nobody can be reached, and the reason 
   ];
   for (const [answers, sentence, code] of rows) {
     const { app, logged } = setUp(answers);
-    const { status, body } = await post(app, "/twilio/voice");
+    const { status, body } = await post(app, `/twilio/voice?again=${RING_AGAIN_MAX}`);
     assert.equal(status, 200);
     assert.deepEqual(parseTwiml(body), [{ type: "Say", sentence }, { type: "Hangup" }]);
     assert.deepEqual(logged.map((line) => line["code"]), [code]);

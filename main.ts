@@ -113,8 +113,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     port: config.listen.port,
     clock,
     log,
-    // On Fly every connection comes from its proxy, whose own bounds hold for addresses.
-    limits: config.nodeId === null
+    // Behind a proxy every connection comes from it: its own bounds hold for addresses.
+    limits: config.edge.clientHeader === null
       ? {}
       : { connectionsPerAddressMax: PUBLIC_LIMITS.connectionsMax },
     upgrade: (request) =>

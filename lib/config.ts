@@ -133,8 +133,10 @@ export interface EdgeConfig {
   readonly origins: readonly string[];
   /** Without ports. */
   readonly hosts: readonly string[];
-  /** True on Fly, whose proxy says who the client is in a header that it lets nobody else set. */
+  /** True on Fly, whose proxy brings requests to the machine that they are for. */
   readonly trustsFly: boolean;
+  /** In which the proxy before us says who the client is, in lower case; null: there is none, and the socket says it. */
+  readonly clientHeader: string | null;
 }
 
 export interface Address {
@@ -224,6 +226,7 @@ export const SIP_HOST = /^[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:\d{1,5})?(;[a-z]+=[A-
 const SIP_HOST_WANTED = "must be a host, as project.sip.livekit.cloud;transport=tls";
 
 /** Name and region of a machine that Fly has given none. */
+const FLY_CLIENT = "fly-client-ip"; // which its proxy lets nobody else set
 const HERE = "local";
 
 /** Every setting by its name; what it is for stands in `.env.example`. */
@@ -316,6 +319,8 @@ const Settings = z.object({
     },
   ).default([]),
   MACHINES: wholeNumber.default(1),
+  CLIENT_IP_HEADER: text.regex(/^[A-Za-z0-9-]{1,64}$/, { error: "must be the name of a header" })
+    .transform((name) => name.toLowerCase()).optional(),
 
   MAX_CALLS: wholeNumber.default(300),
   INBOUND_PERCENT: numberUpTo(100).default(10),
@@ -406,6 +411,7 @@ function toConfig(set: Settings): Config {
       origins: set.ALLOWED_ORIGINS,
       hosts: set.ALLOWED_HOSTS.map((host) => host.toLowerCase()),
       trustsFly: set.FLY_MACHINE_ID !== HERE,
+      clientHeader: set.FLY_MACHINE_ID === HERE ? set.CLIENT_IP_HEADER ?? null : FLY_CLIENT,
     },
     auth: {
       keyEncryptionKeys: set.KEY_ENCRYPTION_KEYS ?? null,

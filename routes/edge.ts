@@ -89,21 +89,25 @@ async function measure(c: Context<Env>): Promise<void> {
   c.res.headers.set("Content-Length", `${bytes.byteLength}`);
 }
 
-/** The client's address: as Fly's proxy says it, where there is one, else the socket's. No other header counts. */
-export function clientAddress(c: Context<Env>, { trustsFly }: EdgeConfig): string | null {
-  const said = trustsFly ? c.req.header("fly-client-ip") ?? "" : "";
-  if (isIP(said) !== 0) return said;
-  return c.env?.remoteAddress ?? null;
+/** The client's address: as the proxy says it, where there is one, else the socket's. No other header counts. */
+export function clientAddress(c: Context<Env>, { clientHeader }: EdgeConfig): string | null {
+  const said = clientHeader === null ? undefined : c.req.header(clientHeader);
+  return addressIn(said) ?? c.env?.remoteAddress ?? null;
 }
 
 /** As `clientAddress`, of a request to upgrade. */
 export function peerAddress(
   { headers, socket }: IncomingMessage,
-  { trustsFly }: EdgeConfig,
+  { clientHeader }: EdgeConfig,
 ): string | null {
-  const said = trustsFly ? headers["fly-client-ip"] : undefined;
-  if (typeof said === "string" && isIP(said) !== 0) return said;
-  return socket.remoteAddress ?? null;
+  const said = clientHeader === null ? undefined : headers[clientHeader];
+  return addressIn(typeof said === "string" ? said : undefined) ?? socket.remoteAddress ?? null;
+}
+
+/** Of a list the last one: it is the proxy's own word, those before it are the client's. */
+function addressIn(said = ""): string | null {
+  const last = said.split(",").at(-1)?.trim() ?? "";
+  return isIP(last) === 0 ? null : last;
 }
 
 interface Registered {

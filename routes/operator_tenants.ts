@@ -42,7 +42,7 @@ const Limiting = z.strictObject({
 const Visit = z.strictObject({ reason, role: z.enum(ROLES).exclude(["owner"]) });
 
 /** No proxy stands before the operators' listener: nobody's word but the connection's says who asks. */
-const DIRECT = { origins: [], hosts: [], trustsFly: false } as const;
+const DIRECT = { origins: [], hosts: [], trustsFly: false, clientHeader: null } as const;
 
 type TenantDeps = Pick<AppDeps, "gate" | "desk">;
 

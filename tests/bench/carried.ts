@@ -62,7 +62,7 @@ export async function run(): Promise<Record<string, unknown>> {
   );
   const way = newWay({
     nodeId: "other",
-    edge: { origins: [], hosts: [], trustsFly: false },
+    edge: { origins: [], hosts: [], trustsFly: false, clientHeader: null },
     pepper: null,
     isHere: () => false,
     addressOf: () => Promise.resolve(`127.0.0.1:${owner.port}`),

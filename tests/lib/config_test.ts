@@ -137,3 +137,11 @@ Deno.test("a machine goes by Fly's name, else by its address, and is reached at 
   assert.deepEqual(of(fly), { nodeId: "d891", address: "[fdaa:0:18::2]:8000" });
   assert.equal(of({ FLY_PRIVATE_IP: "fdaa:0:18::2" }).nodeId, "-fdaa-0-18-2-8000");
 });
+
+Deno.test("who the client is says the socket, the proxy that is named, or Fly's", () => {
+  const of = (env: Record<string, string>) => readConfig(env).edge.clientHeader;
+  assert.equal(of({}), null);
+  assert.equal(of({ CLIENT_IP_HEADER: "X-Real-IP" }), "x-real-ip");
+  assert.equal(of({ FLY_MACHINE_ID: "d891", CLIENT_IP_HEADER: "X-Real-IP" }), "fly-client-ip");
+  assert.throws(() => readConfig({ CLIENT_IP_HEADER: "X Real" }), /CLIENT_IP_HEADER/);
+});

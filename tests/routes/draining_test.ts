@@ -5,7 +5,7 @@ import { signatureOf } from "@/lib/providers/carrier/signature.ts";
 import type { AppDeps } from "@/routes/deps.ts";
 import { AGENT, API_KEY, AUTH_TOKEN, CALL, type Fakes, PUBLIC_URL, setUp } from "./fakes.ts";
 
-const EDGE = { origins: [], hosts: [] };
+const EDGE = { origins: [], hosts: [], clientHeader: null };
 const PLACE = "/api/v1/calls";
 const VOICE = "/twilio/voice";
 const RESUME = `/twilio/calls/${CALL}/resume`;

@@ -86,7 +86,7 @@ Deno.test("browsers are told to stay on https, where the public URL has it", asy
   assert.equal(hsts(await send(plain, "/health")), null);
 });
 
-Deno.test("the client's address is the socket's, and on Fly what its proxy says; no other header counts", async () => {
+Deno.test("the client's address is the socket's, and behind a proxy what that says; no other header counts", async () => {
   const address = async (edge: Partial<AppDeps["edge"]>, headers: HeadersInit) => {
     const told: unknown[] = [];
     const fakes = setUp({
@@ -95,7 +95,7 @@ Deno.test("the client's address is the socket's, and on Fly what its proxy says;
         told.push(message.request.address);
         message.reply({ items: [], next: null });
       },
-      deps: { edge: { origins: [], hosts: [], trustsFly: false, ...edge } },
+      deps: { edge: { origins: [], hosts: [], trustsFly: false, clientHeader: null, ...edge } },
     });
     await send(fakes, "/api/v1/agents", { headers, address: "192.0.2.1" });
     return told[0];
@@ -107,9 +107,15 @@ Deno.test("the client's address is the socket's, and on Fly what its proxy says;
     "Forwarded": "for=203.0.113.6",
   };
   assert.equal(await address({}, forged), "192.0.2.1");
-  assert.equal(await address({ trustsFly: true }, forged), "203.0.113.9");
-  assert.equal(await address({ trustsFly: true }, { "Fly-Client-IP": "::ffff:x" }), "192.0.2.1");
-  assert.equal(await address({ trustsFly: true }, {}), "192.0.2.1");
+  assert.equal(await address({ trustsFly: true }, forged), "192.0.2.1");
+  const fly = { trustsFly: true, clientHeader: "fly-client-ip" };
+  assert.equal(await address(fly, forged), "203.0.113.9");
+  assert.equal(await address(fly, { "Fly-Client-IP": "::ffff:x" }), "192.0.2.1");
+  assert.equal(await address(fly, {}), "192.0.2.1");
+  const own = { clientHeader: "x-forwarded-for" };
+  assert.equal(await address(own, forged), "203.0.113.8");
+  const list = { "X-Forwarded-For": "203.0.113.66, 203.0.113.8" };
+  assert.equal(await address(own, list), "203.0.113.8", "the client may have begun the list");
 });
 
 Deno.test("a wrong method is told which there are, and under /api only to who may come in", async () => {

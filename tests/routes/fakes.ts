@@ -129,7 +129,12 @@ export function setUp(answers: FakeAnswers = {}): Fakes {
       }),
     feed: newFeed(),
     publicUrl: PUBLIC_URL,
-    edge: { origins: ["https://app.example.com"], hosts: ["api.example.com"], trustsFly: false },
+    edge: {
+      origins: ["https://app.example.com"],
+      hosts: ["api.example.com"],
+      trustsFly: false,
+      clientHeader: null,
+    },
     features: [{ name: "carrier", provider: null, missing: "TWILIO_AUTH_TOKEN" }],
     twilioAuthToken: AUTH_TOKEN,
     version: "1.2.3",

@@ -43,7 +43,12 @@ function setUp(options: {
   const counted: string[] = [];
   const way = newWay({
     nodeId: "one",
-    edge: { origins: [], hosts: [], trustsFly: isFly },
+    edge: {
+      origins: [],
+      hosts: [],
+      trustsFly: isFly,
+      clientHeader: isFly ? "fly-client-ip" : null,
+    },
     pepper: new Secret("p".repeat(32)),
     isHere: () => isHere,
     addressOf: (nodeId) => Promise.resolve(nodeId === "two" ? "127.0.0.1:1" : null),

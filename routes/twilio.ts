@@ -2,7 +2,7 @@
 
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { z } from "zod";
-import type { CallAnswer } from "@/actors/desk/desk.ts";
+import type { CallAnswer, Wait } from "@/actors/desk/desk.ts";
 import type { Webhook } from "@/actors/gate/carrier_door.ts";
 import type { NumberOwner } from "@/actors/gate/gate.ts";
 import { AppError, type ErrorCode } from "@/lib/errors.ts";
@@ -12,7 +12,9 @@ import { toCallProgress, TWILIO_CALL_STATUSES } from "@/lib/providers/carrier/pr
 import { isWebhookSigned, type SignedRequest } from "@/lib/providers/carrier/signature.ts";
 import { twiml, type Verb } from "@/lib/providers/carrier/twiml.ts";
 import { CARRIER_CALL_HEADER } from "@/lib/providers/livekit/rooms.ts";
+import { HOUSE_LANGUAGE } from "@/lib/workflow/graph.ts";
 import { LEGS } from "@/lib/workflow/leg.ts";
+import { lineOf } from "@/lib/workflow/phrases.ts";
 import { visiting } from "./authenticated.ts";
 import { check, readForm, readText } from "./body.ts";
 import { type AppDeps, ASK_MS } from "./deps.ts";
@@ -25,12 +27,6 @@ export const SENTENCES = {
   unknownNumber: "Sorry, this number is not in service.",
   unknownAgent: "Sorry, nobody is here to take this call.",
   notConfigured: "Sorry, this line is not set up yet.",
-  wait: (position: number): string =>
-    position === 1
-      ? "All our lines are busy. You are next in line. Please hold."
-      : `All our lines are busy. You are number ${position} in line. Please hold.`,
-  callBackOffered: "Or press 1, and we call you back.",
-  callBackWanted: "We will call you back as soon as a line is free. Goodbye.",
   busy: "Sorry, all our lines are busy. Please call again later.",
   unreachable: "Sorry, nobody could be reached. Please call again later.",
   failed: "Sorry, something went wrong. Please call again later.",
@@ -78,6 +74,8 @@ const VoiceQuery = z.strictObject({
   /** Of a caller who waits for a line: since when, as we have told the carrier. */
   waitingSince: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   again: Again,
+  /** In which they are told so, as we have told the carrier as well. */
+  language: z.string().regex(/^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$/).optional(),
 });
 /** As the offer says. */
 const CALL_BACK_KEY = "1";
@@ -156,7 +154,7 @@ export function twilio(deps: AppDeps): Hono<Env> {
     .use(passOn(deps))
     .on("POST", ["/voice", `${OWN}/voice`], async (c) => {
       const { CallSid, Digits, ...webhook } = readForm(c.var.signedForm, Voice);
-      const { agentId, leg, waitingSince, again } = check(c.req.query(), VoiceQuery);
+      const { agentId, leg, waitingSince, language, again } = check(c.req.query(), VoiceQuery);
       const ringing = waitingSince === undefined;
       if (
         ringing &&
@@ -178,26 +176,27 @@ export function twilio(deps: AppDeps): Hono<Env> {
           whenFull: owner.whenFull,
           ...(ringing ? {} : { waitingSinceMs: waitingSince }),
           ...(leg === undefined ? {} : { leg }),
+          ...(language === undefined ? {} : { language }),
         } as const;
         const desk = deps.desk(owner.tenantId);
         if (!ringing && Digits === CALL_BACK_KEY && owner.whenFull === "callback") {
           await desk.ask<void>((reply) => ({ type: "callBack", ring, reply }), { deadline });
-          return speak(c, { type: "say", sentence: SENTENCES.callBackWanted }, { type: "hangUp" });
+          return speak(c, sayIn(language ?? HOUSE_LANGUAGE, "callBackWanted"), { type: "hangUp" });
         }
         const answer = await desk.ask<CallAnswer>(
           (reply) => ({ type: "ring", ring, reply }),
           { deadline },
         );
         const query = new URLSearchParams(c.req.query());
-        const waitPath = (sinceMs: number): string => {
-          query.set("waitingSince", String(sinceMs));
+        const waitPath = (wait: Wait): string => {
+          query.set("waitingSince", String(wait.sinceMs));
+          query.set("language", wait.language);
           query.delete("again");
           return `${c.req.path}?${query}`;
         };
-        return speak(
-          c,
-          ...toVerbs(answer, { publicUrl, resumePath: c.req.path, ringing, waitPath }),
-        );
+        const at = { publicUrl, resumePath: c.req.path, ringing, waitPath };
+        const said = language === undefined ? {} : { language };
+        return speak(c, ...toVerbs(answer, { ...at, ...said }));
       }
     })
     .on("POST", ["/livekit", `${OWN}/livekit`], visiting(deps), async (c) => {
@@ -356,13 +355,15 @@ function sentenceFor({ code, field }: AppError): string {
 /** Only a ringing call can be given the busy tone; one that was answered is told in words. */
 function toVerbs(
   answer: CallAnswer,
-  { publicUrl, resumePath, ringing, waitPath = () => resumePath }: {
+  { publicUrl, resumePath, ringing, waitPath = () => resumePath, language = HOUSE_LANGUAGE }: {
     readonly publicUrl: string;
     /** Of this request: where the carrier asks again. */
     readonly resumePath: string;
     readonly ringing: boolean;
     /** Where a caller asks who waits since then. */
-    readonly waitPath?: (sinceMs: number) => string;
+    readonly waitPath?: (wait: Wait) => string;
+    /** Of a caller who has waited. */
+    readonly language?: string;
   },
 ): Verb[] {
   switch (answer.type) {
@@ -380,9 +381,9 @@ function toVerbs(
     }
     case "busy":
       if (ringing) return [{ type: "rejectBusy" }];
-      return [{ type: "say", sentence: SENTENCES.busy }, { type: "hangUp" }];
+      return [sayIn(language, "busy"), { type: "hangUp" }];
     case "wait":
-      return toHold(answer, publicUrl + waitPath(answer.sinceMs));
+      return toHold(answer, publicUrl + waitPath(answer));
     case "refused":
       return [{ type: "say", sentence: answer.sentence }, { type: "hangUp" }];
     case "transfer": // the carrier tells at the resume URL how that came out
@@ -394,17 +395,24 @@ function toVerbs(
 
 /** Waits, and asks again; who may be called back is told so, and heard, meanwhile. */
 function toHold(
-  { position, isTold, mayBeCalledBack }: Extract<CallAnswer, { type: "wait" }>,
+  { position, isTold, mayBeCalledBack, language }: Wait,
   url: string,
 ): Verb[] {
-  const place = SENTENCES.wait(position);
+  const { voice, next, place: nth, callBackOffered } = lineOf(language);
+  const place = position === 1 ? next : nth(position);
   const again = { type: "redirect", url } as const;
   if (mayBeCalledBack) {
-    const sentence = isTold ? `${place} ${SENTENCES.callBackOffered}` : null;
-    return [{ type: "gatherKey", sentence, seconds: WAIT_S, actionUrl: url }, again];
+    const sentence = isTold ? `${place} ${callBackOffered}` : null;
+    return [{ type: "gatherKey", sentence, voice, seconds: WAIT_S, actionUrl: url }, again];
   }
-  const said = isTold ? [{ type: "say", sentence: place } as const] : [];
+  const said = isTold ? [{ type: "say", sentence: place, voice } as const] : [];
   return [...said, { type: "pause", seconds: WAIT_S }, again];
+}
+
+/** One of the sentences of who waits. */
+function sayIn(language: string, what: "busy" | "callBackWanted"): Verb {
+  const sentences = lineOf(language);
+  return { type: "say", sentence: sentences[what], voice: sentences.voice };
 }
 
 function speak(c: Context<Env>, ...verbs: readonly Verb[]): Response {

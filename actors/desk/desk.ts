@@ -36,8 +36,19 @@ export interface Ring {
   readonly whenFull?: WhenFull;
   /** Of a caller who has been told to wait, since when, of the wall clock; absent: they have just rung. */
   readonly waitingSinceMs?: number;
+  /** In which they are told so, BCP 47; absent: nobody has looked yet. */
+  readonly language?: string;
   /** Of the tenant, as the gate has just read it. */
   readonly configVersion: number;
+}
+
+/** No line is free yet: they are to ask again with `sinceMs` and `language`, and be told their place in line if `isTold`. */
+export interface Wait extends Place {
+  readonly type: "wait";
+  readonly sinceMs: number;
+  /** Their agent's, BCP 47. */
+  readonly language: string;
+  readonly mayBeCalledBack: boolean;
 }
 
 /**
@@ -55,8 +66,7 @@ export type CallAnswer =
     readonly relay?: RelaySetup;
   }
   | { readonly type: "busy" }
-  /** No line is free yet: they are to ask again with `sinceMs`, and be told their place in line if `isTold`. */
-  | { readonly type: "wait"; readonly sinceMs: number; readonly mayBeCalledBack: boolean } & Place
+  | Wait
   | { readonly type: "refused"; readonly sentence: string }
   /** Dials another number for the caller, E.164, and is done with the call. */
   | { readonly type: "transfer"; readonly to: string }
@@ -150,7 +160,7 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
   const asking = new Map<string, Reply<CallAnswer>[]>();
 
   const { goingOn, resuming, toldElsewhere } = newGoingOn(deps);
-  const { ringing, repeating, untaken, callingBack, placing } = newCalls(deps, {
+  const { ringing, repeating, untaken, inTheirLanguage, callingBack, placing } = newCalls(deps, {
     goingOn,
     handOver,
   });
@@ -289,7 +299,12 @@ export function desk(deps: DeskDeps): Actor<State, DeskMessage> {
           const here = deps.findAnnounced(ring.carrierCallId);
           if (here !== null) return void handOver(here, ring.carrierCallId, reply);
           const isNowhere = deps.isAlone() || ring.waitingSinceMs !== undefined;
-          if (isNowhere) return reply(untaken(ring, "line"));
+          if (isNowhere) {
+            const answer = untaken(ring, "line");
+            if (answer.type !== "wait" || ring.language !== undefined) return reply(answer);
+            const failed = (): void => reply(answer);
+            return enter(state, { work: inTheirLanguage(ring, answer, reply), failed }, ctx);
+          }
           const failed = (): void => reply({ type: "busy" });
           return enter(state, { work: repeating(ring, reply, "line"), failed }, ctx);
         }

@@ -6,8 +6,8 @@ import type { Line } from "@/actors/call/switchboard.ts";
 import type { Ref, Reply } from "@/actors/runtime/actor.ts";
 import type { ClipRef } from "@/lib/clip_library.ts";
 import { AppError, type ErrorCode } from "@/lib/errors.ts";
-import { withDefaults } from "@/lib/workflow/graph.ts";
-import type { CallAnswer, DeskMessage, Ring } from "./desk.ts";
+import { HOUSE_LANGUAGE, languageOf, withDefaults } from "@/lib/workflow/graph.ts";
+import type { CallAnswer, DeskMessage, Ring, Wait } from "./desk.ts";
 import type { Agent, Back, DeskDeps, InsertedCall, NewCall, Work } from "./desk_deps.ts";
 import { type GoingOn, wentDown } from "./going_on.ts";
 
@@ -17,6 +17,8 @@ export interface NewCalls {
   repeating(ring: Ring, reply: Reply<CallAnswer>, lacks: Waiting["lacks"] | null): Work;
   /** What a caller who cannot be taken is told. `lacks` null: no waiting would help. */
   untaken(ring: Ring, lacks: Waiting["lacks"] | null): CallAnswer;
+  /** The same, once their agent's language is known: it is looked for of who waits alone, and once. */
+  inTheirLanguage(ring: Ring, answer: Wait, reply: Reply<CallAnswer>): Work;
   /** Has a caller who waits called back instead: durable when it is answered. */
   callingBack(ring: Ring, reply: Reply<void>): Work;
   placing(
@@ -154,9 +156,28 @@ export function newCalls(
       ? null
       : deps.wait({ carrierCallId, sinceMs, lacks });
     const mayBeCalledBack = whenFull === "callback" && backOf(ring) !== null;
-    if (place !== null) return { type: "wait", sinceMs, mayBeCalledBack, ...place };
+    const { language = HOUSE_LANGUAGE } = ring;
+    if (place !== null) return { type: "wait", sinceMs, language, mayBeCalledBack, ...place };
     deps.refused((ring.channel ?? "phone") === "phone" ? "callers" : "pages");
     return { type: "busy" };
+  }
+
+  /** The house's where no agent answers. */
+  async function languageFor(ring: Ring, signal: AbortSignal): Promise<string> {
+    const { agentId, to: number, leg, account, configVersion } = ring;
+    const agent = agentId === null ? null : await deps.agent({ agentId, number, leg }, signal);
+    if (agent === null) return HOUSE_LANGUAGE;
+    const outfit = await deps.outfit(account, configVersion, agent.graph);
+    return languageOf(
+      outfit instanceof AppError ? agent.graph : withDefaults(agent.graph, outfit.defaults),
+    );
+  }
+
+  function inTheirLanguage(ring: Ring, answer: Wait, reply: Reply<CallAnswer>): Work {
+    return async (signal) => {
+      const language = await languageFor(ring, signal);
+      return () => reply({ ...answer, language });
+    };
   }
 
   /** All lines are taken; one of them may be this very call, which the carrier announces again. */
@@ -168,11 +189,14 @@ export function newCalls(
       const elsewhere = isHere ? null : await deps.findElsewhere(callId);
       const answer = await elsewhere?.ask<CallAnswer>((reply) => ({ type: "answer", reply }), {
         signal,
-      });
+      }) ?? null;
+      const mayWait = answer === null && lacks !== null && (ring.whenFull ?? "busy") !== "busy";
+      const isUnknown = mayWait && ring.language === undefined;
+      const known = isUnknown ? { ...ring, language: await languageFor(ring, signal) } : ring;
       return () => {
         const live = callId === null ? null : deps.findCall(callId);
         if (live !== null) handOver(live, carrierCallId, reply);
-        else reply(answer ?? untaken(ring, lacks));
+        else reply(answer ?? untaken(known, lacks));
       };
     };
   }
@@ -247,7 +271,7 @@ export function newCalls(
     };
   }
 
-  return { ringing, repeating, untaken, callingBack, placing };
+  return { ringing, repeating, untaken, inTheirLanguage, callingBack, placing };
 }
 
 const E164 = /^\+[1-9]\d{6,14}$/;

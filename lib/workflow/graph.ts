@@ -474,7 +474,8 @@ export function withDefaults(graph: Graph, { language, voice }: VoiceDefaults): 
   };
 }
 
-const HOUSE_LANGUAGE = "en";
+/** Of agents that name none, where no setting of the tenant does. */
+export const HOUSE_LANGUAGE = "en";
 
 /** What is spoken in a call of this agent, BCP 47. */
 export function languageOf({ language }: Graph): string {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { AppError, type ErrorCode } from "@/lib/errors.ts";
 import { signatureOf } from "@/lib/providers/carrier/signature.ts";
+import { lineOf } from "@/lib/workflow/phrases.ts";
 import { AGAIN_MAX, RING_AGAIN_MAX, SENTENCES } from "@/routes/twilio.ts";
 import { parseTwiml } from "@/tests/support/twilio_document.ts";
 import { AGENT, AUTH_TOKEN, CALL, type Fakes, PUBLIC_URL, setUp, TENANT } from "./fakes.ts";
@@ -290,13 +291,13 @@ Deno.test("a webhook of a tenant's own account is verified by the gate, as it ca
 });
 
 Deno.test("a caller who waits is told their place when it is news, and asks again with the time they came", async () => {
-  const place = { sinceMs: 1_000, position: 2, isTold: true };
+  const place = { sinceMs: 1_000, position: 2, isTold: true, language: "en" };
   const waiting = { type: "wait", mayBeCalledBack: false, ...place } as const;
   const first = setUp({ answer: waiting });
   const path = `/twilio/voice?agentId=${AGENT}`;
-  const again = `${PUBLIC_URL}${path}&waitingSince=1000`;
+  const again = `${PUBLIC_URL}${path}&waitingSince=1000&language=en`;
   assert.deepEqual(parseTwiml((await post(first.app, path)).body), [
-    { type: "Say", sentence: SENTENCES.wait(2) },
+    { type: "Say", sentence: lineOf("en").place(2) },
     { type: "Pause", seconds: 4 },
     { type: "Redirect", url: again },
   ]);
@@ -304,7 +305,7 @@ Deno.test("a caller who waits is told their place when it is news, and asks agai
     answer: { ...waiting, isTold: false },
     deps: { refusesCaller: () => true }, // which is asked of who rings, not of who waits
   });
-  const verbs = parseTwiml((await post(second.app, `${path}&waitingSince=1000`)).body);
+  const verbs = parseTwiml((await post(second.app, `${path}&waitingSince=1000&language=en`)).body);
   assert.deepEqual(verbs, [{ type: "Pause", seconds: 4 }, { type: "Redirect", url: again }]);
   assert.equal(Object(second.sent[0]?.ring).waitingSinceMs, 1_000);
   assert.equal(parseTwiml((await post(second.app, path)).body)[0]?.type, "Reject");
@@ -317,17 +318,19 @@ Deno.test("a caller who may be called back is offered it, and is when they press
     configVersion: 7,
     whenFull: "callback",
   } as const;
-  const waiting = { type: "wait", sinceMs: 1_000, position: 1, mayBeCalledBack: true } as const;
-  const url = `${PUBLIC_URL}/twilio/voice?waitingSince=1000`;
+  const place = { sinceMs: 1_000, position: 1, language: "de-AT" };
+  const waiting = { type: "wait", mayBeCalledBack: true, ...place } as const;
+  const path = "/twilio/voice?waitingSince=1000&language=de-AT";
+  const url = PUBLIC_URL + path;
+  const { voice, next, callBackOffered, callBackWanted } = lineOf("de");
   const first = setUp({ owner, answer: { ...waiting, isTold: true } });
   assert.deepEqual(parseTwiml((await post(first.app, "/twilio/voice")).body), [
     {
       ...{ type: "Gather", seconds: 4, actionUrl: url },
-      sentence: `${SENTENCES.wait(1)} ${SENTENCES.callBackOffered}`,
+      ...{ voice, sentence: `${next} ${callBackOffered}` },
     },
     { type: "Redirect", url },
   ]);
-  const path = "/twilio/voice?waitingSince=1000";
   const asked: string[] = [];
   const second = setUp({
     owner,
@@ -342,7 +345,7 @@ Deno.test("a caller who may be called back is offered it, and is when they press
   await post(second.app, path, { ...FORM, Digits: "2" });
   const wanted = parseTwiml((await post(second.app, path, { ...FORM, Digits: "1" })).body);
   assert.deepEqual(wanted, [
-    { type: "Say", sentence: SENTENCES.callBackWanted },
+    { type: "Say", sentence: callBackWanted, voice },
     { type: "Hangup" },
   ]);
   assert.deepEqual(asked, ["ring", "ring", "callBack"]);
@@ -355,7 +358,12 @@ Deno.test("a caller who has waited is told in words that no line came free", asy
     { type: "Say", sentence: SENTENCES.busy },
     { type: "Hangup" },
   ]);
-  assert.equal((await post(app, "/twilio/voice?waitingSince=soon")).status, 400);
+  const german = await post(app, "/twilio/voice?waitingSince=1000&language=de");
+  const { busy: sentence, voice } = lineOf("de");
+  assert.deepEqual(parseTwiml(german.body)[0], { type: "Say", sentence, voice });
+  for (const query of ["waitingSince=soon", "waitingSince=1&language=%3C"]) {
+    assert.equal((await post(app, `/twilio/voice?${query}`)).status, 400);
+  }
 });
 
 Deno.test("resume and status of a tenant's own account go to that tenant", async () => {

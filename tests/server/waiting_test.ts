@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { DEMO_NUMBER } from "@/db/demo.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
+import { lineOf } from "@/lib/workflow/phrases.ts";
 import type { WhenFull } from "@/lib/workflow/when_full.ts";
-import { SENTENCES } from "@/routes/twilio.ts";
 import { testDatabase } from "@/tests/support/database.ts";
 import { type ServerKit, serverKit } from "@/tests/support/server.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
@@ -53,6 +53,17 @@ async function waiting(kit: ServerKit, count: number): Promise<void> {
   }
 }
 
+/** Who phoned last, once they have been told to wait. */
+async function whoWaits(kit: ServerKit): Promise<FakeCall> {
+  const until = systemClock.now() + WAITING_MS;
+  for (;;) {
+    const last = kit.twilio.calls.at(-1);
+    if (last !== undefined && said(last).length > 0) return last;
+    assert.ok(systemClock.now() < until, "nobody has been told to wait");
+    await sleep(systemClock, 20);
+  }
+}
+
 function said({ log }: FakeCall): string[] {
   return log.flatMap((entry) => entry.type === "said" ? [entry.sentence] : []);
 }
@@ -76,7 +87,7 @@ Deno.test("callers of a full machine wait where their number offers it, and go i
     first.hangUp();
     const through = await second;
     assert.ok(through.stream !== null, "the line that came free is theirs");
-    assert.deepEqual(said(through), [SENTENCES.wait(1)]);
+    assert.deepEqual(said(through), [lineOf("en").next]);
     assert.deepEqual(
       await kit.operator("/pressure").then((it) => it.json()).then((it) => it.waiting),
       1,
@@ -85,7 +96,7 @@ Deno.test("callers of a full machine wait where their number offers it, and go i
     through.hangUp();
     const last = await third;
     assert.ok(last.stream !== null);
-    assert.deepEqual(said(last).slice(0, 1), [SENTENCES.wait(2)]);
+    assert.deepEqual(said(last).slice(0, 1), [lineOf("en").place(2)]);
     last.hangUp();
     await last.ended;
     await waiting(kit, 0);
@@ -102,7 +113,7 @@ Deno.test("a caller who hangs up while waiting keeps no place", async () => {
     const first = await dial(kit, "+15550199001");
     const second = dial(kit, "+15550199002");
     await waiting(kit, 1);
-    kit.twilio.calls.at(-1)?.hangUp();
+    (await whoWaits(kit)).hangUp();
     assert.equal((await (await second).ended).by, "caller");
     await waiting(kit, 0);
     first.hangUp();
@@ -122,14 +133,12 @@ Deno.test("a caller who presses 1 is called back when the line is free, once", a
     const first = await dial(kit, "+15550199001");
     const second = dial(kit, "+15550199002");
     await waiting(kit, 1);
-    const waits = kit.twilio.calls.at(-1);
-    assert.ok(waits !== undefined);
-    waits.press("1");
+    (await whoWaits(kit)).press("1");
     const gone = await second;
     await gone.ended;
     assert.deepEqual(said(gone), [
-      `${SENTENCES.wait(1)} ${SENTENCES.callBackOffered}`,
-      SENTENCES.callBackWanted,
+      `${lineOf("en").next} ${lineOf("en").callBackOffered}`,
+      lineOf("en").callBackWanted,
     ]);
     await waiting(kit, 0);
     assert.deepEqual((await jobs()).map(({ status }) => status), ["queued"], "it is durable");

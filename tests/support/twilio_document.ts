@@ -13,12 +13,14 @@ export type PlayedVerb =
   | { readonly type: "Redirect"; readonly url: string }
   | { readonly type: "Reject"; readonly reason: string }
   | { readonly type: "Dial"; readonly to: string; readonly actionUrl: string }
-  | { readonly type: "Say"; readonly sentence: string }
+  /** `voice`: the language that is named; absent: none, which is English. */
+  | { readonly type: "Say"; readonly sentence: string; readonly voice?: string }
   | { readonly type: "Pause"; readonly seconds: number }
   /** Of one key. */
   | {
     readonly type: "Gather";
     readonly sentence: string | null;
+    readonly voice?: string;
     readonly seconds: number;
     readonly actionUrl: string;
   }
@@ -76,7 +78,7 @@ function toVerb(element: Element): PlayedVerb {
       return { type: "Dial", to: number.text, actionUrl: required(element, "action") };
     }
     case "Say":
-      return { type: "Say", sentence: text };
+      return { type: "Say", sentence: text, ...voiceOf(element) };
     case "Pause":
       return { type: "Pause", seconds: Number(attributes["length"] ?? "1") };
     case "Gather": {
@@ -89,7 +91,8 @@ function toVerb(element: Element): PlayedVerb {
       }
       const actionUrl = required(element, "action");
       const sentence = say?.text ?? null;
-      return { type: "Gather", sentence, seconds: Number(attributes["timeout"] ?? "5"), actionUrl };
+      const seconds = Number(attributes["timeout"] ?? "5");
+      return { type: "Gather", sentence, seconds, actionUrl, ...(say ? voiceOf(say) : {}) };
     }
     case "Hangup":
       return { type: "Hangup" };
@@ -119,6 +122,11 @@ function checkRelay({ attributes }: Element): void {
   for (const [name, value] of Object.entries(attributes)) {
     if (!RELAY_VALUES[name]?.test(value)) throw new Error(`64101: ${name}="${value}"`);
   }
+}
+
+function voiceOf({ attributes }: Element): { readonly voice?: string } {
+  const voice = attributes["language"];
+  return voice === undefined ? {} : { voice };
 }
 
 function required(element: Element, name: string): string {

@@ -27,11 +27,13 @@ export type Verb =
   }
   /** Hands the call to a media socket that is not ours. */
   | { readonly type: "stream"; readonly url: string }
-  | { readonly type: "say"; readonly sentence: string }
+  /** `voice`: the language of the carrier's voice, BCP 47; absent or null: English. https://www.twilio.com/docs/voice/twiml/say */
+  | { readonly type: "say"; readonly sentence: string; readonly voice?: string | null }
   /** Says a sentence, or nothing, and then asks `actionUrl` with the one key that is pressed; after so long the next verb follows. https://www.twilio.com/docs/voice/twiml/gather */
   | {
     readonly type: "gatherKey";
     readonly sentence: string | null;
+    readonly voice?: string | null;
     readonly seconds: number;
     readonly actionUrl: string;
   }
@@ -73,9 +75,9 @@ function element(verb: Verb): string {
     case "stream":
       return `<Connect><Stream url="${escape(verb.url)}"/></Connect>`;
     case "say":
-      return `<Say>${escape(verb.sentence)}</Say>`;
+      return say(verb.sentence, verb.voice);
     case "gatherKey": {
-      const said = verb.sentence === null ? "" : `<Say>${escape(verb.sentence)}</Say>`;
+      const said = verb.sentence === null ? "" : say(verb.sentence, verb.voice);
       const { seconds, actionUrl } = verb;
       return `<Gather input="dtmf" numDigits="1" timeout="${seconds}" action="${
         escape(actionUrl)
@@ -87,6 +89,11 @@ function element(verb: Verb): string {
     case "hangUp":
       return `<Hangup/>`;
   }
+}
+
+function say(sentence: string, voice: string | null = null): string {
+  const language = voice === null ? "" : ` language="${escape(voice)}"`;
+  return `<Say${language}>${escape(sentence)}</Say>`;
 }
 
 /** Without a welcome greeting: the agent's own is text like all that it says. */

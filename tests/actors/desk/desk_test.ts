@@ -413,9 +413,9 @@ Deno.test("a caller of a number that has them wait gets a place, keeps it, and t
   assert.deepEqual(await ask(ring("CA2")), { type: "busy" }, "its number does not offer it");
   const first = await ask(ring("CA2", AGENT.agentId, { whenFull: "wait" }));
   const sinceMs = Object(first).sinceMs;
-  const place = { type: "wait", sinceMs, mayBeCalledBack: false, position: 1 };
+  const place = { type: "wait", sinceMs, language: "en", mayBeCalledBack: false, position: 1 };
   assert.deepEqual(first, { ...place, isTold: true });
-  const patient = { whenFull: "wait", waitingSinceMs: sinceMs } as const;
+  const patient = { whenFull: "wait", waitingSinceMs: sinceMs, language: "en" } as const;
   const again = await ask(ring("CA2", AGENT.agentId, patient));
   assert.deepEqual(again, { ...place, isTold: false });
   const caller = { carrierCallId: "CA2", sinceMs, lacks: "line" };
@@ -424,6 +424,49 @@ Deno.test("a caller of a number that has them wait gets a place, keeps it, and t
   await settle();
   assert.equal((await ask(ring("CA2", AGENT.agentId, patient))).type, "connect");
   assert.equal(machine.taken, 1);
+});
+
+for (const isAlone of [true, false]) {
+  Deno.test(`who waits is told so in their agent's language, ${isAlone ? "" : "not "}on a machine alone`, async () => {
+    const looked: string[] = [];
+    const { ask, ring } = setUp({
+      lines: 1,
+      deps: {
+        isAlone: () => isAlone,
+        agent({ agentId }) {
+          looked.push(agentId);
+          return Promise.resolve({ ...AGENT, graph: { ...AGENT.graph, language: "de-AT" } });
+        },
+        wait: () => ({ position: 1, isTold: true }),
+      },
+    });
+    await ask(ring("CA1"));
+    looked.length = 0;
+    assert.equal((await ask(ring("CA2"))).type, "busy");
+    assert.deepEqual(looked, [], "of who is refused nobody looks for it");
+    const first = await ask(ring("CA2", AGENT.agentId, { whenFull: "wait" }));
+    assert.equal(first.type === "wait" && first.language, "de-AT");
+    const more = { whenFull: "wait", waitingSinceMs: 0, language: "de-AT" } as const;
+    const again = await ask(ring("CA2", AGENT.agentId, more));
+    assert.equal(again.type === "wait" && again.language, "de-AT");
+    assert.deepEqual(looked, [AGENT.agentId], "once");
+  });
+}
+
+Deno.test("who waits is told so in the house's language while the agent cannot be read", async () => {
+  let isAway = false;
+  const { ask, ring } = setUp({
+    lines: 1,
+    deps: {
+      isAlone: () => true,
+      agent: () => isAway ? Promise.reject(AWAY) : Promise.resolve(AGENT),
+      wait: () => ({ position: 1, isTold: true }),
+    },
+  });
+  await ask(ring("CA1"));
+  isAway = true;
+  const answer = await ask(ring("CA2", AGENT.agentId, { whenFull: "wait" }));
+  assert.equal(answer.type === "wait" && answer.language, "en");
 });
 
 for (const [code, lacks] of [["busy", "slot"], ["quota_exceeded", null]] as const) {

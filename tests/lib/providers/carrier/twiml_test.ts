@@ -64,6 +64,10 @@ Deno.test("TwiML refuses, speaks and hangs up", () => {
     twiml({ type: "say", sentence: "Sorry." }, { type: "hangUp" }),
     `${HEAD}<Response><Say>Sorry.</Say><Hangup/></Response>`,
   );
+  assert.equal(
+    twiml({ type: "say", sentence: "Bitte warten.", voice: "de-DE" }),
+    `${HEAD}<Response><Say language="de-DE">Bitte warten.</Say></Response>`,
+  );
   assert.equal(twiml(), `${HEAD}<Response></Response>`);
 });
 

@@ -68,6 +68,7 @@ function fakeCall(id: string, got: string[]): Actor<null, CallMessage> {
       progressed: (_state, { progress }) => void got.push(progress),
       hangUp: (_state, _message, ctx) => ctx.stop(),
       legStarted: ignored,
+      keysNoted: ignored,
       marked: ignored,
       pressed: ignored,
       legFaulted: ignored,

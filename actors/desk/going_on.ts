@@ -8,11 +8,18 @@ import { AppError } from "@/lib/errors.ts";
 import { withDefaults } from "@/lib/workflow/graph.ts";
 import type { CallAnswer } from "./desk.ts";
 import type { DeskDeps, TakenCall, Work } from "./desk_deps.ts";
+import type { Outfit } from "./equipment.ts";
 
 /** The machine that holds a call is asked for so long before it is taken from it: the caller hears nothing. */
 export const OWNER_MS = 300;
 
 type Question = (reply: Reply<CallAnswer>) => CallMessage;
+
+/** A call that is this machine's, and what it is to be held with. */
+interface Taken {
+  readonly call: TakenCall;
+  readonly outfit: Outfit;
+}
 
 export interface GoingOn {
   /** Null: it may not be taken. */
@@ -36,9 +43,11 @@ export interface GoingOn {
 }
 
 export function newGoingOn(deps: DeskDeps): GoingOn {
-  /** Calls that are just being taken over. Changed in place, by one life of a desk alone. */
-  /** Calls that are just being taken over. As above. */
-  const taking = new Map<string, Promise<TakenCall | null>>();
+  /**
+   * Calls that are just being taken over, until they live here: whoever asks meanwhile gets the same. Changed in
+   * place, by one life of a desk alone.
+   */
+  const taking = new Map<string, Promise<Taken | null>>();
 
   /**
    * A call that lives and not here: asks the machine that holds it, and takes it where that one is not to be had.
@@ -63,15 +72,12 @@ export function newGoingOn(deps: DeskDeps): GoingOn {
     }
     const taken = await takenOnce(callId, seen, signal);
     if (taken === null) return null;
-    const outfit = await deps.outfit(taken.account, null, taken.graph);
-    if (outfit instanceof AppError) {
-      await deps.endCall(callId, outfit.code, signal);
-      throw outfit;
-    }
+    const { call, outfit } = taken;
     return () => {
+      taking.delete(callId);
       const found = deps.findCall(callId); // asked twice at once
       if (found !== null) line.release();
-      const { account: _, graph, ...settings } = taken;
+      const { account: _, graph, ...settings } = call;
       const live = found ?? deps.startCall(
         {
           ...settings,
@@ -128,17 +134,29 @@ export function newGoingOn(deps: DeskDeps): GoingOn {
     }
   }
 
-  /** Two that ask for a call at once get the same. */
-  function takenOnce(
+  async function takenOnce(
     callId: string,
     seen: Owned | null,
     signal: AbortSignal,
-  ): Promise<TakenCall | null> {
-    const before = taking.get(callId);
-    if (before !== undefined) return before;
-    const taken = deps.takeCall(callId, seen, signal).finally(() => taking.delete(callId));
+  ): Promise<Taken | null> {
+    const taken = taking.get(callId) ?? take(callId, seen, signal);
     taking.set(callId, taken);
-    return taken;
+    const isTaken = await taken.then((it) => it !== null, () => false);
+    if (!isTaken && taking.get(callId) === taken) taking.delete(callId);
+    return await taken;
+  }
+
+  async function take(
+    callId: string,
+    seen: Owned | null,
+    signal: AbortSignal,
+  ): Promise<Taken | null> {
+    const call = await deps.takeCall(callId, seen, signal);
+    if (call === null) return null;
+    const outfit = await deps.outfit(call.account, null, call.graph);
+    if (!(outfit instanceof AppError)) return { call, outfit };
+    await deps.endCall(callId, outfit.code, signal);
+    throw outfit;
   }
 
   /** The stream of a call that is not here has ended, the carrier says. */

@@ -706,6 +706,35 @@ Deno.test("two that ask for a call at once get the one that was taken", async ()
   assert.deepEqual([takes.length, live(), machine.taken], [1, 1, 1]);
 });
 
+Deno.test("who asks for a call that was taken, and does not live here yet, gets the same", async () => {
+  let equip = (): void => {};
+  const equipped = new Promise<void>((resolve) => void (equip = resolve));
+  const { ref, settle, takes, live } = elsewhere({
+    deps: {
+      async outfit() {
+        await equipped;
+        return OUTFIT;
+      },
+    },
+  });
+  const ask = () =>
+    ref.ask<CallAnswer>((reply) => ({
+      type: "resume",
+      callId: "call_1",
+      carrierCallId: "CA1",
+      reply,
+    }));
+  const first = ask();
+  await settle();
+  assert.deepEqual([takes.length, live()], [1, 0]);
+  const second = ask(); // as a carrier does that had no answer
+  await settle();
+  equip();
+  await settle();
+  assert.deepEqual([(await first).type, (await second).type], ["connect", "connect"]);
+  assert.deepEqual([takes.length, live()], [1, 1]);
+});
+
 Deno.test("a call that goes on needs no line that is free", async () => {
   const { resume, live } = elsewhere({ lines: 0 });
   assert.equal((await resume("call_1")).type, "connect");

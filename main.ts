@@ -221,10 +221,11 @@ export async function startServer(config: Config, options: ServerOptions): Promi
         tokens: house.tokens.view(),
         waiting: house.queue.length,
       }),
+      alarms: house.alarms.view,
       metrics: () =>
         prometheusText(system.metrics()) + limiterText(house.limiterMetrics()) +
         breakersText(house.breakers.view()) + house.meter.text() + way.text() + house.linksText() +
-        house.gauge.text(),
+        house.gauge.text() + house.alarms.text(),
       log,
     }),
     { hostname: config.operator.host, port: config.operator.port, clock, log },

@@ -54,6 +54,7 @@ import { newPlaces, type Places } from "@/actors/cluster/places.ts";
 import { releaseMovables } from "@/actors/cluster/movables.ts";
 import { node, nodeKind, type NodeMessage } from "@/actors/cluster/node.ts";
 import { reaper, reaperKind, turnOf } from "@/actors/cluster/reaper.ts";
+import { type Alarms, newAlarms } from "@/actors/cluster/alarms.ts";
 import { newRoster, type Roster } from "@/actors/cluster/roster.ts";
 import { crossings } from "./crossings.ts";
 import { callKind, type HandOver } from "@/actors/call/call.ts";
@@ -150,6 +151,7 @@ export interface House {
   linksText(): string;
   /** The machines there are, and who owns what. */
   readonly roster: Roster;
+  readonly alarms: Alarms;
   readonly places: Places;
   /** Where other machines that take new work are reached: `http://HOST:PORT`. */
   otherUrls(): readonly string[];
@@ -615,6 +617,9 @@ export function openHouse(options: HouseOptions): House {
       },
     }));
 
+  const roster = newRoster({ directory, holdings, region: config.region, neighbours });
+  const alarms = newAlarms({ clock, log, pressure: gauge.view, cluster: roster.view });
+
   return {
     system,
     gate: door,
@@ -660,7 +665,8 @@ export function openHouse(options: HouseOptions): House {
     places,
     otherUrls: () => places.others(holdings.boot).map(({ address }) => placeUrl(address)),
     holderOf: async (id) => (await directory.owner({ kind: callKind.name, id }))?.owner ?? null,
-    roster: newRoster({ directory, holdings, region: config.region, neighbours }),
+    roster,
+    alarms,
     linksText: neighbours.metricsText,
     async joined() {
       await membership?.ask((reply) => ({ type: "whenJoined", reply }), { timeoutMs: JOIN_MS })
@@ -673,6 +679,7 @@ export function openHouse(options: HouseOptions): House {
     },
     async close() {
       drain.stop();
+      alarms.stop();
       gauge.stop();
       await refusals.close();
       feed.close();

@@ -49,6 +49,8 @@ export interface OperatorDeps {
   readonly desk: AppDeps["desk"];
   /** How hard pressed this machine is, what it sheds, and who was refused. */
   pressure(): unknown;
+  /** What there is to act on, of all machines, and what there was. */
+  alarms(): unknown;
   /** Prometheus text, version 0.0.4. */
   metrics(): string;
   readonly log: Log;
@@ -75,6 +77,7 @@ export function newOperatorApp(deps: OperatorDeps): Hono<Env> {
       return c.json(Object(found(await roster.list(node, kind ?? null), "machine")));
     })
     .get("/pressure", (c) => c.json(Object(deps.pressure())))
+    .get("/alarms", (c) => c.json(Object(deps.alarms())))
     .get("/cluster", async (c) => c.json(Object(await roster.view())))
     .get("/actors/:kind/:id", async (c) => {
       const { kind, id } = c.req.param();

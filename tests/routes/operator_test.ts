@@ -57,6 +57,7 @@ function setUp(): {
     gate: nobody,
     desk: () => nobody,
     pressure: () => ({ level: 2, sheds: ["outbound", "jobs"] }),
+    alarms: () => ({ current: [{ kind: "pressure" }], recent: [] }),
     metrics: () => "a 1\n",
     log,
   });
@@ -112,6 +113,13 @@ Deno.test("operators see how hard pressed a machine is, and what it sheds", asyn
   const { get } = setUp();
   const pressure = await (await get("/pressure")).json();
   assert.deepEqual(pressure, { level: 2, sheds: ["outbound", "jobs"] });
+});
+
+Deno.test("operators read the alarms that there are and were", async () => {
+  const { app, get } = setUp();
+  const alarms = await (await get("/alarms")).json();
+  assert.deepEqual(alarms, { current: [{ kind: "pressure" }], recent: [] });
+  assert.equal((await app.request("/alarms")).status, 401);
 });
 
 Deno.test("operators read dead letters and metrics", async () => {

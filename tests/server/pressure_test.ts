@@ -47,6 +47,10 @@ Deno.test("at level 5 a caller gets the busy tone unanswered, and the call that 
       assert.deepEqual(refused.log.map(({ type }) => type), ["asked", "rejected", "ended"]);
     }
     assert.equal((await pressure()).tokens.refused.inbound, 2);
+    const alarms = async () => await (await kit.operator("/alarms")).json();
+    await until(async () => (await alarms()).current.length > 0);
+    const [{ kind, detail }] = (await alarms()).current;
+    assert.deepEqual([kind, detail.level], ["pressure", 5]);
     const place = { agentId: DEMO_AGENT_ID, to: "+15550100001", from: DEMO_NUMBER };
     const placed = await kit.rest("/api/v1/calls", {
       method: "POST",

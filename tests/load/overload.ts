@@ -13,7 +13,7 @@ import { pinSelf } from "@/tests/bench/calls/processes.ts";
 import { prng } from "@/tests/support/actor_kit.ts";
 import { newCaller } from "@/tests/support/caller.ts";
 import { placeInbound } from "@/tests/support/twilio.ts";
-import { figuresOf, type Phase, reasonsOf, type Rung } from "./overload_figures.ts";
+import { figuresOf, type Phase, reasonsOf, type Rung, type Sample } from "./overload_figures.ts";
 import { CALL_MAX_MS, FROM } from "./phone.ts";
 import { type ServerProcess, serverProcess } from "./server_process.ts";
 import { follow } from "./transcript.ts";
@@ -31,6 +31,8 @@ const PHASE_CALLS = 2;
 /** A caller who was refused while lines were being given back. */
 const REDIAL_MS = 250;
 const LOOK_MS = 1_000;
+/** Collecting garbage halts the server for about a tenth of a second: of a hundred callers less than one notices. */
+const HELD_EVERY_MS = 30_000;
 /** The end of a call is on record by then. */
 const RECORD_LOOK_MS = 500;
 
@@ -85,17 +87,28 @@ async function measure(
 
   const arriving = arrivals(server, { everyMs: callMs / capacity / times, forMs, rung });
   watch.reset();
-  const overloaded: Phase = await phase(forMs);
+  const [overloaded, heldMb] = await Promise.all([phase(forMs), heldOver(server, forMs)]);
   const { rssMb, ...seen } = watch.stop();
   await Promise.all([arriving, ...callers]);
   const all = await Promise.all(rung);
-  return { ...figuresOf(all, { atCapacity, overloaded, rssMb }), ...seen };
+  return { ...figuresOf(all, { atCapacity, overloaded, rssMb, heldMb }), ...seen };
 }
 
 async function phase(ms: number): Promise<Phase> {
   const fromMs = systemClock.now();
   await sleep(systemClock, ms);
   return { fromMs, untilMs: systemClock.now() };
+}
+
+/** Every half minute, from the beginning to the end. */
+async function heldOver(server: ServerProcess, forMs: number): Promise<Sample[]> {
+  const untilMs = systemClock.now() + forMs;
+  const samples: Sample[] = [];
+  for (;;) {
+    samples.push({ atMs: systemClock.now(), mb: await server.heldMb() });
+    if (systemClock.now() + HELD_EVERY_MS > untilMs) return samples;
+    await sleep(systemClock, HELD_EVERY_MS);
+  }
 }
 
 /** Calls come when they come (a Poisson process): nobody waits for the one before. */

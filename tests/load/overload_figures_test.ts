@@ -36,6 +36,7 @@ Deno.test("what is not as it should be is named, and fails", () => {
     atCapacity: { fromMs: 0, untilMs: MINUTE },
     overloaded: { fromMs: MINUTE, untilMs: 2 * MINUTE },
     rssMb: [],
+    heldMb: [],
   };
   const before = [call(0, MINUTE - 1), call(1, MINUTE - 1)];
   const good = [call(MINUTE, 2 * MINUTE), call(MINUTE, 2 * MINUTE)];
@@ -49,4 +50,20 @@ Deno.test("what is not as it should be is named, and fails", () => {
   const { missed, failed, reasons, goodputPercent } = figuresOf([...before, ...bad], phases);
   assert.deepEqual(missed, ["goodput", "rejection", "latency", "lost", "errors"]);
   assert.deepEqual([failed, goodputPercent, reasons], [5, 50, ["it broke", "no answer"]]);
+});
+
+Deno.test("memory that grows is named where the run is long, by what is held and not by what is taken", () => {
+  const minutes = (perMinute: number, count = 11) =>
+    Array.from({ length: count }, (_, nth) => ({ atMs: nth * MINUTE, mb: 50 + nth * perMinute }));
+  const of = (held: number, rss: number, count = 10) =>
+    figuresOf(Array.from({ length: 12 }, (_, nth) => call(nth * MINUTE, (nth + 1) * MINUTE)), {
+      atCapacity: { fromMs: 0, untilMs: MINUTE },
+      overloaded: { fromMs: MINUTE, untilMs: (1 + count) * MINUTE },
+      rssMb: minutes(rss),
+      heldMb: minutes(held),
+    });
+  assert.deepEqual(of(0.3, 0).missed, ["memory"]);
+  assert.deepEqual(of(0.3, 0, 4).missed, []);
+  assert.deepEqual(of(0.2, 4).missed, []);
+  assert.deepEqual([of(0.2, 4).heldSlopeMbPerMin, of(0.2, 4).rssSlopeMbPerMin], [0.2, 4]);
 });

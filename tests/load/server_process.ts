@@ -10,6 +10,8 @@ export interface ServerProcess extends Target {
   readonly operatorUrl: string;
   readonly operatorToken: string;
   rssMb(): number;
+  /** What its main thread holds once all garbage is collected, which halts it for a moment. One at a time. */
+  heldMb(): Promise<number>;
 }
 
 /** `main.ts start` on free ports and a temporary database, on one core if it is named; its carrier is the simulated one, here. */
@@ -21,7 +23,8 @@ export async function serverProcess(
   const twilio = startTwilio({ clock: systemClock, accountSid: newSid("AC"), authToken });
   const dataDir = await Deno.makeTempDir({ prefix: "ringmaster_load_" });
   const operatorToken = crypto.randomUUID();
-  const command = [Deno.execPath(), "run", "-q", "-A", "main.ts", "start"];
+  const flags = ["--v8-flags=--expose-gc", "--preload", "tests/load/held.ts"];
+  const command = [Deno.execPath(), "run", "-q", "-A", ...flags, "main.ts", "start"];
   const [program = "", ...args] = cpu === null ? command : ["taskset", "-c", `${cpu}`, ...command];
   const child = new Deno.Command(program, {
     args,
@@ -52,6 +55,13 @@ export async function serverProcess(
     operatorUrl,
     operatorToken,
     rssMb: () => rssMbOf(child.pid),
+    async heldMb() {
+      child.kill("SIGUSR2");
+      const { value = "" } = await lines.read();
+      const bytes = Number(/^held (\d+)$/m.exec(value)?.[1]);
+      if (Number.isNaN(bytes)) throw new Error(`The server printed "${value}"`);
+      return bytes / 2 ** 20;
+    },
     carrierToken: authToken,
     apiKey: secrets?.demoKey.reveal() ?? "",
     twilio,

@@ -6,9 +6,9 @@ import { AppError, messageOf } from "@/lib/errors.ts";
 import { demoCaller } from "@/lib/workflow/demo.ts";
 import { LEGS } from "@/lib/workflow/leg.ts";
 import { printer } from "./call_printer.ts";
+import { FROM } from "./dial.ts";
 import {
   CALL_MAX_MS,
-  FROM,
   ownServer,
   phone,
   type Phoned,

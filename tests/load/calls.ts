@@ -5,7 +5,8 @@ import { DEMO_NUMBER } from "@/db/demo.ts";
 import { sleep, systemClock } from "@/lib/clock.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
 import { demoCaller } from "@/lib/workflow/demo.ts";
-import { FROM, phone, type Phoned, runningServer } from "./phone.ts";
+import { FROM } from "./dial.ts";
+import { phone, type Phoned, runningServer } from "./phone.ts";
 import { serverProcess } from "./server_process.ts";
 
 const CALLS_MAX = 1_000;

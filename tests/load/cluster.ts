@@ -7,7 +7,8 @@ import { talkPath } from "@/lib/talk.ts";
 import { demoCaller } from "@/lib/workflow/demo.ts";
 import { printer } from "./call_printer.ts";
 import { type Machines, startMachines } from "./machines.ts";
-import { FROM, phone } from "./phone.ts";
+import { FROM } from "./dial.ts";
+import { phone } from "./phone.ts";
 
 const NODES_MAX = 9;
 /** When all machines leave, nobody can have their calls: they are waited for. */

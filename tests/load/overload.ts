@@ -4,7 +4,6 @@
  */
 
 import { parseArgs } from "node:util";
-import { DEMO_NUMBER } from "@/db/demo.ts";
 import { LAG_BUCKETS_MS, LagWatch } from "@/actors/runtime/lag.ts";
 import { type Cancel, sleep, systemClock } from "@/lib/clock.ts";
 import { AppError, messageOf } from "@/lib/errors.ts";
@@ -12,9 +11,9 @@ import { demoCaller } from "@/lib/workflow/demo.ts";
 import { pinSelf } from "@/tests/bench/calls/processes.ts";
 import { prng } from "@/tests/support/actor_kit.ts";
 import { newCaller } from "@/tests/support/caller.ts";
-import { placeInbound } from "@/tests/support/twilio.ts";
+import { callIdOf, dial } from "./dial.ts";
 import { figuresOf, type Phase, reasonsOf, type Rung, type Sample } from "./overload_figures.ts";
-import { CALL_MAX_MS, FROM } from "./phone.ts";
+import { CALL_MAX_MS } from "./phone.ts";
 import { type ServerProcess, serverProcess } from "./server_process.ts";
 import { follow } from "./transcript.ts";
 
@@ -134,15 +133,7 @@ async function arrivals(
 async function ring(server: ServerProcess): Promise<Rung> {
   const rungAtMs = systemClock.now();
   try {
-    const phoned = await placeInbound({
-      webhookUrl: `${server.url}/twilio/voice`,
-      publicUrl: server.url,
-      authToken: server.carrierToken,
-      from: FROM,
-      to: DEMO_NUMBER,
-      clock: systemClock,
-      ...(server.twilio === null ? {} : { twilio: server.twilio }),
-    });
+    const phoned = await dial(server);
     const { stream, log } = phoned;
     const asked = log.find((entry) => entry.type === "asked");
     const tookMs = asked?.type === "asked" ? asked.tookMs : 0;
@@ -162,11 +153,13 @@ async function ring(server: ServerProcess): Promise<Rung> {
       caller.stop();
     });
     const endedAtMs = systemClock.now();
-    const opened = log.find((entry) => entry.type === "streamOpened");
-    const callId =
-      new URL(opened?.type === "streamOpened" ? opened.url : "").pathname.split("/")[3];
     const { events, reason, outcome } = await follow({
-      ...{ url: server.url, apiKey: server.apiKey, callId: callId ?? "", clock: systemClock },
+      ...{
+        url: server.url,
+        apiKey: server.apiKey,
+        callId: callIdOf(phoned) ?? "",
+        clock: systemClock,
+      },
       lookEveryMs: RECORD_LOOK_MS,
       told() {},
     });

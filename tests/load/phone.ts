@@ -15,16 +15,15 @@ import { type Caller, newCaller } from "@/tests/support/caller.ts";
 import { compareHeard, playedWords } from "@/tests/support/heard.ts";
 import { newRelayCaller } from "@/tests/support/relay_caller.ts";
 import type { RelayStream } from "@/tests/support/twilio_relay.ts";
-import { newSid, placeInbound, startTwilio } from "@/tests/support/twilio.ts";
+import { newSid, startTwilio } from "@/tests/support/twilio.ts";
 import type { FakeCall } from "@/tests/support/twilio_call.ts";
+import { callIdOf, dial } from "./dial.ts";
 import { follow, type Transcript } from "./transcript.ts";
 
 /** A call that goes on for longer is hung up by the caller. */
 export const CALL_MAX_MS = 180_000;
 /** A word that ended so short before a `clear` took effect may be missing: its mark was on its way. */
 const ROUND_TRIP_MS = 150;
-/** Of the range for fiction. */
-export const FROM = "+15550199000";
 
 /** A server to phone, and what proves that we may. */
 export interface Target {
@@ -129,15 +128,7 @@ export async function phone(
     ...(agentId === null ? {} : { agentId }),
     ...(options.leg === undefined ? {} : { leg: options.leg }),
   });
-  const phoned = await placeInbound({
-    webhookUrl: `${target.url}/twilio/voice${query.size === 0 ? "" : `?${query}`}`,
-    publicUrl: target.url,
-    authToken: target.carrierToken,
-    from,
-    to,
-    clock: systemClock,
-    ...(target.twilio === null ? {} : { twilio: target.twilio }),
-  });
+  const phoned = await dial(target, { query, from, to });
   const { stream, relay } = phoned;
   if (relay !== null) return await overRelay(target, options, { phoned, relay, told, lookEveryMs });
   if (stream === null) {
@@ -185,7 +176,7 @@ async function untilEnd(
   },
 ) {
   const cancel = systemClock.timer(CALL_MAX_MS, () => phoned.hangUp());
-  const callId = callIdOf(phoned);
+  const callId = callIdOf(phoned) ?? "";
   const following = follow({ ...target, callId, clock: systemClock, told, lookEveryMs });
   const [{ by, reason }, transcript] = await Promise.all([phoned.ended, following]).finally(() => {
     cancel();
@@ -234,12 +225,6 @@ const NO_MATCH = { transcriptMatches: false, brokenWords: 0 } as const;
 function said(phoned: FakeCall, reason: string): string {
   const sentences = phoned.log.flatMap((entry) => entry.type === "said" ? [entry.sentence] : []);
   return [...sentences, reason].join(" ");
-}
-
-function callIdOf(phoned: FakeCall): string {
-  const opened = phoned.log.find((entry) => entry.type === "streamOpened");
-  const url = opened?.type === "streamOpened" ? opened.url : "";
-  return new URL(url).pathname.split("/")[3] ?? "";
 }
 
 /** The caller's side of the recording, on the time line of what it heard. */

@@ -3,16 +3,15 @@
 import { isAudible } from "@/lib/audio/energy.ts";
 import { BYTES_PER_MS } from "@/lib/audio/frame.ts";
 import { systemClock } from "@/lib/clock.ts";
-import { DEMO_NUMBER } from "@/db/demo.ts";
 import type { Graph } from "@/lib/workflow/graph.ts";
 import { repeatOf } from "@/lib/workflow/phrases.ts";
 import { type Caller, newCaller } from "@/tests/support/caller.ts";
 import { playedWords } from "@/tests/support/heard.ts";
-import { placeInbound } from "@/tests/support/twilio.ts";
 import type { FakeCall } from "@/tests/support/twilio_call.ts";
 import type { MediaStream } from "@/tests/support/twilio_media.ts";
 import { network, type Reach } from "@/tests/support/twilio_webhooks.ts";
-import { CALL_MAX_MS, FROM, type Target } from "@/tests/load/phone.ts";
+import { callIdOf, dial } from "@/tests/load/dial.ts";
+import { CALL_MAX_MS, type Target } from "@/tests/load/phone.ts";
 
 /** What went wrong last. */
 export interface Fault {
@@ -115,17 +114,7 @@ export async function ring(
   }
 
   let phoned: FakeCall | null = null;
-  const up = await placeInbound({
-    webhookUrl: `${target.url}/twilio/voice`,
-    publicUrl: target.url,
-    authToken: target.carrierToken,
-    from: FROM,
-    to: DEMO_NUMBER,
-    clock: systemClock,
-    ...(target.twilio === null ? {} : { twilio: target.twilio }),
-    reach: REACH,
-    streamed,
-  });
+  const up = await dial(target, { reach: REACH, streamed });
   phoned = up;
   const cancel = systemClock.timer(CALL_MAX_MS, () => up.hangUp());
   await up.ended;
@@ -167,11 +156,6 @@ function askedLast(
 /** Words alone, for comparing. */
 export function plain(text: string): string {
   return text.toLowerCase().replaceAll(/[^a-z ]/g, "").trim();
-}
-
-function callIdOf({ log }: FakeCall): string | null {
-  const opened = log.flatMap((entry) => entry.type === "streamOpened" ? [entry.url] : []);
-  return /\/media\/[^/]+\/([^/]+)\//.exec(opened[0] ?? "")?.[1] ?? null;
 }
 
 /** Until when each stream carried anything: to its end, or to the fault that left it silent, if that came later. */

@@ -2,6 +2,9 @@
 
 const TICKS_PER_SECOND = 100; // USER_HZ: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 
+/** As fly.toml has it, for a machine of one core: helpers of a collection would wait for the same one. */
+const V8_FLAGS = "--no-parallel-scavenge";
+
 export interface Pinned {
   readonly port: number;
   readonly url: string;
@@ -42,6 +45,7 @@ export async function pinned(
       ...["-c", String(cpu), Deno.execPath(), "run", "-q", "-A"],
       ...[new URL(module, import.meta.url).pathname, ...args],
     ],
+    env: { DENO_V8_FLAGS: V8_FLAGS },
     stdout: "piped",
   }).spawn();
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();

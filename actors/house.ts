@@ -47,21 +47,17 @@ import { webMedia } from "@/lib/providers/carrier/web_media.ts";
 import { roomMedia } from "@/lib/rooms/messages.ts";
 import { openRoom } from "@/lib/rooms/open.ts";
 import { newDirectory } from "@/actors/cluster/directory.ts";
-import { newDrain } from "@/actors/cluster/drain.ts";
 import { newHoldings } from "@/actors/cluster/holdings.ts";
 import { type Neighbours, openNeighbours } from "@/actors/cluster/neighbours.ts";
 import { newPlaces, type Places } from "@/actors/cluster/places.ts";
-import { releaseMovables } from "@/actors/cluster/movables.ts";
-import { node, nodeKind, type NodeMessage } from "@/actors/cluster/node.ts";
-import { reaper, reaperKind, turnOf } from "@/actors/cluster/reaper.ts";
 import { type Alarms, newAlarms } from "@/actors/cluster/alarms.ts";
 import { newRoster, type Roster } from "@/actors/cluster/roster.ts";
+import { amongMachines } from "./among_machines.ts";
 import { crossings } from "./crossings.ts";
-import { callKind, type HandOver } from "@/actors/call/call.ts";
+import { callKind } from "@/actors/call/call.ts";
 import { ownership } from "@/actors/call/ownership.ts";
 import { type CallMeter, newCallMeter } from "@/actors/call/meter.ts";
 import { newRooms, type RoomsDeps } from "@/actors/call/rooms.ts";
-import { newOrphans } from "@/actors/call/orphans.ts";
 import { callStore } from "@/actors/call/store.ts";
 import { type Gauge, newGauge } from "@/actors/admission/gauge.ts";
 import { newQueue, type Queue } from "@/actors/admission/queue.ts";
@@ -103,13 +99,6 @@ import { newSystem, type System } from "@/actors/runtime/system.ts";
 const DRAIN_MS = 280_000;
 /** Calls go to other machines, where there are any: each at the end of a turn, or then in the middle of it. */
 const ENDING = { calls: "handOver", deadlineMs: 60_000 } as const;
-/** A caller hears nothing meanwhile. */
-const FLUSH_CALL_MS = 1_500;
-/** What goes on while this machine drains. */
-const SERVED_IN_DRAIN = [
-  ...["desk", "gate", "node", "links", "tenant", "recorder", "sealer", "jobs", "deliveries"],
-  ...["call", "recording", "tenant_stand_in"],
-];
 /** Calls that are told to end have this long to hang up and to store how they came out. */
 const STOP_MS = 5_000;
 const FLUSH_MS = 10_000;
@@ -375,7 +364,7 @@ export function openHouse(options: HouseOptions): House {
     ended({ tenantId, callId }, isElsewhere) {
       if (isElsewhere) recordings.callLost(callId);
       else recordings.callEnded(callId);
-      void callEnded(callId);
+      void among.callEnded(callId);
       slots.ended(tenantId, callId);
     },
     deps(
@@ -416,7 +405,7 @@ export function openHouse(options: HouseOptions): House {
         newToken,
         urls,
         resumePath,
-        handOver: handOver(callId),
+        handOver: among.handOver(callId),
         ...(membership === null ? {} : {
           isOurs: () => holdings.mayAct({ kind: callKind.name, id: callId }, clock.now()),
         }),
@@ -471,89 +460,14 @@ export function openHouse(options: HouseOptions): House {
     () => deliveries({ services, random: Math.random }),
   );
 
-  const membership: Ref<NodeMessage> | null = machine === undefined ? null : system.spawn(
-    nodeKind,
-    "node",
-    () =>
-      node({
-        directory,
-        holdings,
-        node: {
-          ...machine,
-          region: config.region,
-          weight: config.maxCalls,
-        },
-        load: () => system.count(callKind.name),
-        lost: ({ kind, id }) => void system.stop(kind, id, ELSEWHERE),
-        movable: neighbours.movables.kinds,
-        linkKey: neighbours.linkKey,
-        seen(nodes) {
-          neighbours.seen(nodes);
-          if (places.seen(nodes)) system.find(reaperKind, "reaper")?.send({ type: "machinesGone" });
-          const self = nodes.find(({ incarnation }) => incarnation === holdings.boot?.incarnation);
-          if (self?.state === "draining") drain.told(self.drain ?? null);
-        },
-        log,
-      }),
-  );
-
-  /** Its row may go when all that it has written is on disk. */
-  async function callEnded(callId: string): Promise<void> {
-    await events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: FLUSH_MS })
-      .catch((error) => log.warn("events of a call that ended not flushed", { callId, error }));
-    membership?.send({ type: "ended", actor: { kind: callKind.name, id: callId } });
-  }
-
-  /** What it still wrote once it is released would show its fence, and be refused. */
-  function handOver(callId: string): HandOver {
-    return {
-      flush: () =>
-        events.ask<void>((reply) => ({ type: "flush", reply }), { timeoutMs: FLUSH_CALL_MS }),
-      async release() {
-        const fence = holdings.fenceOf({ kind: callKind.name, id: callId });
-        if (fence !== null) await directory.release(fence);
-      },
-    };
-  }
-
-  const drain = newDrain({
-    begin() {
-      feed.close();
-      membership?.send({ type: "drain" });
-      system.drain({ serves: SERVED_IN_DRAIN });
-      releaseMovables({ kinds: neighbours.movables.drained(), system, holdings, directory, clock })
-        .catch((error) => log.error("actors not released: others must bury them", { error }));
-    },
-    callCount: () => system.count(callKind.name),
-    hasOthers: () => places.others(holdings.boot).length > 0,
-    leave: switchboard.leaveAll,
-    clock,
-    log,
-  });
-
   const calls = ownership(holdings);
-  const ownCall = (callId: string): Promise<boolean> =>
-    database.lookup("calls", LOOKUP_MS, (sql) => calls.own(sql, callId));
-  const lone = newOrphans({
-    database,
-    equipment,
+  const { membership, drain, ...among } = amongMachines({
+    ...{ config, machine, isOneOfMany, system, database, directory, holdings, neighbours, places },
+    ...{ switchboard, calls, events, feed, equipment, clock, log },
+    fenceOf: fencesOfCalls.fenceOf,
     resumeUrl: (call) => `${publicUrl}${pathOf(call)}/resume`,
-    own: ownCall,
-    isHere: ({ tenantId, callId }) => switchboard.find(tenantId, callId) !== null,
-    store: (call) =>
-      callStore(call, { database, recorder: events, fenceOf: fencesOfCalls.fenceOf }),
-    ended: (callId) => void callEnded(callId),
     rooms: services.rooms,
-    clock,
   });
-  if (isOneOfMany) {
-    system.spawn(
-      reaperKind,
-      "reaper",
-      () =>
-        reaper({ ...lone, log, turnOf: (callId) => turnOf(callId, places.nodes, holdings.boot) }),
-    );
-  }
   system.register(deskKind, (tenantId) =>
     desk({
       ...deskStore(database, tenantId, {
@@ -572,7 +486,7 @@ export function openHouse(options: HouseOptions): House {
           ...{ database, recorder: events, fenceOf: fencesOfCalls.fenceOf, own },
         }).report(carrierCallId, report, clock.date());
         const isHeld = fencesOfCalls.fenceOf(callId) !== null;
-        if (isHeld && switchboard.find(tenantId, callId) === null) void callEnded(callId);
+        if (isHeld && switchboard.find(tenantId, callId) === null) void among.callEnded(callId);
       },
       tenantId,
       errands,

@@ -65,7 +65,13 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
     }
     const verdict = await judge(database, all);
     const watched = await watch.close();
-    return { kind: name, times, ...verdict, watched, failed: failures(verdict) + failed(watched) };
+    return {
+      kind: name,
+      times,
+      ...verdict,
+      watched,
+      failed: failures(verdict) + failed(watched, kind),
+    };
   } finally {
     await database.close();
     await machines.close();

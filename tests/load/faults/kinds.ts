@@ -17,6 +17,8 @@ export interface StrikeOptions {
 
 export interface KindOfFault extends Omit<Fault, "atMs"> {
   readonly needs?: GroundNeeds;
+  /** All machines are without the database while it lasts. */
+  readonly isOfDatabase?: true;
   /** New calls come while it lasts. */
   readonly ringsOn?: true;
   /** Resolves when it is over. */
@@ -82,6 +84,7 @@ export const KINDS = {
   },
   postgres: {
     ...CALLS_GO_ON,
+    isOfDatabase: true,
     async strike({ postgres }, { awayMs }) {
       await postgres.halt("immediate");
       await sleep(systemClock, awayMs);
@@ -90,6 +93,7 @@ export const KINDS = {
   },
   "postgres-blackhole": {
     ...CALLS_GO_ON,
+    isOfDatabase: true,
     needs: { wires: true },
     async strike({ ground, machines }, { awayMs }) {
       const wires = await Promise.all(machines.map(({ number }) => ground.wireOf(number)));
@@ -100,6 +104,7 @@ export const KINDS = {
   },
   "postgres-readonly": {
     ...CALLS_GO_ON,
+    isOfDatabase: true,
     async strike({ postgres }, { awayMs }) {
       await postgres.setReadOnly(true);
       await sleep(systemClock, awayMs);

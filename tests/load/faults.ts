@@ -1,5 +1,6 @@
 /**
- * What becomes of live calls when a machine fails: `faults --kind kill9 [--calls 10] [--nodes 3] [--times 1]`.
+ * What becomes of live calls when a machine fails: `faults --kind kill9 [--calls 10] [--nodes 3] [--times 1]`. Of so
+ * many times `--a-round` strike the same calls, one after the other.
  * Whole machines, a real PostgreSQL, the simulated carrier; each caller hears, and says again what nobody has taken.
  */
 
@@ -12,12 +13,14 @@ import { demoAgent, demoCaller } from "@/lib/workflow/demo.ts";
 import type { Fallen } from "@/tests/load/faults/calls.ts";
 import { isFault, type KindOfFault, KINDS } from "@/tests/load/faults/kinds.ts";
 import { failures, judge } from "@/tests/load/faults/record.ts";
-import { round } from "@/tests/load/faults/round.ts";
+import { round, type Strike } from "@/tests/load/faults/round.ts";
 import { failed, watchMachines } from "@/tests/load/faults/watch.ts";
 import { startMachines } from "./machines.ts";
 
 const SCRIPT = { graph: demoAgent, lines: demoCaller };
 const CALLS_MAX = 300;
+/** A call of the demo lasts for no more of them. */
+const STRIKES_MAX = 4;
 const TALK_MS = 3_000;
 
 export async function run(args: readonly string[]): Promise<Record<string, unknown>> {
@@ -28,6 +31,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
       calls: { type: "string", default: "10" },
       nodes: { type: "string", default: "3" },
       times: { type: "string", default: "1" },
+      "a-round": { type: "string", default: "1" },
       leases: { type: "string", default: "1.5" },
       seconds: { type: "string", default: "5" },
       log: { type: "string", default: "error" },
@@ -41,6 +45,7 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   const calls = whole("--calls", values.calls, CALLS_MAX);
   const nodes = whole("--nodes", values.nodes, 9);
   const times = whole("--times", values.times, 1_000);
+  const aRound = whole("--a-round", values["a-round"], STRIKES_MAX);
   const leases = positive("--leases", values.leases, 100);
   const awayMs = positive("--seconds", values.seconds, 3_600) * 1_000;
   const kind: KindOfFault = KINDS[name];
@@ -58,8 +63,11 @@ export async function run(args: readonly string[]): Promise<Record<string, unkno
   const all: Fallen[] = [];
   const watch = watchMachines(machines);
   try {
-    for (let nth = 0; nth < times; nth++) {
-      const strikes = [{ kind, victim: 1 + nth % nodes, leases, awayMs }];
+    const planned = Array.from({ length: times }, (_, nth): Strike => ({
+      ...{ kind, victim: 1 + nth % nodes, leases, awayMs },
+    }));
+    for (let from = 0; from < times; from += aRound) {
+      const strikes = planned.slice(from, from + aRound);
       const options = { calls, script: SCRIPT, strikes, talkMs: TALK_MS, watch };
       all.push(...await round(machines, options));
     }

@@ -479,7 +479,9 @@ export function openHouse(options: HouseOptions): House {
         /** The carrier's signed word that it is over suffices, as it does to go on with it. */
         const own = (): Promise<boolean> =>
           database.lookup("calls", LOOKUP_MS, async (sql) => {
-            const taken = seen === null ? null : await calls.take(sql, callId, seen);
+            const taken = seen === null
+              ? null
+              : await calls.take(sql, callId, { seen, isDoubtful: false });
             return (taken !== null && taken !== "notNow") || await calls.own(sql, callId);
           });
         await callStore({ tenantId, callId }, {

@@ -14,18 +14,26 @@ export interface Ownership {
   seen(sql: Sql, callId: string): Promise<Owned | null>;
   /**
    * Of one that is still as it was seen: how that was. Null: it was here, and is no more. `notNow`: another machine
-   * has it by now, or this one may take none; asked again, whoever may be asked will know more.
+   * has it by now, or this one may take none; asked again, whoever may be asked will know more. `isDoubtful`: it was
+   * never here, so that what is this machine's by its row was taken without an answer.
    */
-  take(sql: Sql, callId: string, seen: Owned | null): Promise<Loss | "notNow" | null>;
+  take(
+    sql: Sql,
+    callId: string,
+    how: { readonly seen: Owned | null; readonly isDoubtful: boolean },
+  ): Promise<Loss | "notNow" | null>;
   /** Of one that has no actor here, and is to end: whether this machine may write that it has. */
   own(sql: Sql, callId: string): Promise<boolean>;
 }
 
 export function ownership(holdings: Pick<Holdings, "boot" | "take">): Ownership {
-  const take: Ownership["take"] = async (sql, callId, seen) => {
+  const take: Ownership["take"] = async (sql, callId, { seen, isDoubtful }) => {
     const { boot } = holdings;
     if (boot === null) return "notNow";
-    if (seen?.owner?.incarnation === boot.incarnation) return null; // it was here, and is no more
+    if (seen?.owner?.incarnation === boot.incarnation) {
+      if (!isDoubtful) return null; // it was here, and is no more
+      return holdings.take(seen) ? "machineLost" : "notNow";
+    }
     const owned = seen === null
       ? await claimActor(sql, { kind: callKind.name, id: callId }, boot)
       : await takeCall(sql, seen, boot);

@@ -156,9 +156,14 @@ export interface DeskDeps {
   ownerOf(callId: string, signal: AbortSignal): Promise<Owned | null>;
   /**
    * From now on it is this machine's, if it is still as it was seen. Null: it may not be had. Throws AppError("fenced"),
-   * retryable, where another machine may have it by now.
+   * retryable, where another machine may have it by now. `isDoubtful`: an earlier taking had no answer, and may have
+   * been done.
    */
-  takeCall(callId: string, seen: Owned | null, signal: AbortSignal): Promise<TakenCall | null>;
+  takeCall(
+    callId: string,
+    how: { readonly seen: Owned | null; readonly isDoubtful: boolean },
+    signal: AbortSignal,
+  ): Promise<TakenCall | null>;
 }
 
 /** What is to be done beside the mailbox; then what follows, in it. */

@@ -48,6 +48,8 @@ export function newGoingOn(deps: DeskDeps): GoingOn {
    * place, by one life of a desk alone.
    */
   const taking = new Map<string, Promise<Taken | null>>();
+  /** Those whose taking failed: the database may have done it all the same. */
+  const doubtful = new Set<string>();
 
   /**
    * A call that lives and not here: asks the machine that holds it, and takes it where that one is not to be had.
@@ -151,7 +153,10 @@ export function newGoingOn(deps: DeskDeps): GoingOn {
     seen: Owned | null,
     signal: AbortSignal,
   ): Promise<Taken | null> {
-    const call = await deps.takeCall(callId, seen, signal);
+    const isDoubtful = doubtful.has(callId);
+    doubtful.add(callId);
+    const call = await deps.takeCall(callId, { seen, isDoubtful }, signal);
+    doubtful.delete(callId);
     if (call === null) return null;
     const outfit = await deps.outfit(call.account, null, call.graph);
     if (!(outfit instanceof AppError)) return { call, outfit };

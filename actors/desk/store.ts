@@ -100,9 +100,9 @@ export function deskStore(
       inCall((sql) => findCarrierCall(sql, tenantId, carrierCallId)),
     call: (callId) => inCall((sql) => getCall(sql, tenantId, callId)),
     ownerOf: (callId) => inCall(async (sql) => await options.seen?.(sql, callId) ?? null),
-    takeCall: (callId, seen) =>
+    takeCall: (callId, how) =>
       inCall(async (sql) => {
-        const after = await options.take?.(sql, callId, seen) ?? null;
+        const after = await options.take?.(sql, callId, how) ?? null;
         if (after === null) return null;
         if (after === "notNow") {
           throw new AppError("fenced", `Call "${callId}" is being taken elsewhere`, {

@@ -163,3 +163,22 @@ Deno.test("a late report ends a call of a dead machine, and none that another ha
   assert.equal(holdings.fenceOf({ kind: "call", id: taken }), null);
   assert.equal(await ask("call_of_nobody"), true);
 });
+
+Deno.test("a call that was taken without an answer is this machine's, where it never lived here", async () => {
+  await using real = await open();
+  const { ids: [call = ""], other, mine, claim } = await setUp(real);
+  assert.deepEqual((await claim(call, mine))?.owner, mine);
+  const holdings = newHoldings();
+  holdings.joined(other);
+  const { seen, take } = ownership(holdings);
+  const takeAs = (isDoubtful: boolean) =>
+    real.lookup(
+      "rest",
+      DEADLINE_MS,
+      async (sql) => await take(sql, call, { seen: await seen(sql, call), isDoubtful }),
+    );
+  assert.equal(await takeAs(false), "machineLost"); // and say that its answer was lost
+  assert.equal(await takeAs(false), null, "it was here, and is no more");
+  assert.equal(await takeAs(true), "machineLost");
+  assert.equal(holdings.fenceOf({ kind: "call", id: call })?.epoch, 2, "taken once");
+});

@@ -78,7 +78,10 @@ export async function callDisk(
       if (nth === 0) await inTenant((sql) => owners.claim(sql, callId));
       else {
         const taken = await inTenant(async (sql) =>
-          await owners.take(sql, callId, await owners.seen(sql, callId))
+          await owners.take(sql, callId, {
+            seen: await owners.seen(sql, callId),
+            isDoubtful: false,
+          })
         );
         assert.equal(taken, "machineLost");
       }

@@ -52,7 +52,7 @@ function elsewhere(options: {
     deps: {
       ownerOf: () => Promise.resolve(SEEN),
       findElsewhere: () => Promise.resolve(options.answers === undefined ? null : far),
-      takeCall(_callId, seen) {
+      takeCall(_callId, { seen }) {
         takes.push(seen);
         return Promise.resolve(options.taken === undefined ? TAKEN : options.taken);
       },
@@ -119,6 +119,22 @@ Deno.test("who asks for a call that was taken, and does not live here yet, gets 
   await settle();
   assert.deepEqual([(await first).type, (await second).type], ["connect", "connect"]);
   assert.deepEqual([takes.length, live()], [1, 1]);
+});
+
+Deno.test("a taking that had no answer may have been done: the next one says so", async () => {
+  const doubts: boolean[] = [];
+  const { resume } = elsewhere({
+    deps: {
+      takeCall(_callId, { isDoubtful }) {
+        doubts.push(isDoubtful);
+        const away = new AppError("database_unavailable", "No answer", { retryable: true });
+        return isDoubtful ? Promise.resolve(TAKEN) : Promise.reject(away);
+      },
+    },
+  });
+  await assert.rejects(resume("call_1"), { code: "database_unavailable" });
+  assert.equal((await resume("call_1")).type, "connect");
+  assert.deepEqual(doubts, [false, true]);
 });
 
 Deno.test("a call that goes on needs no line that is free", async () => {

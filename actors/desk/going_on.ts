@@ -72,8 +72,15 @@ export function newGoingOn(deps: DeskDeps): GoingOn {
         reply(answer);
       };
     }
-    const taken = await takenOnce(callId, seen, signal);
-    if (taken === null) return null;
+    const taken = deps.findCall(callId) === null ? await takenOnce(callId, seen, signal) : null;
+    if (taken === null) { // it may live here by now: somebody else had asked for it
+      const live = deps.findCall(callId);
+      if (live === null) return null;
+      return () => {
+        line.release();
+        live.send(question(reply));
+      };
+    }
     const { call, outfit } = taken;
     return () => {
       taking.delete(callId);

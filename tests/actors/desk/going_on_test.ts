@@ -121,6 +121,35 @@ Deno.test("who asks for a call that was taken, and does not live here yet, gets 
   assert.deepEqual([takes.length, live()], [1, 1]);
 });
 
+Deno.test("who has asked for a call that lives here by the time its owner is known, is answered by it", async () => {
+  let tell = (): void => {};
+  const told = new Promise<void>((resolve) => void (tell = resolve));
+  let looks = 0;
+  const { ref, settle, takes, live } = elsewhere({
+    deps: {
+      async ownerOf() {
+        if (++looks > 1) await told;
+        return SEEN;
+      },
+      takeCall: () => Promise.resolve(takes.push("taken") === 1 ? TAKEN : null), // then it is this machine's
+    },
+  });
+  const ask = () =>
+    ref.ask<CallAnswer>((reply) => ({
+      type: "resume",
+      callId: "call_1",
+      carrierCallId: "CA1",
+      reply,
+    }));
+  const both = [ask(), ask()];
+  await settle();
+  assert.equal(live(), 1);
+  tell();
+  await settle();
+  assert.deepEqual((await Promise.all(both)).map(({ type }) => type), ["connect", "connect"]);
+  assert.deepEqual([takes.length, live()], [1, 1]);
+});
+
 Deno.test("a taking that had no answer may have been done: the next one says so", async () => {
   const doubts: boolean[] = [];
   const { resume } = elsewhere({

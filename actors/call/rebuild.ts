@@ -104,6 +104,11 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
     recording: takeRecordingEvent(before.recording, event),
     isForgetful: before.isForgetful || hasWithheld(event),
   };
+  return change(rebuilt, event) ?? rebuilt; // a newer version may have written others, while it is deployed
+}
+
+/** Undefined for an event that this version does not know. */
+function change(rebuilt: Rebuilt, event: CallEvent): Rebuilt | undefined {
   const { dialogue } = rebuilt;
   switch (event.type) {
     case "call_started":
@@ -189,6 +194,8 @@ function take(before: Rebuilt, event: CallEvent): Rebuilt {
       return { ...rebuilt, dialogue: pressed };
     }
   }
+  event satisfies never;
+  return undefined;
 }
 
 /** What was not kept of them is not known any more. */

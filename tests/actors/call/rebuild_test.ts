@@ -127,6 +127,15 @@ Deno.test("a dialogue rebuilt from any prefix goes on to an end, and numbers no 
   );
 });
 
+Deno.test("an event of a newer version counts, and changes nothing", () => {
+  const known: CallEvent = { type: "leg_started", epoch: 1 };
+  const newer = { type: "something_newer", turn: 3 } as unknown as CallEvent;
+  const before = rebuild([known], clinic);
+  const after = rebuild([known, newer], clinic);
+  assert.equal(after.seq, before.seq + 1);
+  assert.deepEqual({ ...after, seq: before.seq }, before);
+});
+
 Deno.test("a dialogue rebuilt before anything was heard greets again", () => {
   const { dialogue } = rebuild([{ type: "call_started", direction: "inbound" }], clinic);
   const stage = newStage(clinic, { from: dialogue });

@@ -117,30 +117,17 @@ export async function getCallWay(
   return way ?? null;
 }
 
-/** The call that a carrier knows by its own id; null when there is none. */
+/** The call that a carrier knows by its own id; null when there is none. `isLive`: of those that have not ended. */
 export async function findCarrierCall(
   sql: Sql,
   tenantId: string,
   carrierCallId: string,
+  { isLive = false }: { readonly isLive?: boolean } = {},
 ): Promise<string | null> {
   const [call] = await sql<{ id: string }[]>`
     select 'call_' || id as id from call
     where tenant_id = ${uuidOf("tenant", tenantId)}
-      and carrier_call_id = ${carrierCallId}
-    limit 1`;
-  return call?.id ?? null;
-}
-
-/** As above, of those that have not ended. */
-export async function findLiveCarrierCall(
-  sql: Sql,
-  tenantId: string,
-  carrierCallId: string,
-): Promise<string | null> {
-  const [call] = await sql<{ id: string }[]>`
-    select 'call_' || id as id from call
-    where tenant_id = ${uuidOf("tenant", tenantId)}
-      and carrier_call_id = ${carrierCallId} and status <> 'ended'
+      and carrier_call_id = ${carrierCallId} and (status <> 'ended' or not ${isLive}::boolean)
     limit 1`;
   return call?.id ?? null;
 }

@@ -57,11 +57,7 @@ export function newGoingOn(deps: DeskDeps): GoingOn {
    */
   async function goingOn(
     callId: string,
-    { question, line, reply }: {
-      readonly question: (reply: Reply<CallAnswer>) => CallMessage;
-      readonly line: Line;
-      readonly reply: Reply<CallAnswer>;
-    },
+    { question, line, reply }: Parameters<GoingOn["goingOn"]>[1],
     signal: AbortSignal,
   ): Promise<(() => void) | null> {
     const seen = await deps.ownerOf(callId, signal); // what changes while it is asked, is not taken
@@ -106,7 +102,7 @@ export function newGoingOn(deps: DeskDeps): GoingOn {
   /** Null: it does not answer in time, or nobody else has the call. */
   async function askElsewhere(
     callId: string,
-    question: (reply: Reply<CallAnswer>) => CallMessage,
+    question: Question,
     signal: AbortSignal,
   ): Promise<CallAnswer | null> {
     const elsewhere = await deps.findElsewhere(callId);

@@ -3,7 +3,7 @@
 import { act } from "@/db/act.ts";
 import { isFinal, storeEgress, takeLiveKitEvent } from "@/db/livekit.ts";
 import { getTenant } from "@/db/tenants.ts";
-import { findLiveCarrierCall } from "@/db/calls.ts";
+import { findCarrierCall } from "@/db/calls.ts";
 import { isServed } from "@/lib/access.ts";
 import { sleep } from "@/lib/clock.ts";
 import { AppError } from "@/lib/errors.ts";
@@ -182,7 +182,7 @@ function goOn(lobby: Lobby, { tenantId }: TenantRoom, event: LiveKitEvent): void
       "calls",
       tenantId,
       ENTRY_MS,
-      (sql) => findLiveCarrierCall(sql, tenantId, carrierCallId),
+      (sql) => findCarrierCall(sql, tenantId, carrierCallId, { isLive: true }),
     );
     if (callId !== null) await lobby.rooms.goOn({ tenantId, callId, carrierCallId }, signal);
   });

@@ -60,7 +60,12 @@ function elsewhere(options: {
     },
   });
   kit.rows.set("call_1", { ...viewOf("call_1"), status: "live", carrierCallId: "CA1" });
-  return { ...kit, asked, takes };
+  /** As a carrier asks: beside what goes on. */
+  const ask = (): Promise<CallAnswer> =>
+    kit.ref.ask<CallAnswer>((reply) => ({
+      ...{ type: "resume", callId: "call_1", carrierCallId: "CA1", reply },
+    }));
+  return { ...kit, ask, asked, takes };
 }
 
 Deno.test("a resume of a call that another machine holds is answered by that one", async () => {
@@ -78,14 +83,7 @@ Deno.test("a call whose machine does not answer is taken as it was seen, and goe
 });
 
 Deno.test("two that ask for a call at once get the one that was taken", async () => {
-  const { ref, settle, takes, live, machine } = elsewhere({});
-  const ask = () =>
-    ref.ask<CallAnswer>((reply) => ({
-      type: "resume",
-      callId: "call_1",
-      carrierCallId: "CA1",
-      reply,
-    }));
+  const { ask, settle, takes, live, machine } = elsewhere({});
   const both = [ask(), ask()];
   await settle();
   assert.deepEqual((await Promise.all(both)).map(({ type }) => type), ["connect", "connect"]);
@@ -95,7 +93,7 @@ Deno.test("two that ask for a call at once get the one that was taken", async ()
 Deno.test("who asks for a call that was taken, and does not live here yet, gets the same", async () => {
   let equip = (): void => {};
   const equipped = new Promise<void>((resolve) => void (equip = resolve));
-  const { ref, settle, takes, live } = elsewhere({
+  const { ask, settle, takes, live } = elsewhere({
     deps: {
       async outfit() {
         await equipped;
@@ -103,13 +101,6 @@ Deno.test("who asks for a call that was taken, and does not live here yet, gets 
       },
     },
   });
-  const ask = () =>
-    ref.ask<CallAnswer>((reply) => ({
-      type: "resume",
-      callId: "call_1",
-      carrierCallId: "CA1",
-      reply,
-    }));
   const first = ask();
   await settle();
   assert.deepEqual([takes.length, live()], [1, 0]);
@@ -125,7 +116,7 @@ Deno.test("who has asked for a call that lives here by the time its owner is kno
   let tell = (): void => {};
   const told = new Promise<void>((resolve) => void (tell = resolve));
   let looks = 0;
-  const { ref, settle, takes, live } = elsewhere({
+  const { ask, settle, takes, live } = elsewhere({
     deps: {
       async ownerOf() {
         if (++looks > 1) await told;
@@ -134,13 +125,6 @@ Deno.test("who has asked for a call that lives here by the time its owner is kno
       takeCall: () => Promise.resolve(takes.push("taken") === 1 ? TAKEN : null), // then it is this machine's
     },
   });
-  const ask = () =>
-    ref.ask<CallAnswer>((reply) => ({
-      type: "resume",
-      callId: "call_1",
-      carrierCallId: "CA1",
-      reply,
-    }));
   const both = [ask(), ask()];
   await settle();
   assert.equal(live(), 1);
